@@ -1,0 +1,76 @@
+"""ASGI middleware that makes LLM requests several times shorter, keeps the originals, and answers the model when it asks.
+
+    app.add_middleware(HeadroomMiddleware)
+"""
+
+from headroom_asgi.api import CompressResult, acompress, aretrieve, compress, expand, retrieve
+from headroom_asgi.config import (
+    ContentRouterConfig,
+    HeadroomConfig,
+    RetrievalConfig,
+    RouteConfig,
+    SmartCrusherConfig,
+)
+from headroom_asgi.errors import (
+    CompressError,
+    ConfigError,
+    ExpandError,
+    HeadroomError,
+    PayloadError,
+    ResponseError,
+    ScanError,
+    StoreError,
+)
+from headroom_asgi.middleware import HeadroomMiddleware
+from headroom_asgi.observers import Report
+from headroom_asgi.pipeline import (
+    CANONICAL_PIPELINE_STAGES,
+    PipelineEvent,
+    PipelineExtension,
+    PipelineExtensionManager,
+    PipelineStage,
+    discover_pipeline_extensions,
+)
+from headroom_asgi.store import MemoryStore, Store
+from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms import ContentRouter, Transform, TransformPipeline, TransformResult
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CANONICAL_PIPELINE_STAGES",
+    "CompressError",
+    "CompressResult",
+    "ConfigError",
+    "ContentRouter",
+    "ContentRouterConfig",
+    "ExpandError",
+    "HeadroomConfig",
+    "HeadroomError",
+    "HeadroomMiddleware",
+    "MemoryStore",
+    "PayloadError",
+    "PipelineEvent",
+    "PipelineExtension",
+    "PipelineExtensionManager",
+    "PipelineStage",
+    "Report",
+    "ResponseError",
+    "RetrievalConfig",
+    "RouteConfig",
+    "ScanError",
+    "SmartCrusherConfig",
+    "Store",
+    "StoreError",
+    "Tokenizer",
+    "Transform",
+    "TransformPipeline",
+    "TransformResult",
+    "__version__",
+    "acompress",
+    "aretrieve",
+    "compress",
+    "discover_pipeline_extensions",
+    "expand",
+    "retrieve",
+]

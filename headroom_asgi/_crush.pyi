@@ -1,0 +1,70 @@
+"""The compiled kernel: scan, estimate, crush and expand JSON text on bytes, with the GIL released."""
+
+from collections.abc import Sequence
+from typing import Final
+
+OBJECT: Final[int]
+ARRAY: Final[int]
+STRING: Final[int]
+NUMBER: Final[int]
+TRUE: Final[int]
+FALSE: Final[int]
+NULL: Final[int]
+
+class Document:
+    """One JSON text, scanned once: a tape of nodes that know their byte spans. Node 0 is the root.
+
+    No Python object is made for a value until it is asked for. Nesting has no limit.
+
+    Raises:
+        ScanError: the bytes are not exactly one JSON text (RFC 8259, strict; no NaN, no byte order mark), or not UTF-8.
+    """
+
+    data: bytes
+    def __init__(self, data: bytes) -> None: ...
+    def __len__(self) -> int:
+        """Number of nodes (values and keys)."""
+    def kind(self, node: int) -> int:
+        """OBJECT, ARRAY, STRING, NUMBER, TRUE, FALSE or NULL."""
+    def span(self, node: int) -> tuple[int, int]:
+        """Byte span [start, end) of the value in `data`, quotes and brackets included."""
+    def raw(self, node: int) -> bytes:
+        """The bytes of the value."""
+    def text(self, node: int) -> str:
+        """The decoded string at a STRING node; unpaired surrogates stay surrogates. TypeError on other kinds."""
+    def get(self, node: int, key: str) -> int:
+        """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
+    def items(self, node: int) -> list[tuple[str, int]]:
+        """(key, value node) of an OBJECT, in order, duplicates included. Empty on other kinds."""
+    def elements(self, node: int) -> list[int]:
+        """Value nodes of an ARRAY, in order. Empty on other kinds."""
+    def count(self, node: int) -> int:
+        """Number of members or elements; 0 on scalars."""
+
+def estimate(data: bytes) -> int:
+    """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
+
+def crush(
+    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()
+) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
+    """The shorter form of a JSON text (docs/crush-format.md), and what was left out of it.
+
+    Args:
+        data: UTF-8 JSON text; white space around it is dropped.
+        ref: what markers name; empty: nothing may be left out.
+        needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`.
+
+    Returns:
+        (text, parts): `parts` has (part number, rows left out, those rows as a crush text of their own) for each table that
+        rows were left out of. None if the data is not JSON, or neither form is shorter in estimated tokens and bytes.
+    """
+
+def expand(text: bytes) -> bytes:
+    """The JSON text that a crush text stands for, minified, strings in canonical escapes; JSON itself is re-spelled so too.
+
+    Raises:
+        ExpandError: the text is neither, or rows were left out of it.
+    """
+
+def minify(data: bytes) -> bytes:
+    """The JSON text without white space between tokens. ScanError if it is not JSON."""

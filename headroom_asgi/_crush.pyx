@@ -1,0 +1,20 @@
+"""The compiled kernel's door: scan, estimate, crush and expand JSON text on bytes, with the GIL released.
+
+One file per job stands beside it. No file makes a Python object per value; the work of every entry point is one `nogil` block.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
+
+from headroom_asgi.errors import ExpandError, ScanError
+
+include "_crush_buffer.pxi"
+include "_crush_scan.pxi"
+include "_crush_estimate.pxi"
+include "_crush_style.pxi"
+include "_crush_table.pxi"
+include "_crush_render.pxi"
+include "_crush_decode.pxi"

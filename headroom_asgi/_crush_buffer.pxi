@@ -1,0 +1,51 @@
+# A growable byte buffer. Memory runs out silently into `failed`; entry points check it once, at their end.
+
+cdef struct Buffer:
+    uint8_t* data
+    Py_ssize_t size
+    Py_ssize_t capacity
+    bint failed
+
+cdef inline void buffer_open(Buffer* b) noexcept nogil:
+    b.data = NULL
+    b.size = 0
+    b.capacity = 0
+    b.failed = False
+
+cdef inline void buffer_close(Buffer* b) noexcept nogil:
+    free(b.data)
+    b.data = NULL
+    b.size = 0
+    b.capacity = 0
+
+cdef bint buffer_reserve(Buffer* b, Py_ssize_t more) noexcept nogil:
+    """Room for `more` bytes; False (and `failed`) if there is no memory."""
+    cdef Py_ssize_t capacity
+    cdef uint8_t* data
+    if b.failed:
+        return False
+    if b.size + more <= b.capacity:
+        return True
+    capacity = b.capacity * 2 if b.capacity > 256 else 512
+    while capacity < b.size + more:
+        capacity *= 2
+    data = <uint8_t*>realloc(b.data, capacity)
+    if data == NULL:
+        b.failed = True
+        return False
+    b.data = data
+    b.capacity = capacity
+    return True
+
+cdef inline void buffer_put(Buffer* b, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    if size > 0 and buffer_reserve(b, size):
+        memcpy(b.data + b.size, data, size)
+        b.size += size
+
+cdef inline void buffer_byte(Buffer* b, uint8_t byte) noexcept nogil:
+    if b.size < b.capacity or buffer_reserve(b, 1):
+        b.data[b.size] = byte
+        b.size += 1
+
+cdef inline void buffer_text(Buffer* b, const char* text) noexcept nogil:
+    buffer_put(b, <const uint8_t*>text, strlen(text))

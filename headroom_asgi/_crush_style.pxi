@@ -1,0 +1,291 @@
+# Spelling JSON text the way common writers do, and telling which of them wrote a text.
+#
+# A style is a layout (json, jsonp, json1, json2, json4: 0 to 4) with STYLE_ASCII and STYLE_NEWLINE added.
+#
+# What other files use:
+#   bint restyle(json, size, style, Buffer*)            any valid JSON text in; False if its nesting is too deep to be indented
+#   int  style_guess(text, size)                        the only style that may have written the text, or -1
+#   void quote_string(wtf8, size, ascii, Buffer*)       a JSON string literal
+#   void style_name(style, Buffer*)                     e.g. "json2an"
+#   int  style_parse(name, size)                        the style, or -1
+
+cdef enum:
+    STYLE_JSON = 0  # no white space
+    STYLE_JSONP = 1  # ", " and ": ", as Python's json.dumps
+    STYLE_JSON1 = 2  # indented by 1, 2 or 4 blanks
+    STYLE_JSON2 = 3
+    STYLE_JSON4 = 4
+    STYLE_LAYOUT = 7  # mask of the layout
+    STYLE_ASCII = 8  # non-ASCII escaped
+    STYLE_NEWLINE = 16  # one LF at the end
+
+# Indentation is repeated on every line; without a limit the result would be quadratic in the nesting. Deeper documents are minified.
+cdef enum:
+    STYLE_DEPTH = 64
+
+cdef const char* STYLE_NAMES[5]
+STYLE_NAMES[:] = [b"json", b"jsonp", b"json1", b"json2", b"json4"]
+
+cdef void style_name(int style, Buffer* out) noexcept nogil:
+    """Append the name of a style."""
+    buffer_text(out, STYLE_NAMES[style & STYLE_LAYOUT])
+    if style & STYLE_ASCII:
+        buffer_byte(out, 0x61)
+    if style & STYLE_NEWLINE:
+        buffer_byte(out, 0x6E)
+
+cdef int style_parse(const uint8_t* name, Py_ssize_t size) noexcept nogil:
+    """The style of a name, or -1."""
+    cdef int layout, flags = 0
+    if size > 0 and name[size - 1] == 0x6E and not (size == 4):
+        flags |= STYLE_NEWLINE
+        size -= 1
+    if size > 0 and name[size - 1] == 0x61:
+        flags |= STYLE_ASCII
+        size -= 1
+    for layout in range(5):
+        if <Py_ssize_t>strlen(STYLE_NAMES[layout]) == size and memcmp(STYLE_NAMES[layout], name, size) == 0:
+            return layout | flags
+    return -1
+
+cdef inline int style_indent(int style) noexcept nogil:
+    """Blanks for each level, or 0."""
+    style &= STYLE_LAYOUT
+    return 1 if style == STYLE_JSON1 else 2 if style == STYLE_JSON2 else 4 if style == STYLE_JSON4 else 0
+
+cdef void put_unit(uint32_t unit, Buffer* out) noexcept nogil:
+    """Append a code unit as \\uxxxx, in lower case."""
+    cdef const char* digits = b"0123456789abcdef"
+    if buffer_reserve(out, 6):
+        out.data[out.size] = 0x5C
+        out.data[out.size + 1] = 0x75
+        out.data[out.size + 2] = digits[unit >> 12]
+        out.data[out.size + 3] = digits[unit >> 8 & 15]
+        out.data[out.size + 4] = digits[unit >> 4 & 15]
+        out.data[out.size + 5] = digits[unit & 15]
+        out.size += 6
+
+cdef void put_quoted(uint32_t point, bint ascii, Buffer* out) noexcept nogil:
+    """Append a code point as it stands inside a string literal."""
+    cdef uint8_t short = (
+        0x22 if point == 0x22 else 0x5C if point == 0x5C else 0x6E if point == 0x0A else 0x74 if point == 0x09 else
+        0x72 if point == 0x0D else 0x62 if point == 0x08 else 0x66 if point == 0x0C else 0
+    )
+    if short:
+        buffer_byte(out, 0x5C)
+        buffer_byte(out, short)
+    elif 0x20 <= point < 0x7F:
+        buffer_byte(out, <uint8_t>point)
+    elif point < 0x20 or point & 0x1FF800 == 0xD800:
+        put_unit(point, out)
+    elif not ascii:
+        put_wtf8(point, out)
+    elif point < 0x10000:
+        put_unit(point, out)
+    else:
+        put_unit(0xD7C0 + (point >> 10), out)
+        put_unit(0xDC00 | point & 0x3FF, out)
+
+cdef inline Py_ssize_t wtf8_point(const uint8_t* data, uint32_t* point) noexcept nogil:
+    """Read the code point of a valid WTF-8 sequence of more than one byte; its length."""
+    if data[0] < 0xE0:
+        point[0] = (data[0] & 0x1F) << 6 | data[1] & 0x3F
+        return 2
+    if data[0] < 0xF0:
+        point[0] = (data[0] & 0x0F) << 12 | (data[1] & 0x3F) << 6 | data[2] & 0x3F
+        return 3
+    point[0] = (data[0] & 0x07) << 18 | (data[1] & 0x3F) << 12 | (data[2] & 0x3F) << 6 | data[3] & 0x3F
+    return 4
+
+cdef Py_ssize_t put_plain(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+    """Append what needs no short escape and no pair from `at` on; where that ends."""
+    cdef Py_ssize_t end = at
+    cdef const uint8_t* delete
+    while end < size:
+        end = plain_end(data, end, size)
+        if ascii or end == size or data[end] < 0x80 or (data[end] == 0xED and data[end + 1] >= 0xA0):
+            break
+        while end < size and data[end] >= 0x80 and not (data[end] == 0xED and data[end + 1] >= 0xA0):
+            end += 1
+    # Writers that escape non-ASCII escape DEL as well (Python's json does).
+    while ascii and at < end:
+        delete = <const uint8_t*>memchr(data + at, 0x7F, end - at)
+        if delete == NULL:
+            break
+        buffer_put(out, data + at, delete - (data + at))
+        put_unit(0x7F, out)
+        at = delete - data + 1
+    buffer_put(out, data + at, end - at)
+    return end
+
+cdef void quote_string(const uint8_t* wtf8, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+    """Append a text as a JSON string literal."""
+    cdef Py_ssize_t at = 0
+    cdef uint32_t point = 0
+    buffer_byte(out, 0x22)
+    while True:
+        at = put_plain(wtf8, at, size, ascii, out)
+        if at >= size:
+            break
+        if wtf8[at] >= 0x80:
+            at += wtf8_point(wtf8 + at, &point)
+        else:
+            point = wtf8[at]
+            at += 1
+        put_quoted(point, ascii, out)
+    buffer_byte(out, 0x22)
+
+cdef Py_ssize_t restyle_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+    """Append the valid string literal whose opening quote is at `at`, with canonical escapes; the offset after it."""
+    cdef uint32_t point = 0
+    cdef const uint8_t* end
+    buffer_byte(out, 0x22)
+    at += 1
+    while True:
+        at = put_plain(data, at, size, ascii, out)
+        if data[at] == 0x22:
+            buffer_byte(out, 0x22)
+            return at + 1
+        if data[at] == 0x5C:
+            end = escape_point(data + at, data + size, &point)
+            at = end - data
+        elif data[at] >= 0x80:
+            at += wtf8_point(data + at, &point)
+        else:
+            point = data[at]
+            at += 1
+        put_quoted(point, ascii, out)
+
+cdef inline void put_break(int indent, int depth, Buffer* out) noexcept nogil:
+    """Append a line break and the indentation of the next line."""
+    cdef Py_ssize_t blanks = <Py_ssize_t>indent * depth
+    if indent and buffer_reserve(out, blanks + 1):
+        out.data[out.size] = 0x0A
+        memset(out.data + out.size + 1, 0x20, blanks)
+        out.size += blanks + 1
+
+cdef bint restyle(const uint8_t* json, Py_ssize_t size, int style, Buffer* out) noexcept nogil:
+    """Append a valid JSON text, spelled in a style. False, and part of it, if it is nested too deeply to be indented."""
+    # Objects and arrays break their lines alike, so the depth is all there is to know.
+    cdef Py_ssize_t at = space_end(json, 0, size), start
+    cdef int indent = style_indent(style), depth = 0
+    cdef bint ascii = style & STYLE_ASCII, spaced = style & STYLE_LAYOUT
+    cdef uint8_t byte
+    while at < size:
+        byte = json[at]
+        if byte == 0x22:
+            at = restyle_string(json, at, size, ascii, out)
+        elif byte == 0x7B or byte == 0x5B:
+            buffer_byte(out, byte)
+            at = space_end(json, at + 1, size)
+            if json[at] == byte + 2:
+                buffer_byte(out, byte + 2)
+                at += 1
+            else:
+                depth += 1
+                if indent and depth > STYLE_DEPTH:
+                    return False
+                put_break(indent, depth, out)
+        elif byte == 0x7D or byte == 0x5D:
+            depth -= 1
+            put_break(indent, depth, out)
+            buffer_byte(out, byte)
+            at += 1
+        elif byte == 0x2C:
+            buffer_byte(out, byte)
+            if indent:
+                put_break(indent, depth, out)
+            elif spaced:
+                buffer_byte(out, 0x20)
+            at += 1
+        elif byte == 0x3A:
+            buffer_byte(out, byte)
+            if spaced:
+                buffer_byte(out, 0x20)
+            at += 1
+        else:
+            start = at
+            while at < size and json[at] > 0x20 and json[at] != 0x2C and json[at] != 0x5D and json[at] != 0x7D:
+                at += 1
+            buffer_put(out, json + start, at - start)
+        at = space_end(json, at, size)
+    if style & STYLE_NEWLINE:
+        buffer_byte(out, 0x0A)
+    return True
+
+cdef Py_ssize_t separator_offset(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Offset of the first comma or colon outside strings; `size` if there is none, -1 if white space stands before it."""
+    cdef Py_ssize_t at = 0
+    cdef bint inside = False
+    while at < size:
+        if inside:
+            at = plain_end(text, at, size)
+            if at >= size:
+                break
+        if text[at] < 0x20:
+            return -1
+        if text[at] == 0x22:
+            inside = not inside
+        elif text[at] == 0x5C:
+            at += 1
+        elif not inside and (text[at] == 0x2C or text[at] == 0x3A):
+            return at
+        elif not inside and text[at] == 0x20:
+            return -1
+        at += 1
+    return size
+
+cdef inline bint is_hex4(const uint8_t* digits) noexcept nogil:
+    """Whether four bytes are hexadecimal digits."""
+    return hex_digit(digits[0]) >= 0 and hex_digit(digits[1]) >= 0 and hex_digit(digits[2]) >= 0 and hex_digit(digits[3]) >= 0
+
+cdef bint guess_ascii(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether the first character beyond printable ASCII that tells is escaped (an unpaired surrogate always is)."""
+    cdef Py_ssize_t at = 0, end = 0
+    cdef const uint8_t* escape
+    cdef uint32_t unit
+    cdef uint64_t word
+    while end + 8 <= size:
+        memcpy(&word, text + end, 8)
+        if word & 0x8080808080808080ULL:
+            break
+        end += 8
+    while end < size and text[end] < 0x80:
+        end += 1
+    while at < end:
+        escape = <const uint8_t*>memchr(text + at, 0x5C, end - at)
+        if escape == NULL:
+            return False
+        at = escape - text + 2
+        if end - at < 4 or escape[1] != 0x75 or not is_hex4(escape + 2):
+            continue
+        unit = hex4(escape + 2)
+        if unit >= 0x7F and unit & 0xF800 != 0xD800:
+            return True
+        if unit & 0xFC00 == 0xD800 and end - at >= 10 and escape[6] == 0x5C and escape[7] == 0x75 and is_hex4(escape + 8):
+            if hex4(escape + 8) & 0xFC00 == 0xDC00:
+                return True
+    return False
+
+cdef int style_guess(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """The only style that may have written a JSON object or array, or -1. Whether it did, restyle must show."""
+    # White space tells at its first chance: after the opening bracket of an indented text, else after the first separator.
+    # A text that neither tells (no separator, no character beyond ASCII) is the same in the plainer style.
+    cdef int style, newline = 0
+    cdef Py_ssize_t at
+    if size > 0 and text[size - 1] == 0x0A:
+        newline = STYLE_NEWLINE
+        size -= 1
+    if size < 2 or (text[0] != 0x7B and text[0] != 0x5B):
+        return -1
+    if text[1] == 0x0A:
+        at = 2
+        while at < size and text[at] == 0x20:
+            at += 1
+        style = STYLE_JSON1 if at == 3 else STYLE_JSON2 if at == 4 else STYLE_JSON4 if at == 6 else -1
+    else:
+        at = separator_offset(text, size)
+        style = -1 if at < 0 else STYLE_JSONP if at < size - 1 and text[at + 1] == 0x20 else STYLE_JSON
+    if style < 0:
+        return -1
+    return style | newline | (STYLE_ASCII if guess_ascii(text, size) else 0)

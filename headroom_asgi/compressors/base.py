@@ -1,0 +1,68 @@
+"""What a compressor is asked and what it answers: one kind of text in, a shorter one out, nothing else known."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a compressor may know besides the text.
+
+    Attributes:
+        question: the nearest preceding user text and the arguments of the call that produced the text; "" when nothing may
+            be left out, since lossless forms do not depend on it.
+        ref: what markers name. Empty: the model could not get anything back, so nothing may be left out.
+    """
+
+    question: str = ""
+    ref: str = ""
+
+    @property
+    def redeemable(self) -> bool:
+        """Text may be left out, since the model can ask for it."""
+        return bool(self.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """One thing that was left out of a text.
+
+    Attributes:
+        name: what its marker names, `REF-PART`.
+        units: how many rows (lines, blocks) were left out.
+        text: what was left out, in a form that is readable on its own.
+    """
+
+    name: str
+    units: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compressed:
+    """A shorter text.
+
+    Attributes:
+        text: what goes upstream.
+        label: what was done, for reports, e.g. `smart:lossless`.
+        omissions: what was left out; empty if the form is lossless.
+    """
+
+    text: str
+    label: str
+    omissions: tuple[Omission, ...] = ()
+
+    @property
+    def lossless(self) -> bool:
+        """The value can be read back exactly."""
+        return not self.omissions
+
+
+class Compressor(Protocol):
+    """One kind of text in, a shorter one out. Pure and deterministic: no clock, no environment, no state."""
+
+    name: str
+
+    def compress(self, text: str, request: Request) -> Compressed | None:
+        """The shorter form, or None where there is none."""
+        ...

@@ -1,0 +1,460 @@
+"""One request and its responses: the order in which everything happens to them. No ASGI, no httpx, no dialect."""
+
+import inspect
+import json
+import time
+from collections import Counter
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headroom_asgi._crush import Document, crush
+from headroom_asgi.config import Route
+from headroom_asgi.engine.counting import Tally
+from headroom_asgi.engine.engine import Engine
+from headroom_asgi.engine.policy import POLICY
+from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
+from headroom_asgi.logs import get_logger
+from headroom_asgi.observers import Report
+from headroom_asgi.pipeline import PipelineEvent, PipelineStage
+from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
+from headroom_asgi.store import Store
+from headroom_asgi.transforms import Context, Phase, PipelineReport, Step, TransformResult, decoded_messages
+from headroom_asgi.wire import Answer, Payload, WireFormat, rewrite, splice
+
+_log = get_logger(__name__)
+
+ORIGINALS = "originals"  # the store's namespace for what was left out
+
+_STAGES = {
+    Phase.LOOKED_UP: PipelineStage.INPUT_CACHED,
+    Phase.DISPATCHED: PipelineStage.INPUT_ROUTED,
+    Phase.COMPRESSED: PipelineStage.INPUT_COMPRESSED,
+}
+# Why nothing was compressed, the most telling reason first.
+_TELLING = ("failed", "does_not_pay", "kind", "exact_match_tool", "small", "disabled", "frozen")
+
+
+@dataclass(frozen=True, slots=True)
+class CompressContext:
+    """What `pre_compress` hooks are told besides the messages."""
+
+    request_id: str
+    provider: str
+    model: str
+    route: str
+    tenant: str
+
+
+@dataclass(slots=True)
+class Notes:
+    """What is jotted down on the way, for headers and the report."""
+
+    started: float = field(default_factory=time.perf_counter)
+    added_ms: float = 0.0
+    outcome: str = ""
+    tally: Tally = field(default_factory=lambda: Tally(0, 0))
+    report: PipelineReport = field(default_factory=PipelineReport)
+    prefix_risk: bool = False
+    rounds: int = 0
+    retrievals: int = 0
+    status: int = 0
+    sent: bool = False
+    received: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer given without the inner app."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The only object that changes while one request is handled.
+
+    Attributes:
+        engine: what all exchanges share.
+        route: the settings that hold.
+        wire: the request's dialect.
+        tenant, request_id: whose it is, and which.
+        headers: of the request as extensions see and edit them, lower-case names.
+        original: the body as the client sent it, decoded from its content coding.
+        payload: what goes upstream as it stands; None while, or if, the body is not decoded.
+        originals: what this exchange left out and can hand back; None if the tool was not offered.
+        metadata: belongs to extensions.
+        notes: for headers and the report.
+    """
+
+    engine: Engine
+    route: Route
+    wire: WireFormat
+    tenant: str
+    request_id: str
+    headers: dict[str, str]
+    original: bytes
+    payload: Payload | None = None
+    originals: Originals | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+
+    # -- the request ---------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> Reply | None:
+        """Decode, shorten, offer the tool. Afterwards `body` is what to send; a Reply answers the client instead.
+
+        Whatever fails leaves the last good bytes, for a reason in `notes.outcome`.
+        """
+        good: Payload | None = None
+        reply: Reply | None = None
+        try:
+            good = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original)
+            reply = await self._shorten(good)
+        except Exception as error:
+            self._fail_open(good, error)
+        self.notes.added_ms = (time.perf_counter() - self.notes.started) * 1e3
+        return reply
+
+    def _fail_open(self, good: Payload | None, error: Exception) -> None:
+        """Go on with the body as it was decoded, or not at all if it could not be."""
+        self.payload, self.originals = good, None
+        self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
+        if good is None and isinstance(error, PayloadError):
+            self.notes.outcome = f"skipped:{error.reason}"
+            return
+        self.notes.outcome = "failed_open:decode" if good is None else "failed_open:engine"
+        self.notes.prefix_risk = True
+        _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
+
+    @property
+    def body(self) -> bytes:
+        """What goes upstream; the client's own bytes object if nothing changed."""
+        return self.original if self.payload is None else self.payload.body
+
+    async def _shorten(self, payload: Payload) -> Reply | None:
+        if (reply := await self._emit(PipelineStage.INPUT_RECEIVED)) is not None:
+            return reply
+        payload = await self._pre_compress(self.payload or payload)
+        offer = self.wire.offer(payload, TOOL) if self.route.mode == "ccr" else None
+        redeemable = offer is not None and not offer.obstacle
+        step, reply = await self._pipeline(Context(self.tenant, redeemable, POLICY))
+        if reply is not None:
+            return reply
+        if self.route.mode != "audit" and redeemable:
+            self._offer_tool(step.report)
+        self._note(step, offered=redeemable)
+        if redeemable:
+            await self._store(step.report)
+        for stage in (PipelineStage.INPUT_REMEMBERED, PipelineStage.PRE_SEND):
+            if (reply := await self._emit(stage)) is not None:
+                return reply
+        return None
+
+    async def _pipeline(self, context: Context) -> tuple[Step, Reply | None]:
+        """Drive the steps: emit the stage at each pause, send edits back in."""
+        assert self.payload is not None
+        size = len(self.payload.body)
+        steps = self.engine.pipeline(self.route).steps(self.payload, context, model=self.payload.model)
+        reply, edited, done = None, None, False
+        while True:
+            step, done = await self.engine.work(size, _advance, steps, edited)
+            if done:
+                break
+            if self.route.mode != "audit":
+                self.payload = step.payload
+            before = self.payload
+            if (reply := await self._emit(_STAGES[step.phase])) is not None:
+                break
+            edited = self.payload if self.payload is not before else None
+            size = len(self.payload.body) if edited is not None else step.pending_bytes
+        if reply is None:
+            await self._post_compress(step)
+        return step, reply
+
+    def _offer_tool(self, report: PipelineReport) -> None:
+        """Put the tool into the request, from the conversation's first one on, whether or not anything was left out yet."""
+        assert self.payload is not None
+        offer = self.wire.offer(self.payload, TOOL)
+        if offer.obstacle:
+            raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
+        self.payload = self.wire.decode(splice(self.payload.body, offer.edits))
+        self.originals = Originals(report.originals(), {}, max_bytes=self.route.max_retrieved_bytes, view=_line_view)
+
+    async def _store(self, report: PipelineReport) -> None:
+        """Keep the originals of what was left out. The request itself holds them too, so a failure costs nothing now."""
+        try:
+            await keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
+        except HeadroomError as error:
+            _log.warning("store_failed", request_id=self.request_id, error=type(error).__name__)
+
+    def _note(self, step: Step, *, offered: bool) -> None:
+        """Outcome and figures, once it is known what was done."""
+        report = step.report
+        changed = [d for d in report.decisions if d.compressed is not None]
+        added = [self.engine.tool_text] if offered and self.route.mode == "ccr" else []
+        self.notes.report = report
+        self.notes.prefix_risk = self.notes.prefix_risk or bool(report.failures)
+        self.notes.outcome = _outcome(report) if self.route.mode != "audit" else "audit"
+        self.notes.tally = self.engine.counter.submit(
+            self.payload.model if self.payload is not None else "",
+            [d.segment.text for d in changed],
+            [*(d.compressed.text for d in changed if d.compressed is not None), *added],
+            (
+                sum(d.tokens_before for d in changed),
+                sum(d.tokens_after for d in changed) + (self.engine.tool_tokens if added else 0),
+            ),
+        )
+
+    # -- hooks ---------------------------------------------------------------------------------------------------------
+
+    async def _pre_compress(self, payload: Payload) -> Payload:
+        """Let hooks edit the messages before the pipeline; a hook that fails is skipped."""
+        if self.engine.pre_compress:
+            context = CompressContext(self.request_id, self.wire.provider, payload.model, self.route.path, self.tenant)
+            for hook in self.engine.pre_compress:
+                try:
+                    messages = hook(decoded_messages(payload), context)
+                    messages = await messages if inspect.isawaitable(messages) else messages
+                    if messages is not None:
+                        payload = self._edited(payload, {"messages": messages})
+                except Exception as error:
+                    self._hook_failed("pre_compress", error)
+        self.payload = payload
+        return payload
+
+    async def _post_compress(self, step: Step) -> None:
+        """Tell hooks what was done; they cannot change it."""
+        if not self.engine.post_compress:
+            return
+        report = step.report
+        for hook in self.engine.post_compress:
+            try:
+                outcome = hook(_hook_result(step, report))
+                if inspect.isawaitable(outcome):
+                    await outcome
+            except Exception as error:
+                self._hook_failed("post_compress", error)
+
+    def _hook_failed(self, name: str, error: Exception) -> None:
+        self.notes.prefix_risk = True
+        _log.warning("hook_failed", hook=name, request_id=self.request_id, error=type(error).__name__)
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    async def _emit(self, stage: PipelineStage) -> Reply | None:
+        """Tell extensions of an input stage and take over what they edited; a Reply if one of them answered."""
+        if not self.engine.manager.enabled or self.payload is None:
+            return None
+        try:
+            seen = self.wire.values(self.payload)
+            handed = self.wire.values(self.payload)
+        except PayloadError as error:
+            _log.warning("stage_without_messages", stage=stage.value, reason=error.reason, request_id=self.request_id)
+            seen, handed = {}, {}
+        event = self._event(stage, messages=handed.get("messages"), tools=handed.get("tools"), headers=dict(self.headers))
+        event, failures = await self.engine.manager.dispatch(event)
+        self.notes.prefix_risk = self.notes.prefix_risk or bool(failures)
+        if event.stage is PipelineStage.RESPONSE_RECEIVED and stage is not PipelineStage.RESPONSE_RECEIVED:
+            return await self._answered(event)
+        if event.headers is not None:
+            self.headers = {str(name).lower(): str(value) for name, value in event.headers.items()}
+        edits = {name: value for name, value in (("messages", event.messages), ("tools", event.tools)) if name in seen}
+        try:
+            self.payload = self._edited(self.payload, edits)
+        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
+            self.notes.prefix_risk = True
+            _log.warning("extension_edit_refused", stage=stage.value, request_id=self.request_id, error=type(error).__name__)
+        return None
+
+    def _event(self, stage: PipelineStage, **fields: Any) -> PipelineEvent:
+        return PipelineEvent(
+            stage=stage,
+            operation=self.wire.operation,
+            request_id=self.request_id,
+            provider=self.wire.provider,
+            model=self.payload.model if self.payload is not None else None,
+            metadata=self.metadata,
+            **fields,
+        )
+
+    def _edited(self, payload: Payload, values: Mapping[str, Any]) -> Payload:
+        """The payload with edited fields: what did not change keeps its bytes, spans are found again.
+
+        Raises:
+            PayloadError: the edit would tear tool calls and their results apart, or is no payload.
+        """
+        nodes = self.wire.fields(payload)
+        old = self.wire.values(payload)
+        edits = [
+            edit
+            for name, value in values.items()
+            if name in nodes
+            for edit in rewrite(payload.document, nodes[name], old[name], value)
+        ]
+        if not edits:
+            return payload
+        edited = self.wire.decode(splice(payload.body, edits))
+        if not self.wire.unpaired(edited) <= self.wire.unpaired(payload):
+            raise PayloadError("unpaired_tool_calls")
+        return edited
+
+    async def _answered(self, event: PipelineEvent) -> Reply | None:
+        """An extension's answer, completed to the client's dialect; None (and a log line) if it is no answer."""
+        assert self.payload is not None
+        self.notes.prefix_risk = False
+        try:
+            if not isinstance(event.response, Mapping):
+                raise ResponseError("the response is not a mapping")
+            body = self.wire.complete(event.response, self.payload)
+            body = await self.received(body)
+            stream = self.payload.stream
+            data = self.wire.as_stream(self.wire.read(body)) if stream else body
+        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
+            _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=str(error))
+            return None
+        self.notes.outcome = "answered"
+        self.notes.sent = True
+        return Reply(data, "text/event-stream; charset=utf-8" if stream else "application/json")
+
+    # -- the responses -------------------------------------------------------------------------------------------------
+
+    @property
+    def intercepts(self) -> bool:
+        """The tool was offered, so calls of it must be answered here."""
+        return self.originals is not None
+
+    @property
+    def listens(self) -> bool:
+        """Extensions want to see the answer."""
+        return self.engine.manager.enabled and self.payload is not None
+
+    def flow(self) -> Generator[bytes, Answer, Outcome]:
+        """The retrieval loop of this exchange."""
+        assert self.originals is not None
+        assert self.payload is not None
+        structured = self.payload.structured
+        return rounds(self.wire, self.body, self.originals, max_rounds=self.route.max_rounds, structured=structured)
+
+    async def over(self) -> None:
+        """The inner app returned or failed: what has not fired by now fires."""
+        await self.sent()
+        await self.received(None, editable=False)
+
+    async def sent(self) -> None:
+        """The inner app has the whole body, or has begun to answer, or returned: POST_SEND, once."""
+        if self.notes.sent:
+            return
+        self.notes.sent = True
+        if self.listens:
+            await self.engine.manager.dispatch(self._event(PipelineStage.POST_SEND, headers=dict(self.headers)))
+
+    async def received(self, body: bytes | None, *, editable: bool = True) -> bytes:
+        """The whole answer is there: RESPONSE_RECEIVED, once. Returns the body with extensions' edits.
+
+        Args:
+            body: the answer as JSON (assembled, if it was a stream), None if there is none to show.
+            editable: False for streams: what extensions change is too late.
+        """
+        data = body or b""
+        if self.notes.received:
+            return data
+        self.notes.received = True
+        if not self.listens:
+            return data
+        try:
+            seen = json.loads(data) if data else None
+            handed = json.loads(data) if data else None
+        except (ValueError, RecursionError):
+            seen = handed = None
+        event = self._event(PipelineStage.RESPONSE_RECEIVED, response=handed, headers=dict(self.headers))
+        event, _ = await self.engine.manager.dispatch(event)
+        if seen is None or not editable:
+            return data
+        try:
+            return splice(data, rewrite(Document(data), 0, seen, event.response))
+        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
+            _log.warning("extension_edit_refused", stage="response_received", request_id=self.request_id, error=type(error).__name__)
+            return data
+
+    def close(self) -> None:
+        """The exchange is over: tell the observers."""
+        notes, figures, report = self.notes, self.notes.tally.figures, self.notes.report
+        payload = self.payload
+        self.engine.observe(
+            Report(
+                request_id=self.request_id,
+                dialect=self.wire.name if payload is not None else "",
+                provider=self.wire.provider,
+                model=payload.model if payload is not None else "",
+                route=self.route.path,
+                mode=self.route.mode,
+                outcome=notes.outcome,
+                stream=payload is not None and payload.stream,
+                status=notes.status,
+                tokens_before=figures.before,
+                tokens_after=figures.after,
+                method=figures.method,
+                transforms=report.labels,
+                reasons=dict(Counter(decision.reason for decision in report.decisions)),
+                left_out=len(report.markers),
+                rounds=notes.rounds,
+                retrievals=notes.retrievals,
+                prefix_risk=notes.prefix_risk,
+                added_ms=notes.added_ms,
+            )
+        )
+
+
+def _advance(steps: Generator[Step, Payload | None, Step], edited: Payload | None) -> tuple[Step, bool]:
+    """The next pause; or the last step, and True, when the generator is through."""
+    try:
+        return steps.send(edited), False
+    except StopIteration as end:
+        return end.value, True
+
+
+async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: float) -> None:
+    """Put every text that something was left out of, and every part that was, into a store."""
+    for name, text in report.originals().items():
+        value = text.encode("utf-8", "surrogatepass")
+        await store.put(ORIGINALS, name, value, tenant=tenant, ttl=ttl_s, if_absent=True)
+
+
+def _line_view(text: str) -> str:
+    """A text by lines: JSON in its crushed form, so that its rows can be searched and counted; anything else as it is."""
+    try:
+        found = crush(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        found = None
+    return found[0].decode("utf-8") if found is not None else text
+
+
+def _outcome(report: PipelineReport) -> str:
+    reasons = {decision.reason.split(":")[0]: decision.reason for decision in report.decisions}
+    if "compressed" in reasons or report.labels:
+        return "compressed"
+    telling = next((reasons[name] for name in _TELLING if name in reasons), "no_tool_output")
+    return f"skipped:{telling}"
+
+
+def _hook_result(step: Step, report: PipelineReport) -> TransformResult:
+    """What `post_compress` hooks are told: fresh messages, figures by the estimate."""
+    return TransformResult(
+        messages=decoded_messages(step.payload),
+        tokens_before=sum(d.tokens_before for d in report.decisions),
+        tokens_after=sum(d.tokens_after for d in report.decisions),
+        transforms_applied=list(report.labels),
+        markers_inserted=list(report.markers),
+        warnings=[f"{name} failed and was skipped" for name in report.failures],
+        timing=dict(report.timing),
+    )
+
+
+def _where(error: BaseException) -> str:
+    """File and line that raised, without the message, which may quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace is not None else ""

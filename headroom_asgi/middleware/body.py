@@ -1,0 +1,69 @@
+"""The request body: read whole, decoded, and given on as it came or as it was made."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from headroom_asgi.types import Message, Receive
+
+
+@dataclass(slots=True)
+class Received:
+    """What was read of a request body.
+
+    Attributes:
+        messages: the ASGI messages as they came, for replay.
+        size: bytes of body in them.
+        complete: the whole body is here. If not, the client left, or the body is larger than allowed.
+    """
+
+    messages: list[Message] = field(default_factory=list)
+    size: int = 0
+    complete: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """The body; if it came in one message, that very object."""
+        chunks = [message["body"] for message in self.messages if message.get("body")]
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read(receive: Receive, max_bytes: int) -> Received:
+    """Read until the body is complete, the client leaves, or more than `max_bytes` came."""
+    received = Received()
+    while True:
+        message = await receive()
+        received.messages.append(message)
+        if message["type"] != "http.request":
+            return received
+        received.size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            received.complete = True
+            return received
+        if received.size > max_bytes:
+            return received
+
+
+def replay(received: Received, receive: Receive) -> Receive:
+    """A receive callable that gives what was read, then goes on with the server's own."""
+    waiting = iter(received.messages)
+
+    async def inner() -> Message:
+        message = next(waiting, None)
+        return message if message is not None else await receive()
+
+    return inner
+
+
+def serve(body: bytes, later: Callable[[], Awaitable[Message]], delivered: Callable[[], Awaitable[None]]) -> Receive:
+    """A receive callable that gives a body in one message, tells `delivered`, then answers what `later` says."""
+    given = False
+
+    async def inner() -> Message:
+        nonlocal given
+        if given:
+            return await later()
+        given = True
+        await delivered()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return inner

@@ -1,0 +1,264 @@
+"""The answer's way back: passed, collected, or watched event by event; one start, one end, over all rounds."""
+
+from collections.abc import Callable, Generator
+from enum import Enum, auto
+
+from headroom_asgi.engine import Exchange
+from headroom_asgi.errors import ResponseError
+from headroom_asgi.logs import get_logger
+from headroom_asgi.middleware import headers as head
+from headroom_asgi.middleware.codings import codings_of, stream_decoder
+from headroom_asgi.retrieval import TOOL, Outcome, Watch
+from headroom_asgi.types import Message, Send
+from headroom_asgi.wire import Answer
+
+_log = get_logger(__name__)
+
+_OK = range(200, 300)
+
+
+class Way(Enum):
+    """How the messages of a round are treated."""
+
+    PASS = auto()  # to the client as they come
+    COLLECT = auto()  # a JSON answer, until it is whole
+    WATCH = auto()  # a stream, event by event
+    SWALLOW = auto()  # a later round that failed after the client saw bytes
+    DONE = auto()  # the client's answer has ended; what still comes is dropped
+
+
+class Relay:
+    """Takes the inner app's messages, sends the client's. One per exchange; `feed` says when a round is over.
+
+    Args:
+        exchange: whose answer it is.
+        send: the server's callable.
+        flow: the retrieval loop, already started, or None if there is nothing to intercept.
+    """
+
+    def __init__(self, exchange: Exchange, send: Send, flow: Generator[bytes, Answer, Outcome] | None) -> None:
+        self._exchange = exchange
+        self._send = send
+        self._flow = flow
+        self._reads = flow is not None or exchange.listens
+        self._way = Way.PASS
+        self._start: Message | None = None
+        self._started = False
+        self._held: list[bytes] = []
+        self._size = 0
+        self._decode: Callable[[bytes], bytes] = bytes
+        self._failed = False
+        self._watch: Watch | None = None
+        self._round = 0
+        self.next_body: bytes | None = None
+        self.done = False
+
+    @property
+    def waiting(self) -> bool:
+        """The start of a streamed response is held; `release` lets it go."""
+        return self._start is not None and not self._started and self._way is Way.WATCH
+
+    async def release(self) -> None:
+        """The start has been held long enough: send it, and what came so far."""
+        await self._flush()
+
+    def begin_round(self) -> None:
+        """Another call of the inner app starts."""
+        self._round += 1
+        self._exchange.notes.rounds = self._round
+        self.next_body = None
+
+    async def feed(self, message: Message) -> bool:
+        """Handle one message of the inner app. True when the round's answer is complete.
+
+        Afterwards `next_body` is the body of another round, or None and `done`.
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._exchange.sent()
+            await self._begin(message)
+            return False
+        if kind == "http.response.body":
+            return await self._body(message.get("body", b""), last=not message.get("more_body", False))
+        if self._round == 1:
+            await self._send(message)
+        return False
+
+    # -- the start -----------------------------------------------------------------------------------------------------
+
+    async def _begin(self, message: Message) -> None:
+        way = self._way_of(message)
+        if self._round > 1:
+            way = self._later_way(way)
+        if way is Way.SWALLOW:
+            self._way = way
+            return
+        if self._round == 1 or not self._started:
+            # A later JSON round's headers are the answer's; a stream keeps the first round's, unless that round failed.
+            if self._round == 1 or way is not Way.WATCH:
+                self._start = dict(message)
+                self._exchange.notes.status = message["status"]
+        self._way = way
+        if way is not Way.WATCH:
+            self._held, self._size = [], 0
+        if way is Way.WATCH:
+            self._watching()
+        elif way is Way.PASS:
+            await self._send_start(changed=False)
+
+    def _way_of(self, message: Message) -> Way:
+        """How to treat a response: only what we understand is read."""
+        given = message.get("headers", [])
+        codings = codings_of(head.get(given, b"content-encoding"))
+        decode = stream_decoder(codings) if codings else bytes
+        self._failed = message["status"] not in _OK
+        if not self._reads or decode is None or (self._failed and not self._exchange.listens):
+            return Way.PASS
+        self._decode = decode
+        media = head.get(given, b"content-type").split(";")[0].strip().lower()
+        if media == "application/json":
+            return Way.COLLECT
+        return Way.WATCH if media in self._exchange.wire.stream_types and not self._failed else Way.PASS
+
+    def _later_way(self, way: Way) -> Way:
+        """A later round answers in the first one's way, or has failed: as a response of its own while nothing was sent."""
+        if way is self._way and way is not Way.PASS and not self._failed:
+            return way
+        _log.warning("round_failed", request_id=self._exchange.request_id, round=self._round)
+        return Way.SWALLOW if self._started else Way.PASS
+
+    def _watching(self) -> None:
+        if self._watch is None:
+            tool = TOOL.name if self._flow is not None else None
+            payload = self._exchange.payload
+            structured = payload is not None and payload.structured and tool is not None
+            self._watch = Watch(
+                self._exchange.wire.codec(), tool, structured=structured, max_hold_bytes=self._exchange.route.max_response_bytes
+            )
+        self._watch.begin_round()
+
+    # -- the body ------------------------------------------------------------------------------------------------------
+
+    async def _body(self, data: bytes, *, last: bool) -> bool:
+        if self._way is Way.PASS:
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+            self.done = last
+        elif self._way is Way.COLLECT:
+            await self._collect(self._decode(data) if data else b"", last=last)
+        elif self._way is Way.WATCH:
+            await self._stream(self._decode(data) if data else b"", last=last)
+        elif self._way is Way.SWALLOW and last:
+            await self._give_up("an internal retrieval failed")
+        return last or self.done
+
+    async def _collect(self, data: bytes, *, last: bool) -> None:
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > self._exchange.route.max_response_bytes:
+            # Too large to hold: it passes as it is, and so does the rest.
+            await self._send_start(changed=self._decode is not bytes)
+            await self._send({"type": "http.response.body", "body": b"".join(self._held), "more_body": not last})
+            self._held, self._way, self.done = [], Way.PASS, last
+        elif last:
+            await self._answer(b"".join(self._held))
+
+    async def _answer(self, body: bytes) -> None:
+        """A whole JSON answer: the next round, or the merged answer for the client."""
+        data = body
+        if self._flow is not None and not self._failed:
+            try:
+                answer = self._exchange.wire.read(body)
+            except ResponseError as error:
+                _log.warning("answer_unreadable", request_id=self._exchange.request_id, reason=str(error))
+            else:
+                outcome = self._advance(answer)
+                if outcome is None:
+                    return
+                data = self._exchange.wire.merge(
+                    outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped
+                )
+        data = await self._exchange.received(data)
+        changed = data is not body or self._decode is not bytes
+        await self._send_start(changed=changed, size=len(data))
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+        self.done = True
+
+    def _advance(self, answer: Answer) -> Outcome | None:
+        """Tell the loop what a round brought. None: `next_body` is the next round's."""
+        assert self._flow is not None
+        try:
+            self.next_body = self._flow.send(answer)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            self._exchange.notes.retrievals = outcome.retrievals
+            return outcome
+        return None
+
+    # -- streams -------------------------------------------------------------------------------------------------------
+
+    async def _stream(self, data: bytes, *, last: bool) -> None:
+        assert self._watch is not None
+        try:
+            out = self._watch.feed(data) if data else b""
+            rest, answer = self._watch.end_round() if last else (b"", None)
+        except ResponseError as error:
+            _log.warning("stream_unreadable", request_id=self._exchange.request_id, reason=str(error))
+            await self._give_up("the answer cannot be followed")
+            self._way = Way.DONE
+            return
+        await self._emit(out + rest)
+        if not last:
+            return
+        if answer is None:
+            await self._truncated()
+            return
+        outcome = self._advance(answer) if self._flow is not None else None
+        if self.next_body is not None:
+            return
+        answered = answer.document.data
+        if outcome is not None:
+            await self._emit(self._watch.finish(outcome))
+            answered = self._exchange.wire.merge(outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped)
+        await self._end()
+        await self._exchange.received(answered, editable=False)
+
+    async def _truncated(self) -> None:
+        """A stream without its end: the first round's ends as it came; a later one's must not look complete."""
+        if self._round == 1:
+            await self._end()
+        else:
+            await self._give_up("an internal retrieval was cut short")
+
+    async def _give_up(self, message: str) -> None:
+        """End a stream that cannot go on by the dialect's own error."""
+        if self._watch is not None:
+            await self._emit(self._watch.error(message))
+        await self._end()
+
+    async def _emit(self, data: bytes) -> None:
+        """Bytes for the client; held with the start until something is visible, if a round may yet fail."""
+        if data:
+            self._held.append(data)
+        assert self._watch is not None
+        if self._started or self._watch.visible or self._flow is None:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if not self._started:
+            changed = self._flow is not None or self._decode is not bytes
+            await self._send_start(changed=changed)
+        if self._held:
+            data, self._held = b"".join(self._held), []
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _end(self) -> None:
+        await self._flush()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.done = True
+
+    async def _send_start(self, *, changed: bool, size: int | None = None) -> None:
+        assert self._start is not None
+        self._started = True
+        given = [(bytes(k), bytes(v)) for k, v in self._start.get("headers", [])]
+        out = head.of_response(given, self._exchange, size=size, changed=changed)
+        await self._send({**self._start, "headers": out})

@@ -1,0 +1,162 @@
+"""Calls of the inner app: one directly, or several in tasks of their own, with the client watched meanwhile."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from math import inf
+
+import anyio
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from headroom_asgi.engine import Exchange
+from headroom_asgi.middleware import headers as head
+from headroom_asgi.middleware.body import serve
+from headroom_asgi.middleware.respond import Relay
+from headroom_asgi.types import ASGIApp, Headers, Message, Receive, Scope, Send
+
+# Seconds that an inner app gets to end by itself once its client has left.
+_GRACE_S = 0.5
+
+
+@dataclass(slots=True)
+class Call:
+    """Everything that calls of the inner app for one exchange need.
+
+    Attributes:
+        app: the inner app.
+        scope: a snapshot, taken before the first call.
+        headers: the request's, with extensions' edits.
+        receive, send: the server's callables.
+        sent_body: the bytes that came over the wire; they go on if nothing changed.
+    """
+
+    app: ASGIApp
+    scope: Scope
+    headers: Headers
+    receive: Receive
+    send: Send
+    sent_body: bytes
+
+    def prepared(self, exchange: Exchange, body: bytes, number: int) -> tuple[Scope, bytes]:
+        """Scope and body of one call."""
+        changed = number > 1 or body is not exchange.original
+        raw = body if changed else self.sent_body
+        reads = exchange.intercepts or exchange.listens
+        own = head.for_round(self.headers, len(raw), number, body_changed=changed, identity=reads)
+        return head.round_scope(self.scope, own, number), raw
+
+
+async def call_once(call: Call, exchange: Exchange) -> None:
+    """Call the inner app where we stand: nothing will have to be asked again."""
+    scope, body = call.prepared(exchange, exchange.body, 1)
+    relay = Relay(exchange, call.send, None)
+    relay.begin_round()
+
+    async def send(message: Message) -> None:
+        await relay.feed(message)
+
+    try:
+        await call.app(scope, serve(body, call.receive, exchange.sent), send)
+    except Exception:
+        await exchange.over()
+        raise
+    await exchange.over()
+
+
+async def call_in_rounds(call: Call, exchange: Exchange) -> None:
+    """Call the inner app as often as the model asks for originals, each time in a task with a fresh scope.
+
+    An exception of the inner app is raised here as it is. When the client leaves, the inner app is told, and canceled after
+    a moment.
+    """
+    rounds = _Rounds(call, exchange)
+    async with anyio.create_task_group() as group:
+        watcher = anyio.CancelScope()
+        group.start_soon(rounds.watch, watcher, group.cancel_scope)
+        try:
+            await rounds.run(group.start_soon)
+        except Exception as error:
+            rounds.error = rounds.error or error
+            group.cancel_scope.cancel()
+        watcher.cancel()
+    await exchange.over()
+    if rounds.error is not None:
+        raise rounds.error
+
+
+@dataclass(slots=True)
+class _Rounds:
+    call: Call
+    exchange: Exchange
+    gone: anyio.Event = field(default_factory=anyio.Event)
+    error: Exception | None = None
+    running: list[anyio.Event] = field(default_factory=list)
+    finished: bool = False
+
+    async def run(self, start_soon: Callable[..., None]) -> None:
+        """All rounds, one after the other; then wait for what the inner app does after its answers."""
+        flow = self.exchange.flow()
+        body: bytes | None = next(flow)
+        relay = Relay(self.exchange, self.call.send, flow)
+        number = 0
+        while body is not None and self.error is None:
+            number += 1
+            scope, data = self.call.prepared(self.exchange, body, number)
+            outbox, inbox = anyio.create_memory_object_stream[Message](0)
+            over = anyio.Event()
+            self.running.append(over)
+            start_soon(self._app, scope, data, outbox, over)
+            relay.begin_round()
+            async with inbox:
+                body = await self._pump(inbox, relay)
+        self.finished = True
+        for over in self.running:
+            await over.wait()
+
+    async def watch(self, scope: anyio.CancelScope, everything: anyio.CancelScope) -> None:
+        """The only reader of the server's receive: notices that the client left."""
+        with scope:
+            while (await self.call.receive())["type"] != "http.disconnect":
+                pass
+            self.gone.set()
+            await anyio.sleep(_GRACE_S)
+            if not self.finished:
+                everything.cancel()
+
+    async def _app(self, scope: Scope, body: bytes, outbox: ObjectSendStream[Message], over: anyio.Event) -> None:
+        async def later() -> Message:
+            await self.gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            try:
+                await outbox.send(message)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # the round is over, or was given up: like a server after a disconnect, take what still comes
+
+        try:
+            async with outbox:
+                await self.call.app(scope, serve(body, later, self.exchange.sent), send)
+                await self.exchange.sent()
+        except Exception as error:
+            self.error = self.error or error
+        finally:
+            over.set()
+
+    async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay) -> bytes | None:
+        """Feed the relay until the round is over; the next round's body, or None."""
+        deadline = inf
+        while True:
+            if relay.waiting and deadline == inf:
+                deadline = anyio.current_time() + self.exchange.route.hold_s
+            with anyio.CancelScope(deadline=deadline if relay.waiting else inf) as hold:
+                try:
+                    message = await inbox.receive()
+                except anyio.EndOfStream:
+                    return None
+            if hold.cancelled_caught:
+                await relay.release()
+                deadline = inf
+            elif await relay.feed(message):
+                return relay.next_body
+
+

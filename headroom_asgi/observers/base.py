@@ -1,0 +1,57 @@
+"""What is said about an exchange once it is over: one frozen report, free of any text of the conversation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One exchange in figures.
+
+    Attributes:
+        request_id: the client's `x-request-id`, else one of ours.
+        dialect, provider, model: of the request; empty if it could not be decoded.
+        route: the path pattern whose settings held.
+        mode: `audit`, `lossless` or `ccr`.
+        outcome: `compressed`, `audit`, `answered`, `skipped:REASON` or `failed_open:WHERE`.
+        stream: the client asked for a stream.
+        status: of the response, 0 if there was none.
+        tokens_before, tokens_after: of the texts that were changed; the tool definition counts as added text.
+        method: `exact`, `scaled` or `estimate`: how those were counted.
+        transforms: labels of what was applied.
+        reasons: number of segments by what was decided about them.
+        left_out: number of parts that were left out and can be asked for.
+        rounds: calls of the inner app.
+        retrievals: originals that the model asked for.
+        prefix_risk: an extension failed or was skipped, so the forwarded bytes may differ from an earlier turn's.
+        added_ms: milliseconds from the complete request body to the inner app's call.
+    """
+
+    request_id: str
+    dialect: str = ""
+    provider: str = ""
+    model: str = ""
+    route: str = ""
+    mode: str = ""
+    outcome: str = ""
+    stream: bool = False
+    status: int = 0
+    tokens_before: int = 0
+    tokens_after: int = 0
+    method: str = "estimate"
+    transforms: tuple[str, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    rounds: int = 0
+    retrievals: int = 0
+    prefix_risk: bool = False
+    added_ms: float = 0.0
+
+    @property
+    def tokens_saved(self) -> int:
+        """Negative if more was added than saved; never clamped."""
+        return self.tokens_before - self.tokens_after
+
+
+Observer: TypeAlias = Callable[[Report], None]

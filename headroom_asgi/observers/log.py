@@ -1,0 +1,13 @@
+"""One log line per exchange."""
+
+from dataclasses import fields
+
+from headroom_asgi.logs import get_logger
+from headroom_asgi.observers.base import Report
+
+_log = get_logger(__name__)
+
+
+def log_report(report: Report) -> None:
+    """Write the report as one structured line, event `exchange`."""
+    _log.info("exchange", **{f.name: getattr(report, f.name) for f in fields(report)}, tokens_saved=report.tokens_saved)

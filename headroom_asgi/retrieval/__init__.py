@@ -1,0 +1,7 @@
+"""The retrieve tool and the rounds behind it: what the model asks back is answered here, and the client never sees it."""
+
+from headroom_asgi.retrieval.flow import Outcome, rounds
+from headroom_asgi.retrieval.tool import PAGE_BYTES, TOOL, Originals
+from headroom_asgi.retrieval.watch import Watch
+
+__all__ = ["PAGE_BYTES", "TOOL", "Originals", "Outcome", "Watch", "rounds"]

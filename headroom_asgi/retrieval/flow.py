@@ -1,0 +1,124 @@
+"""The retrieval loop: which bodies go to the inner app, one after the other, until the model has its answer. No I/O.
+
+flow = rounds(wire, body, originals, max_rounds=4)
+body = next(flow)
+while True:
+    answer = ...                    # send the body, read the whole answer
+    body = flow.send(answer)        # the next round's body, or StopIteration, whose value is the Outcome
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from headroom_asgi.retrieval.tool import TOOL, Originals
+from headroom_asgi.types import ToolCall, ToolResult
+from headroom_asgi.wire import Answer, Finish, Part, PartKind, WireFormat
+
+_LAST_ROUND: Final = "[this was the last retrieval for this answer: answer with what you have]"
+_NOTICE: Final = (
+    "The answer ended before it was given: the model went on asking for content that had been left out of tool results."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an exchange ended, and what the client sees of it.
+
+    Attributes:
+        answers: the answers of all rounds.
+        kept: for each round the parts that the client sees.
+        notice: a text for an answer that would otherwise say nothing, else "".
+        stopped: the last reason says that calls follow, but none is left: say that the model stopped.
+        retrievals: calls of our tool that were answered.
+        reason: `done` (the last answer has no call of ours), or why calls of ours were dropped: `cut` (the round ended early, so
+            they may be incomplete), `mixed` (the client's own calls stand beside them and end the turn), `max_rounds`.
+    """
+
+    answers: tuple[Answer, ...]
+    kept: tuple[tuple[Part, ...], ...]
+    notice: str
+    stopped: bool
+    retrievals: int
+    reason: str
+
+
+def rounds(
+    wire: WireFormat, body: bytes, originals: Originals, *, max_rounds: int, structured: bool = False
+) -> Generator[bytes, Answer, Outcome]:
+    """The rounds of one exchange: yields the body of each, receives its whole answer.
+
+    A round is followed by another one if it has calls of our tool and of nobody else's. Later bodies are the first one with the
+    model's turns and our results appended; nothing else of it changes.
+
+    Args:
+        wire: the dialect of body and answers.
+        body: the first round's body.
+        originals: what can be redeemed.
+        max_rounds: calls of the inner app, the first included.
+        structured: the client asked for structured output: text of a round that another one follows does not show.
+    """
+    answers: list[Answer] = []
+    kept: list[tuple[Part, ...]] = []
+    retrievals = spent = 0
+    while True:
+        answer = yield body
+        answers.append(answer)
+        kept.append(_kept(answer, unsigned=retrievals > 0))
+        ours = tuple(part.call for part in answer.parts if part.call is not None and part.call.name == TOOL.name)
+        reason = _end(answer, len(ours), last=len(answers) >= max_rounds)
+        if reason:
+            break
+        if structured:
+            kept[-1] = tuple(part for part in kept[-1] if part.kind is not PartKind.TEXT)
+        results = _results(originals, ours, spent, last=len(answers) + 1 >= max_rounds)
+        spent += sum(len(result.text.encode("utf-8", "surrogatepass")) for result in results)
+        retrievals += len(results)
+        body = wire.append(body, answer, results)
+    says_something = any(part.kind in (PartKind.TEXT, PartKind.CALL) for parts in kept for part in parts)
+    return Outcome(
+        answers=tuple(answers),
+        kept=tuple(kept),
+        notice="" if reason == "done" or says_something else _NOTICE,
+        stopped=reason == "max_rounds",
+        retrievals=retrievals,
+        reason=reason,
+    )
+
+
+def _kept(answer: Answer, *, unsigned: bool) -> tuple[Part, ...]:
+    """What the client sees of an answer.
+
+    Signed reasoning is bound to everything before it. The client does not get our calls, so what was signed after one would be
+    refused when the client sends it back; `unsigned`: an earlier round had one.
+    """
+    kept = []
+    for part in answer.parts:
+        if part.call is not None and part.call.name == TOOL.name:
+            unsigned = True
+        elif part.kind is not PartKind.SIGNED or not unsigned:
+            kept.append(part)
+    return tuple(kept)
+
+
+def _end(answer: Answer, ours: int, *, last: bool) -> str:
+    """Why no round follows, "" if one does."""
+    if not ours:
+        return "done"
+    if answer.finish is Finish.CUT:
+        return "cut"
+    if ours < sum(part.kind is PartKind.CALL for part in answer.parts):
+        return "mixed"
+    return "max_rounds" if last else ""
+
+
+def _results(originals: Originals, calls: tuple[ToolCall, ...], spent: int, *, last: bool) -> tuple[ToolResult, ...]:
+    """What the calls are answered with, in order; `last`: the round that follows is the last one."""
+    results = []
+    for call in calls:
+        result = originals.answer(call, spent)
+        spent += len(result.text.encode("utf-8", "surrogatepass"))
+        results.append(result)
+    if last:
+        results[-1] = replace(results[-1], text=f"{results[-1].text}\n{_LAST_ROUND}")
+    return tuple(results)

@@ -1,0 +1,192 @@
+"""The retrieve tool: its definition, and what one exchange answers when the model calls it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from headroom_asgi.retrieval.search import matching
+from headroom_asgi.types import ToolCall, ToolResult, ToolSpec
+
+TOOL: Final = ToolSpec(
+    # Every request of a conversation carries this: at most 130 o200k tokens in any dialect, and never a byte that varies.
+    name="headroom_retrieve",
+    description=(
+        "Returns what was left out of a tool result where a line `<<ccr:REF ...>>` stands. "
+        "Call it with that REF if the answer may depend on the missing content, and only then."
+    ),
+    parameters={
+        "type": "object",
+        "properties": {
+            "ref": {"type": "string", "description": "copied from such a line"},
+            "query": {"type": "string", "description": "only lines that match"},
+            "offset": {"type": "integer", "description": "characters to skip"},
+            "limit": {"type": "integer"},
+        },
+        "required": ["ref"],
+    },
+)
+
+PAGE_BYTES: Final = 65_536  # one answer: some 16,000 tokens, which fits beside a conversation in every model that calls tools
+_MIN_PAGE_BYTES = 512  # less room than this holds no useful excerpt and its notes
+_MAX_ECHO = 200  # characters of the model's own words that are repeated to it
+
+_EXPECTED = (
+    'call headroom_retrieve with {"ref": "..."} as it stands in a <<ccr:REF ...>> line; '
+    'optional: "query" (string), "offset" and "limit" (numbers of characters, 0 or more)'
+)
+_LIMIT_REACHED = "retrieval limit reached, answer with what you have"
+
+_QUOTES = " \t\r\n\"'`"
+_MARKER = re.compile(r"(?:<*ccr:)?\s*([^\s<>]+)")  # a ref, or a marker pasted whole or in part
+_NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
+
+
+class Originals:
+    """What one exchange left out and can hand back. Nothing else can be redeemed through it.
+
+    Args:
+        originals: whole texts by ref.
+        omissions: what was left out, by the name in its marker, `REF-PART`.
+        max_bytes: UTF-8 bytes that may be handed out in one exchange.
+        view: a text of one line to a form with several lines that can be searched, where it knows one.
+    """
+
+    __slots__ = ("_max_bytes", "_texts", "_view")
+
+    def __init__(
+        self,
+        originals: Mapping[str, str],
+        omissions: Mapping[str, str],
+        *,
+        max_bytes: int,
+        view: Callable[[str], str] = str,
+    ) -> None:
+        self._texts = {**originals, **omissions}
+        self._max_bytes = max_bytes
+        self._view = view
+
+    def answer(self, call: ToolCall, spent: int = 0) -> ToolResult:
+        """The result of one call. Pure: the same call gets the same answer, as long as there is room for it.
+
+        Args:
+            call: a call of our tool.
+            spent: bytes handed out in this exchange so far.
+        """
+        wanted = _parse(call.arguments)
+        if isinstance(wanted, str):
+            return ToolResult(call, wanted, is_error=True)
+        text = self._texts.get(wanted.ref)
+        if text is None:
+            return ToolResult(call, _unknown(wanted.ref), is_error=True)
+        room = min(PAGE_BYTES, self._max_bytes - spent)
+        if room < _MIN_PAGE_BYTES:
+            return ToolResult(call, _LIMIT_REACHED, is_error=True)
+        if wanted.query:
+            text = self._found(text, wanted)
+        if wanted.offset and wanted.offset >= len(text):
+            problem = f"offset {wanted.offset} is past the end: there are {len(text)} characters"
+            return ToolResult(call, problem, is_error=True)
+        return ToolResult(call, _page(text, wanted, room))
+
+    def _found(self, text: str, wanted: "_Wanted") -> str:
+        lines = text if "\n" in text.strip() else self._view(text)
+        summary, found = matching(lines, wanted.query)
+        if not summary.hits:
+            summary_line = f"[none of {summary.total} lines matches; for the whole text call {_call(wanted.ref)} without query]"
+        elif summary.has < summary.words:
+            summary_line = f"[{summary.hits} of {summary.total} lines, with {summary.has} of the {summary.words} words]"
+        else:
+            summary_line = f"[{summary.hits} of {summary.total} lines]"
+        return f"{summary_line}\n{found}" if found else summary_line
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The arguments of a call. `limit` 0: as much as fits."""
+
+    ref: str
+    query: str
+    offset: int
+    limit: int
+
+
+def _parse(arguments: str) -> "_Wanted | str":
+    """What is wanted, or what is wrong with the arguments."""
+    try:
+        given = json.loads(arguments)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        return f"the arguments are not a JSON object: {_EXPECTED}"
+    ref = given.get("ref")
+    named = _MARKER.match(ref.strip(_QUOTES)) if isinstance(ref, str) else None
+    if named is None:
+        return f"ref is missing: {_EXPECTED}"
+    query = given.get("query")
+    if isinstance(query, int | float):
+        query = json.dumps(query)
+    if not isinstance(query, str | None):
+        return f"query is not a string: {_EXPECTED}"
+    offset, limit = _count(given.get("offset")), _count(given.get("limit"))
+    if offset is None or limit is None:
+        return f"offset or limit is not a number of characters: {_EXPECTED}"
+    return _Wanted(named[1].rstrip(_QUOTES), (query or "").strip(), offset, limit)
+
+
+def _count(value: object) -> int | None:
+    """A number of characters, None if the value is none. What models write for "not given" is 0."""
+    if value is None or value == "":
+        return 0
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value >= 0 and value == value // 1 else None
+
+
+def _unknown(ref: str) -> str:
+    return (
+        f'the ref "{ref[:_MAX_ECHO]}" was not written in this conversation, so nothing can be returned for it; do not try it '
+        "again. If you need that content, call the tool that it came from again."
+    )
+
+
+def _call(ref: str) -> str:
+    return f'{TOOL.name} with ref="{ref}"'
+
+
+def _page(text: str, wanted: _Wanted, room: int) -> str:
+    """As much of the text from the offset on as was asked for and fits; if that is not the rest, with a line on how to go on."""
+    start = wanted.offset
+    stop = start + wanted.limit if wanted.limit else len(text)
+    end = _fitting(text, start, stop, room)
+    if end >= len(text):
+        return text[start:]
+    end = _fitting(text, start, stop, room - len(_more(text, wanted, start).encode("utf-8", "surrogatepass")))
+    # Whole lines, unless that would give away more than half of the page.
+    line_end = text.rfind("\n", start, end) + 1
+    if line_end - start > (end - start) // 2:
+        end = line_end
+    return text[start:end] + _more(text, wanted, end)
+
+
+def _fitting(text: str, start: int, stop: int, room: int) -> int:
+    """The end of the longest piece that has at most `room` UTF-8 bytes and does not go beyond `stop`."""
+    end = min(len(text), stop, start + room)
+    data = text[start:end].encode("utf-8", "surrogatepass")
+    if len(data) <= room:
+        return end
+    while data[room] & 0xC0 == 0x80:  # not inside a character
+        room -= 1
+    return start + len(data[:room].decode("utf-8", "surrogatepass"))
+
+
+def _more(text: str, wanted: _Wanted, end: int) -> str:
+    """The line that says how to go on from `end`. Not longer for a later `end` of as many digits than for the start."""
+    query = f", query={json.dumps(wanted.query, ensure_ascii=False)}" if wanted.query else ""
+    if len(query) > _MAX_ECHO:
+        query = ", the same query"
+    gap = "" if text.endswith("\n", 0, end) else "\n"
+    return f"{gap}[... {len(text) - end} more characters; call {_call(wanted.ref)}{query}, offset={end}]"

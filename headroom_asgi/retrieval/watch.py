@@ -1,0 +1,373 @@
+"""The watcher of a stream: passes on what is the client's, holds what could be our own call, swallows what is.
+
+Frames go on in the order in which they came. A frame is held while it has the beginning of a call whose name may still become our
+tool's, or text that must not show if another round follows; what comes after it waits behind it, keep-alives excepted. The
+frames that end a round are held until it is known whether another one follows.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, NamedTuple
+
+from headroom_asgi.errors import ResponseError
+from headroom_asgi.retrieval.flow import Outcome
+from headroom_asgi.wire import Answer, Event, EventKind, Frame, StreamCodec
+
+_TERMINAL: Final = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
+_CONTENT: Final = frozenset({EventKind.TEXT, EventKind.SIGNED, EventKind.OTHER, EventKind.CALL, EventKind.PIECE})
+
+
+class _Fate(Enum):
+    """What becomes of a part of an answer."""
+
+    OPEN = "open"  # a call whose name may become our tool's
+    OURS = "ours"
+    SHOWN = "shown"
+
+
+class _Part:
+    """One part of an answer while it streams.
+
+    Attributes:
+        fate: what becomes of it.
+        name: of a call, as far as it is known.
+        pieces: events with arguments since the name last grew.
+        index: the client's index, None until the part is first shown, and where the dialect has none.
+    """
+
+    __slots__ = ("fate", "index", "name", "pieces")
+
+    def __init__(self, fate: _Fate) -> None:
+        self.fate = fate
+        self.name = ""
+        self.pieces = 0
+        self.index: int | None = None
+
+
+class _Item(NamedTuple):
+    """A frame, and for each of its events the part that it belongs to."""
+
+    frame: Frame
+    parts: Sequence[_Part | None]
+
+
+class Watch:
+    """The stream of one exchange, over all its rounds: upstream bytes in, client bytes out.
+
+    For each round: `begin_round`, `feed` for each chunk, `end_round`; at the end of all `finish`, or `error` where it cannot go on.
+
+    Args:
+        codec: the dialect's codec for this exchange.
+        tool_name: our tool's name. None: it was not offered; every byte passes as it comes, and answers are only assembled.
+        structured: the client asked for structured output: text is held until no round can follow its own.
+        max_hold_bytes: what is held is let through beyond this; arguments for our own tool that are longer are an error.
+    """
+
+    def __init__(self, codec: StreamCodec, tool_name: str | None, *, structured: bool, max_hold_bytes: int) -> None:
+        self._codec = codec
+        self._tool = tool_name
+        self._structured = structured
+        self._max_hold_bytes = max_hold_bytes
+        self._answered = 0  # rounds that brought an answer
+        self._next = 0  # the client's next index
+        self._redacted = False  # a call of ours was taken out: indices shift, and what is signed from here on is dropped
+        self._texted = False
+        self._visible = False
+        self._failed = False
+        self._out: list[bytes] = []  # client bytes that go out next
+        self._reset()
+
+    def _reset(self) -> None:
+        """The state of one round."""
+        self._first = not self._answered
+        self._redacted = self._redacted or not self._first
+        self._parts: dict[int | None, _Part] = {}
+        self._queue: deque[_Item] = deque()
+        self._queued_bytes = 0
+        self._tail: list[_Item] = []  # from the first frame on that ends the round
+        self._settled = False  # the content of the tail has gone out
+        self._swallowed_bytes = 0
+        self._asked = False  # our tool was called
+        self._text = not self._structured  # text may show
+        self._ended = False  # the reason or the last frame was seen
+        self._gap = self._texted  # a separator is due before the next text
+
+    @property
+    def visible(self) -> bool:
+        """Something of the answer has been let through, so its status can no longer change."""
+        return self._visible
+
+    @property
+    def failed(self) -> bool:
+        """The stream carries an error, so it ends with it."""
+        return self._failed
+
+    # -- what the caller does, in this order ---------------------------------------------------------------------------
+
+    def begin_round(self) -> None:
+        """A new upstream stream starts. Text of the round before it that still waits is discarded."""
+        self._settle()
+        self._reset()
+        self._codec.begin_round()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The client's bytes for some of the upstream's.
+
+        Raises:
+            ResponseError: the stream cannot be followed. Go on with `error`, which loses nothing of what was let through.
+        """
+        frames = self._codec.feed(chunk)
+        if self._tool is None:
+            self._look_on(frames)
+            return chunk
+        self._run(frames)
+        return self._take()
+
+    def end_round(self) -> tuple[bytes, Answer | None]:
+        """The client's bytes that waited for the end of the round, and the round's answer.
+
+        The answer is None if the stream failed or stopped before its end. Then nothing is held any more and nothing is made up:
+        after a first round the client's stream ends as the upstream's did, after a later one `error` has to end it.
+
+        Raises:
+            ResponseError: as for `feed`.
+        """
+        frames = self._codec.close()
+        if self._tool is None:
+            self._look_on(frames)
+            return b"", self._assembled()
+        self._run(frames)
+        self._decide_all()
+        answer = self._assembled()
+        if answer is None:
+            self._text = True
+            self._settle(ends=self._first or self._failed)
+        elif not self._asked:
+            self._text = True
+            self._advance()
+            if not self._first:
+                self._settle()
+        elif self._text:
+            self._settle()
+        self._answered += answer is not None
+        return self._take(), answer
+
+    def finish(self, outcome: Outcome) -> bytes:
+        """The end of the client's stream, once: the notice if there is one, the last round's reason, usage of all rounds."""
+        if self._tool is None:
+            return b""
+        self._text = True
+        if self._first and not self._asked:
+            self._settle(ends=True)
+            return self._take()
+        self._settle()
+        if outcome.notice:
+            self._out.append(self._codec.notice(outcome.notice, self._next))
+        frames = [item.frame for item in self._tail if any(event.kind in _TERMINAL for event in item.frame.events)]
+        self._out.append(self._codec.finish(frames, outcome.answers, stopped=outcome.stopped))
+        return self._take()
+
+    def error(self, message: str) -> bytes:
+        """The end of a stream that cannot go on: what was let through already, then the dialect's error."""
+        self._failed = True
+        self._out.append(self._codec.error(message))
+        return self._take()
+
+    # -- frames: pass, hold, keep for the end --------------------------------------------------------------------------
+
+    def _look_on(self, frames: Sequence[Frame]) -> None:
+        """Frames that pass whatever they say."""
+        for frame in frames:
+            self._note(frame)
+            self._visible = self._visible or any(_shows(event) for event in frame.events)
+
+    def _run(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._note(frame)
+            item = _Item(frame, [self._part(event) for event in frame.events])
+            if self._failed:
+                self._decide_all()
+                self._text = True
+                self._settle(ends=True)
+                self._emit(item, ends=True)
+            elif self._tail or _ends_round(frame):
+                self._tail.append(item)
+            elif self._queue and all(event.kind is EventKind.OPAQUE for event in frame.events):
+                self._emit(item)
+            else:
+                self._queue.append(item)
+                self._queued_bytes += len(frame.raw)
+            self._advance()
+            self._bound(item)
+
+    def _note(self, frame: Frame) -> None:
+        for event in frame.events:
+            if event.kind is EventKind.ERROR:
+                self._failed = True
+            elif event.kind in (EventKind.FINISH, EventKind.END):
+                self._ended = True
+
+    def _bound(self, item: _Item) -> None:
+        """Keep what is held, and what a call of ours may hold, within bounds."""
+        if self._queued_bytes > self._max_hold_bytes:
+            self._decide_all()
+            self._text = True
+            self._advance()
+        if any(part is not None and part.fate is _Fate.OURS for part in item.parts):
+            self._swallowed_bytes += len(item.frame.raw)
+            if self._swallowed_bytes > self._max_hold_bytes:
+                raise ResponseError(f"more than {self._max_hold_bytes} bytes of arguments for {self._tool}")
+
+    def _advance(self) -> None:
+        """Let go of the frames that wait for nothing any more."""
+        while self._queue and not self._waits(self._queue[0]):
+            item = self._queue.popleft()
+            self._queued_bytes -= len(item.frame.raw)
+            self._emit(item)
+
+    def _waits(self, item: _Item) -> bool:
+        for event, part in zip(item.frame.events, item.parts, strict=True):
+            if part is not None and part.fate is _Fate.OPEN:
+                return True
+            if not self._text and _is_text(event):
+                return True
+        return False
+
+    def _settle(self, *, ends: bool = False) -> None:
+        """Let go of everything: text only if it may show, the frames at the end without what ends the round unless `ends`."""
+        items, self._queue, self._queued_bytes = self._queue, deque(), 0
+        for item in items:
+            self._emit(item)
+        if not self._settled:
+            self._settled = True
+            for item in self._tail:
+                self._emit(item, ends=ends)
+
+    def _assembled(self) -> Answer | None:
+        if self._failed or not self._ended:
+            return None
+        try:
+            return self._codec.answer()
+        except ResponseError:
+            return None
+
+    # -- parts: whose is it? -------------------------------------------------------------------------------------------
+
+    def _part(self, event: Event) -> _Part | None:
+        """The part that an event belongs to, and what the event says about whose it is."""
+        if event.kind is EventKind.CALL:
+            part = self._parts.get(event.index)
+            if part is None or event.index is None:  # without indices calls come whole
+                part = self._parts[event.index] = _Part(_Fate.OPEN)
+            self._name(part, event)
+            return part
+        if event.kind is EventKind.PIECE:
+            part = self._parts.get(event.index)
+            if part is not None and part.fate is _Fate.OPEN:
+                part.pieces += 1
+                # One piece may come with a name that still grows (empty arguments beside each of its pieces); two in a row don't.
+                if part.name == self._tool or (part.name and part.pieces > 1):
+                    self._decide(part)
+            return part
+        if event.kind not in _CONTENT or event.index is None:
+            return None
+        return self._parts.setdefault(event.index, _Part(_Fate.SHOWN))
+
+    def _name(self, part: _Part, event: Event) -> None:
+        assert self._tool is not None
+        if part.fate is not _Fate.OPEN:
+            return
+        if event.name:
+            part.name += event.name
+            part.pieces = 0
+        if event.index is None or not self._tool.startswith(part.name):
+            self._decide(part)
+
+    def _decide(self, part: _Part) -> None:
+        """Whose a call is, by as much of its name as there is."""
+        if part.name == self._tool:
+            part.fate = _Fate.OURS
+            self._asked = True
+        else:
+            part.fate = _Fate.SHOWN
+            self._text = True  # the client has to answer this call, so no round follows
+
+    def _decide_all(self) -> None:
+        for part in self._parts.values():
+            if part.fate is _Fate.OPEN:
+                self._decide(part)
+
+    # -- events: keep or drop ------------------------------------------------------------------------------------------
+
+    def _emit(self, item: _Item, *, ends: bool | None = None) -> None:
+        """Give the client what is its own of a frame.
+
+        Args:
+            item: the frame.
+            ends: keep what ends a round; None: if nothing was changed so far (servers that send usage with every frame).
+        """
+        frame = item.frame
+        if not frame.events:
+            self._out.append(frame.raw)
+            return
+        kept = []
+        shows_text = False
+        for event, part in zip(frame.events, item.parts, strict=True):
+            if event.kind in _TERMINAL:
+                keep = (self._first and not self._redacted) if ends is None else ends
+            else:
+                keep = self._keeps(event, part)
+            if keep:
+                kept.append(frame.moved(event, self._place(event, part)))
+                self._visible = self._visible or _shows(event)
+                shows_text = shows_text or (event.kind is EventKind.TEXT and event.visible)
+        if shows_text:
+            if self._gap:
+                self._out.append(self._codec.separator())
+            self._gap = False
+            self._texted = True
+        if kept:
+            self._out.append(self._codec.encode(frame, kept))
+
+    def _keeps(self, event: Event, part: _Part | None) -> bool:
+        if event.kind is EventKind.START:
+            return self._first
+        if event.kind is EventKind.TEXT:
+            return self._text or not _is_text(event)
+        if event.kind is EventKind.SIGNED and self._redacted and (part is None or part.index is None):
+            return False
+        if part is not None and part.fate is _Fate.OURS:
+            self._redacted = True
+            return False
+        return True
+
+    def _place(self, event: Event, part: _Part | None) -> int | None:
+        """The client's index: the upstream's as long as nothing was taken out, else the next one."""
+        if part is None or event.index is None:
+            return event.index
+        if part.index is None:
+            part.index = self._next if self._redacted else event.index
+            self._next = max(self._next, part.index + 1)
+        return part.index
+
+    def _take(self) -> bytes:
+        out, self._out = self._out, []
+        return out[0] if len(out) == 1 else b"".join(out)
+
+
+def _ends_round(frame: Frame) -> bool:
+    """The frame ends the round; usage beside content or the start is only a figure so far."""
+    kinds = {event.kind for event in frame.events}
+    return not kinds.isdisjoint((EventKind.FINISH, EventKind.END)) or (
+        EventKind.USAGE in kinds and kinds <= {EventKind.USAGE, EventKind.OPAQUE}
+    )
+
+
+def _is_text(event: Event) -> bool:
+    """Text that shows, or the start or end of a text part; an empty delta outside any part is neither."""
+    return event.kind is EventKind.TEXT and (event.visible or event.index is not None)
+
+
+def _shows(event: Event) -> bool:
+    return event.kind in _CONTENT and (event.kind is not EventKind.TEXT or event.visible)

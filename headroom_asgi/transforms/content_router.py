@@ -1,0 +1,179 @@
+"""The content-aware dispatcher: looks at every tool output, names its kind, and hands it to the compressor for that kind."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headroom_asgi._crush import estimate
+from headroom_asgi.compressors import Compressed, Compressor, ContentKind, Request, SmartCrusher, detect, make_ref, text_digest
+from headroom_asgi.config import HeadroomConfig, Route
+from headroom_asgi.logs import get_logger
+from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult
+from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms.memo import Memo, Outcome
+from headroom_asgi.transforms.messages import decoded_messages, payload_of
+from headroom_asgi.types import Edit
+from headroom_asgi.wire import Segment, literal, splice
+
+log = get_logger(__name__)
+
+# A shorter literal holds some 60 tokens at most, of which 32 would have to go: not worth the hash.
+_MIN_LITERAL_BYTES = 128
+# An edit must be worth its risk: a tenth and 32 tokens shorter by the estimate, marker and all.
+_MIN_SAVED_TOKENS = 32
+_MIN_SAVED_SHARE = 10
+
+_JOINTS = re.compile(r"__|[./:]|-")
+
+
+class ContentRouter(Transform):
+    """Decides about segments: which are left alone, which kind the others are, what is accepted.
+
+    Every decision is a pure function of the segment, its call, the user text before it and the route's settings; the memo
+    only remembers.
+    """
+
+    name = "content_router"
+
+    def __init__(self, route: Route | None = None, memo: Memo | None = None) -> None:
+        route = route or HeadroomConfig().resolve().default
+        self._enabled = route.router_enabled
+        self._exact = route.exact_match_tools
+        self._memo = memo if memo is not None else Memo(HeadroomConfig().memo_bytes)
+        self._compressors: dict[ContentKind, Compressor] = {}
+        if route.crusher_enabled:
+            self._compressors[ContentKind.JSON] = SmartCrusher()
+        self._table = " ".join(sorted(kind.value for kind in self._compressors))
+
+    @property
+    def compressors(self) -> Mapping[ContentKind, Compressor]:
+        """The dispatch table."""
+        return self._compressors
+
+    def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
+        """A decision for every segment: left alone for a reason, remembered, or still open."""
+        return [self._first_look(segment, context) for segment in segments]
+
+    def dispatch(self, decisions: Sequence[Decision]) -> None:
+        """Name the kind of every open segment; those without a compressor are left alone."""
+        for decision in decisions:
+            if decision.settled:
+                continue
+            decision.kind = detect(decision.segment.text)
+            if decision.kind not in self._compressors:
+                decision.reason = f"kind:{decision.kind.value}"
+
+    def compress(self, decisions: Sequence[Decision]) -> None:
+        """Run the compressors over what is still open; equal segments run once."""
+        for decision in decisions:
+            if decision.settled:
+                continue
+            outcome = self._memo.get(decision.key)
+            if outcome is None:
+                outcome = self._attempt(decision)
+                self._memo.put(decision.key, outcome)
+            self._settle(decision, outcome)
+
+    def edits(self, decisions: Sequence[Decision]) -> list[Edit]:
+        """The byte edits that put the accepted texts into the body that the segments were found in."""
+        return [
+            Edit(*decision.segment.span, literal(decision.compressed.text))
+            for decision in decisions
+            if decision.compressed is not None
+        ]
+
+    def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
+        """The messages with every tool output shortened losslessly. `kwargs["format"]` names the dialect, else it is guessed."""
+        payload = payload_of(messages, kwargs.get("model", ""), kwargs.get("format"))
+        decisions = self.look_up(payload.segments, Context())
+        self.dispatch(decisions)
+        self.compress(decisions)
+        after = decoded_messages(payload.wire.decode(splice(payload.body, self.edits(decisions))))
+        labels = dict.fromkeys(d.compressed.label for d in decisions if d.compressed is not None)
+        return TransformResult(
+            messages=after,
+            tokens_before=tokenizer.count_messages(messages),
+            tokens_after=tokenizer.count_messages(after),
+            transforms_applied=list(labels),
+        )
+
+    def pending_bytes(self, decisions: Sequence[Decision]) -> int:
+        """Bytes of the literals that `compress` would work on."""
+        return sum(end - start for d in decisions if not d.settled for start, end in [d.segment.span])
+
+    def _first_look(self, segment: Segment, context: Context) -> Decision:
+        start, end = segment.span
+        if not self._enabled:
+            return Decision(segment, "disabled")
+        if segment.frozen:
+            return Decision(segment, "frozen")
+        if end - start < _MIN_LITERAL_BYTES:
+            return Decision(segment, "small")
+        if self.is_exact(segment.tool_name):
+            return Decision(segment, "exact_match_tool")
+        digest = text_digest(segment.text.encode("utf-8", "surrogatepass"))
+        # What an error says is wanted whole.
+        redeemable = context.redeemable and not segment.is_error
+        decision = Decision(segment, ref=make_ref(context.tenant, digest) if redeemable else "")
+        decision.key = self._key(decision, digest, context)
+        outcome = self._memo.get(decision.key)
+        if outcome is not None:
+            decision.remembered = True
+            self._settle(decision, outcome)
+        return decision
+
+    def is_exact(self, tool_name: str) -> bool:
+        """The tool's output is quoted back byte for byte: its name, or its name behind a server's prefix, is in the table."""
+        name = tool_name.lower()
+        if name in self._exact:
+            return True
+        return any(name[joint.end() :] in self._exact for joint in _JOINTS.finditer(name))
+
+    def _attempt(self, decision: Decision) -> Outcome:
+        """One compressor on one text, and whether what it made is accepted."""
+        assert decision.kind is not None
+        compressor = self._compressors[decision.kind]
+        text = decision.segment.text
+        request = Request(_question(decision.segment), decision.ref) if decision.ref else Request()
+        try:
+            compressed = compressor.compress(text, request)
+        except Exception as error:
+            # The text goes as it came; the failure is a function of the text alone, so every turn and worker decides alike.
+            log.warning("compressor_failed", compressor=compressor.name, error=type(error).__name__)
+            return Outcome(f"failed:{compressor.name}", None, 0, 0)
+        return judge(text, compressed)
+
+    def _settle(self, decision: Decision, outcome: Outcome) -> None:
+        decision.reason = outcome.reason
+        decision.compressed = outcome.compressed
+        decision.tokens_before = outcome.tokens_before
+        decision.tokens_after = outcome.tokens_after
+
+    def _key(self, decision: Decision, digest: bytes, context: Context) -> bytes:
+        """A hash of everything that the outcome depends on."""
+        question = _question(decision.segment) if decision.ref else ""
+        parts = (context.tenant, str(context.policy), self._table, decision.ref, question)
+        state = hashlib.blake2b(digest, digest_size=16, person=b"headroom-memo")
+        for part in parts:
+            data = part.encode("utf-8", "surrogatepass")
+            state.update(len(data).to_bytes(8, "big") + data)
+        return state.digest()
+
+
+def _question(segment: Segment) -> str:
+    return f"{segment.preceding_user_text}\n{segment.tool_arguments}"
+
+
+def judge(text: str, compressed: Compressed | None) -> Outcome:
+    """Accept a result that is a tenth and 32 tokens shorter by the estimate, and shorter in UTF-8 bytes; else say why not."""
+    before = text.encode("utf-8", "surrogatepass")
+    tokens_before = estimate(before)
+    if compressed is None:
+        return Outcome("does_not_pay", None, tokens_before, tokens_before)
+    after = compressed.text.encode("utf-8", "surrogatepass")
+    tokens_after = estimate(after)
+    saved = tokens_before - tokens_after
+    if saved < _MIN_SAVED_TOKENS or saved * _MIN_SAVED_SHARE < tokens_before or len(after) >= len(before):
+        return Outcome("does_not_pay", None, tokens_before, tokens_before)
+    return Outcome("compressed", compressed, tokens_before, tokens_after)

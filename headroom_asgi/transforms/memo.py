@@ -1,0 +1,68 @@
+"""Results already computed, bounded in bytes: a conversation sends the same tool outputs again on every turn."""
+
+import threading
+from collections import OrderedDict
+
+from headroom_asgi.compressors import Compressed
+
+_OVERHEAD = 400  # bytes of Python objects around one entry, measured with sys.getsizeof
+
+
+class Memo:
+    """Least recently used results by key. Safe from several threads. What it forgets is computed again, with the same bytes.
+
+    Args:
+        max_bytes: sum over entries of key, texts and overhead; 0 keeps nothing.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[bytes, tuple[Outcome, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> "Outcome | None":
+        """The result, None if there is none."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            self._entries.move_to_end(key)
+            return entry[0]
+
+    def put(self, key: bytes, outcome: "Outcome") -> None:
+        """Keep a result; the least recently used ones make room."""
+        size = len(key) + outcome.size + _OVERHEAD
+        if size > self._max_bytes:
+            return
+        with self._lock:
+            old = self._entries.pop(key, None)
+            self._bytes += size - (old[1] if old else 0)
+            self._entries[key] = (outcome, size)
+            while self._bytes > self._max_bytes:
+                _, (_, dropped) = self._entries.popitem(last=False)
+                self._bytes -= dropped
+
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        return self._bytes
+
+
+class Outcome:
+    """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it."""
+
+    __slots__ = ("compressed", "reason", "tokens_after", "tokens_before")
+
+    def __init__(self, reason: str, compressed: Compressed | None, tokens_before: int, tokens_after: int) -> None:
+        self.reason = reason
+        self.compressed = compressed
+        self.tokens_before = tokens_before
+        self.tokens_after = tokens_after
+
+    @property
+    def size(self) -> int:
+        """Bytes of the texts it holds; four a character covers every string."""
+        if self.compressed is None:
+            return len(self.reason)
+        return 4 * (len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions))

@@ -1,0 +1,223 @@
+"""The transform pipeline: the transforms in their order over one payload, in steps that an engine can watch."""
+
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from headroom_asgi.config import HeadroomConfig, Route
+from headroom_asgi.errors import ConfigError
+from headroom_asgi.logs import get_logger
+from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
+from headroom_asgi.transforms.content_router import ContentRouter
+from headroom_asgi.transforms.memo import Memo
+from headroom_asgi.transforms.messages import decoded_messages, payload_of
+from headroom_asgi.wire import Payload, rewrite, splice
+
+log = get_logger(__name__)
+
+
+class Phase(Enum):
+    """Where the steps pause."""
+
+    LOOKED_UP = "looked_up"
+    DISPATCHED = "dispatched"
+    COMPRESSED = "compressed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A pause: what was just done, the payload as it stands, and how many bytes the next phase will work on."""
+
+    phase: Phase
+    payload: Payload
+    report: PipelineReport
+    pending_bytes: int = 0
+
+
+class TransformPipeline:
+    """Runs transforms over payloads.
+
+    Args:
+        config: settings; the default ones if None.
+        transforms: what runs, in order; the default transforms if None. Our own work on segments, anyone else's get
+            `messages` as the provider spells them.
+        route: settings of one route; the configuration's default route if None.
+        memo: results already computed, shared between pipelines.
+    """
+
+    def __init__(
+        self,
+        config: HeadroomConfig | None = None,
+        transforms: Iterable[Transform] | None = None,
+        *,
+        route: Route | None = None,
+        memo: Memo | None = None,
+    ) -> None:
+        settings = (config or HeadroomConfig()).resolve()
+        self._route = route or settings.default
+        self._memo = memo or Memo(settings.memo_bytes)
+        chosen = settings.transforms if transforms is None else transforms
+        self.transforms = self._build_default_transforms() if chosen is None else list(chosen)
+        for transform in self.transforms:
+            if not isinstance(transform, Transform):
+                raise ConfigError(f"transforms: {transform!r} is not a Transform")
+
+    def _build_default_transforms(self) -> list[Transform]:
+        """The default transforms, in their order."""
+        return [ContentRouter(self._route, self._memo)]
+
+    def steps(self, payload: Payload, context: Context, **kwargs: Any) -> Generator[Step, Payload | None, Step]:
+        """Look up, dispatch, compress; pauses after each and takes an edited payload back in.
+
+        Returns:
+            The last step: the payload to send and the report.
+        """
+        run = _Run(self, payload, context, kwargs)
+        run.look_up()
+        if (edited := (yield run.step(Phase.LOOKED_UP))) is not None:
+            run.restart(edited)
+        run.dispatch()
+        if (edited := (yield run.step(Phase.DISPATCHED))) is not None:
+            run.restart(edited)
+            run.dispatch()
+        run.compress()
+        final = run.step(Phase.COMPRESSED)
+        if (edited := (yield final)) is not None:
+            final = Step(final.phase, edited, final.report)
+        return final
+
+    def apply(
+        self, messages: list[Any], model: str = "", model_limit: int | None = None, **kwargs: Any
+    ) -> TransformResult:
+        """Count, copy, run every transform, aggregate, count again.
+
+        Args:
+            messages: as a provider spells them; not changed. `kwargs["format"]` names the dialect, else it is guessed.
+            model: decides about the tokenizer.
+            model_limit: tokens; a result above it gets a warning. Never changes what is done.
+            kwargs: passed on to the transforms.
+
+        Raises:
+            ConfigError: `format` names no dialect, or messages are not JSON values.
+        """
+        tokenizer = Tokenizer(model)
+        tokens_before = tokenizer.count_messages(messages)
+        payload = payload_of(messages, model, kwargs.pop("format", None))
+        steps = self.steps(payload, kwargs.pop("context", Context()), model=model, model_limit=model_limit, **kwargs)
+        final = drain(steps)
+        result = result_of(final, tokenizer, tokens_before)
+        if model_limit is not None and result.tokens_after > model_limit:
+            result.warnings.append(f"{result.tokens_after} tokens exceed the model's limit of {model_limit}")
+        return result
+
+
+def drain(steps: Generator[Step, Payload | None, Step]) -> Step:
+    """Run the steps to their end, without edits."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        step: Step = end.value
+        return step
+
+
+def result_of(final: Step, tokenizer: Tokenizer, tokens_before: int) -> TransformResult:
+    """The last step as the result that callers of `apply` and hooks get: messages decoded and counted."""
+    messages = decoded_messages(final.payload)
+    report = final.report
+    return TransformResult(
+        messages=messages,
+        tokens_before=tokens_before,
+        tokens_after=tokenizer.count_messages(messages),
+        transforms_applied=list(report.labels),
+        markers_inserted=list(report.markers),
+        warnings=[f"{name} failed and was skipped" for name in report.failures],
+        timing=dict(report.timing),
+    )
+
+
+class _Run:
+    """One run of a pipeline over one payload; what changes while the steps go on."""
+
+    def __init__(self, pipeline: TransformPipeline, payload: Payload, context: Context, kwargs: dict[str, Any]) -> None:
+        self._transforms = pipeline.transforms
+        self._context = context
+        self._kwargs = kwargs
+        self._decisions: dict[int, list[Decision]] = {}
+        self._labels: dict[str, None] = {}
+        self._markers: list[str] = []
+        self._failures: list[str] = []
+        self._timing: dict[str, float] = {}
+        self.payload = payload
+
+    def look_up(self) -> None:
+        for place, router in self._routers():
+            self._decisions[place] = router.look_up(self.payload.segments, self._context)
+
+    def dispatch(self) -> None:
+        for place, router in self._routers():
+            router.dispatch(self._decisions[place])
+
+    def restart(self, payload: Payload) -> None:
+        """An extension changed the payload: spans are found and results looked up again."""
+        self.payload = payload
+        self.look_up()
+
+    def compress(self) -> None:
+        """Run the transforms in order; one that fails is skipped, the rest goes on with the last good payload."""
+        last, stale = "", False
+        for place, transform in enumerate(self._transforms):
+            started = time.perf_counter()
+            if isinstance(transform, ContentRouter):
+                if stale:
+                    self._decisions[place] = transform.look_up(self.payload.segments, self._context)
+                    transform.dispatch(self._decisions[place])
+                changed = self._routed(transform, self._decisions[place])
+            else:
+                changed = self._custom(transform, last)
+            stale = stale or changed
+            last = transform.name
+            self._timing[last] = self._timing.get(last, 0.0) + (time.perf_counter() - started) * 1e3
+
+    def step(self, phase: Phase) -> Step:
+        decisions = tuple(d for found in self._decisions.values() for d in found)
+        report = PipelineReport(decisions, tuple(self._labels), tuple(self._markers), tuple(self._failures), dict(self._timing))
+        pending = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
+        return Step(phase, self.payload, report, pending)
+
+    def _routers(self) -> list[tuple[int, ContentRouter]]:
+        return [(i, t) for i, t in enumerate(self._transforms) if isinstance(t, ContentRouter)]
+
+    def _routed(self, router: ContentRouter, decisions: list[Decision]) -> bool:
+        router.compress(decisions)
+        edits = router.edits(decisions)
+        if edits:
+            self.payload = self.payload.wire.decode(splice(self.payload.body, edits))
+        for compressed in (d.compressed for d in decisions if d.compressed is not None):
+            self._labels[compressed.label] = None
+            self._markers += [omission.name for omission in compressed.omissions]
+        return bool(edits)
+
+    def _custom(self, transform: Transform, last: str) -> bool:
+        tokenizer = Tokenizer(self.payload.model)
+        kwargs = {**self._kwargs, "last_transform": last}
+        try:
+            old = decoded_messages(self.payload)
+            messages = decoded_messages(self.payload)
+            if not transform.should_apply(messages, tokenizer, **kwargs):
+                return False
+            result = transform.apply(messages, tokenizer, **kwargs)
+            node = self.payload.wire.fields(self.payload)["messages"]
+            edits = rewrite(self.payload.document, node, old, result.messages)
+            if edits:
+                self.payload = self.payload.wire.decode(splice(self.payload.body, edits))
+        except Exception as error:
+            log.warning("transform_failed", transform=transform.name, error=type(error).__name__)
+            self._failures.append(transform.name)
+            return False
+        self._labels.update(dict.fromkeys(result.transforms_applied))
+        self._markers += result.markers_inserted
+        return bool(edits)

@@ -1,0 +1,189 @@
+"""Answers of Anthropic's Messages API: their parts, their token counts, and a JSON answer spelled as a stream."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document, minify
+from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.types import Edit, ToolCall
+from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.splice import insert_members, literal, replace, splice
+from headroom_asgi.wire.usage import total
+
+# What `diagnose` calls them does not matter: these blocks are checked against everything that stands before them.
+SIGNED_BLOCKS = frozenset({"thinking", "redacted_thinking", "connector_text"})
+# After any other reason every call is complete and may be answered.
+CUT_REASONS = frozenset({"max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "compaction"})
+
+# Members of a message that a stream tells in `message_delta.delta`.
+_DELTA_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
+# What `usage.iterations` says of one round, where the upstream itself did not list any.
+_ITERATION_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def text_at(document: Document, node: int, key: str) -> str:
+    """The string under a key of an object, "" if there is none."""
+    value = document.get(node, key)
+    return document.text(value) if value >= 0 and document.kind(value) == STRING else ""
+
+
+def given(document: Document, node: int, key: str) -> int:
+    """The node of a value that is there and not null, else -1."""
+    value = document.get(node, key)
+    return -1 if value >= 0 and document.kind(value) == NULL else value
+
+
+def elements_at(document: Document, node: int, key: str) -> list[int]:
+    """The elements of the array under a key, [] if there is none."""
+    value = document.get(node, key)
+    return document.elements(value) if value >= 0 else []
+
+
+def overlay(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:
+    """The edits that set members, given as JSON texts, of an object: those it has are replaced, others come behind."""
+    edits: list[Edit] = []
+    missing: dict[str, bytes] = {}
+    for key, data in members.items():
+        value = document.get(node, key)
+        if value >= 0:
+            edits += replace(document, value, data)
+        else:
+            missing[key] = data
+    return edits + (insert_members(document, node, missing) if missing else [])
+
+
+def overlaid(data: bytes, members: Mapping[str, bytes]) -> bytes:
+    """An object with members set."""
+    document = Document(data)
+    return splice(data, overlay(document, 0, members))
+
+
+def read(body: bytes) -> Answer:
+    """A JSON answer in neutral form: one part for every content block, in order."""
+    try:
+        document = Document(body)
+    except ScanError as error:
+        raise ResponseError(f"the answer is not JSON: {error}") from error
+    content = document.get(0, "content")
+    if content < 0 or document.kind(content) != ARRAY:
+        raise ResponseError("the answer has no content blocks")
+    cut = text_at(document, 0, "stop_reason") in CUT_REASONS
+    parts = tuple(_part(document, block) for block in document.elements(content))
+    return Answer(document, parts, Finish.CUT if cut else Finish.DONE)
+
+
+def _part(document: Document, block: int) -> Part:
+    kind = text_at(document, block, "type")
+    if kind == "text":
+        return Part(PartKind.TEXT if text_at(document, block, "text") else PartKind.OTHER, block)
+    if kind == "tool_use":
+        # Calls that came out of a program are the client's to answer as well.
+        arguments = document.get(block, "input")
+        call = ToolCall(
+            id=text_at(document, block, "id"),
+            name=text_at(document, block, "name"),
+            arguments=document.raw(arguments).decode() if arguments >= 0 else "{}",
+        )
+        return Part(PartKind.CALL, block, call)
+    return Part(PartKind.SIGNED if kind in SIGNED_BLOCKS else PartKind.OTHER, block)
+
+
+def total_usage(answers: Sequence[Answer]) -> dict[str, Any] | None:
+    """The usage of all rounds, summed, with one entry in `iterations` for each if there are several. None if there is none."""
+    raw = []
+    for answer in answers:
+        usage = answer.document.get(0, "usage")
+        if usage >= 0 and answer.document.kind(usage) == OBJECT:
+            raw.append(answer.document.raw(usage))
+    result = total(raw) if raw else None
+    if result is not None and len(raw) > 1:
+        result["iterations"] = [entry for usage in raw for entry in _iterations(json.loads(usage))]
+    return result
+
+
+def _iterations(usage: Mapping[str, Any]) -> list[Any]:
+    listed = usage.get("iterations")
+    if isinstance(listed, list) and listed:
+        return listed
+    entry = {"type": "message", **{key: usage.get(key) or 0 for key in _ITERATION_COUNTS}}
+    if usage.get("cache_creation"):
+        entry["cache_creation"] = usage["cache_creation"]
+    return [entry]
+
+
+def spell(name: str, data: bytes) -> bytes:
+    """A server-sent event of the stream. Its JSON may have line feeds between tokens."""
+    return b"event: " + name.encode("ascii") + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+def spell_start(index: int, block: bytes) -> bytes:
+    """The event that starts a block."""
+    return spell("content_block_start", b'{"type":"content_block_start","index":%d,"content_block":%b}' % (index, block))
+
+
+def spell_delta(index: int, kind: str, key: str, data: bytes) -> bytes:
+    """An event that adds to a block."""
+    text = b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}}'
+    return spell("content_block_delta", text % (index, kind.encode("ascii"), key.encode("ascii"), data))
+
+
+def spell_stop(index: int) -> bytes:
+    """The event that ends a block."""
+    return spell("content_block_stop", b'{"type":"content_block_stop","index":%d}' % index)
+
+
+def spell_text(index: int, text: str) -> bytes:
+    """A text block of our own, as events."""
+    return (
+        spell_start(index, b'{"type":"text","text":""}')
+        + spell_delta(index, "text_delta", "text", literal(text))
+        + spell_stop(index)
+    )
+
+
+def as_stream(answer: Answer) -> bytes:
+    """A whole JSON answer spelled as a stream."""
+    document = answer.document
+    start = overlaid(minify(document.data), {"content": b"[]", "stop_reason": b"null", "stop_sequence": b"null"})
+    events = [spell("message_start", b'{"type":"message_start","message":' + start + b"}")]
+    for index, part in enumerate(answer.parts):
+        events += [_block_events(index, minify(document.raw(part.node))), spell_stop(index)]
+    delta = {key: document.get(0, key) for key in _DELTA_MEMBERS}
+    usage = given(document, 0, "usage")
+    closing = b'{"type":"message_delta","delta":{%b},"usage":%b}' % (
+        b",".join(literal(key) + b":" + minify(document.raw(node)) for key, node in delta.items() if node >= 0),
+        minify(document.raw(usage)) if usage >= 0 else b'{"output_tokens":0}',
+    )
+    return b"".join([*events, spell("message_delta", closing), spell("message_stop", b'{"type":"message_stop"}')])
+
+
+def _block_events(index: int, block: bytes) -> bytes:
+    """Start and deltas of a block. What is not known to come in pieces comes whole, as the API does it with server tools."""
+    document = Document(block)
+    kind = text_at(document, 0, "type")
+    blank: dict[str, bytes] = {}
+    deltas: list[tuple[str, str, bytes]] = []
+    for delta, member, key, empty in _PIECES.get(kind, ()):
+        value = given(document, 0, member)
+        if value < 0:
+            continue
+        blank[member] = empty
+        if delta == "citations_delta":
+            deltas += [(delta, key, document.raw(citation)) for citation in document.elements(value)]
+        elif delta == "input_json_delta":
+            deltas.append((delta, key, literal(document.raw(value).decode())))
+        else:
+            deltas.append((delta, key, document.raw(value)))
+    return spell_start(index, overlaid(block, blank)) + b"".join(spell_delta(index, *delta) for delta in deltas)
+
+
+# By block type: the delta that a member comes in, the member, its name there, and what it is before any delta.
+_PIECES: Mapping[str, Sequence[tuple[str, str, str, bytes]]] = {
+    "text": (("citations_delta", "citations", "citation", b"[]"), ("text_delta", "text", "text", b'""')),
+    "thinking": (
+        ("thinking_delta", "thinking", "thinking", b'""'),
+        ("signature_delta", "signature", "signature", b'""'),
+    ),
+    "tool_use": (("input_json_delta", "input", "partial_json", b"{}"),),
+}

@@ -1,0 +1,204 @@
+"""OpenAI Chat Completions: where text sits in a request, and how a hidden round goes on. Spoken by many other servers too.
+
+Answers are in `openai_chat_answer`, streams in `openai_chat_stream`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
+from headroom_asgi.errors import PayloadError, ResponseError, ScanError
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
+from headroom_asgi.wire.base import Answer, Offer, Part, Payload, Segment, StreamCodec, WireFormat
+from headroom_asgi.wire.openai_chat_answer import (
+    call_part,
+    complete_answer,
+    elements,
+    find,
+    merge_answers,
+    read_answer,
+    stream_of,
+    text,
+)
+from headroom_asgi.wire.openai_chat_stream import ChatCodec
+from headroom_asgi.wire.splice import dump, insert_elements, splice
+
+_OURS = "headroom_retrieve"  # whoever serves a tool of this name, under whatever prefix: its results are originals
+_STRUCTURED = frozenset({"json_object", "json_schema"})
+
+
+class OpenAIChat(WireFormat):
+    """The dialect of `POST .../chat/completions`."""
+
+    name: ClassVar[str] = "openai_chat"
+    provider: ClassVar[str] = "openai"
+    operation: ClassVar[str] = "chat.completions"
+    path: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)chat/completions$")
+
+    def decode(self, body: bytes) -> Payload:
+        """Segments: results of tools and functions, and user texts (frozen) that say what was asked."""
+        try:
+            document = Document(body)
+        except ScanError as error:
+            raise PayloadError(error.reason) from error
+        if document.kind(0) != OBJECT:
+            raise PayloadError("not_an_object")
+        messages = document.get(0, "messages")
+        if messages < 0 or document.kind(messages) != ARRAY:
+            raise PayloadError("no_messages")
+        stream = document.get(0, "stream")
+        return Payload(
+            wire=self,
+            document=document,
+            model=text(document, document.get(0, "model")),
+            stream=stream >= 0 and document.kind(stream) == TRUE,
+            structured=text(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
+            segments=tuple(_segments(document, messages)),
+        )
+
+    def offer(self, payload: Payload, tool: ToolSpec) -> Offer:
+        """The tool goes directly after the last function tool, and into `tool_choice.allowed_tools`."""
+        document = payload.document
+        tools = document.get(0, "tools")
+        obstacle, last = _obstacle(document, tools, tool.name)
+        if obstacle:
+            return Offer(obstacle=obstacle)
+        spec = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        edits = insert_elements(document, tools, last + 1, [dump({"type": "function", "function": spec})])
+        allowed = find(document, 0, "tool_choice", "allowed_tools", "tools")
+        if allowed >= 0 and document.kind(allowed) == ARRAY:
+            entry = dump({"type": "function", "function": {"name": tool.name}})
+            edits += insert_elements(document, allowed, document.count(allowed), [entry])
+        return Offer(tuple(edits))
+
+    def fields(self, payload: Payload) -> Mapping[str, int]:
+        """`messages`, and `tools` if it is an array."""
+        nodes = {key: payload.document.get(0, key) for key in ("messages", "tools")}
+        return {key: node for key, node in nodes.items() if node >= 0 and payload.document.kind(node) == ARRAY}
+
+    def unpaired(self, payload: Payload) -> frozenset[str]:
+        """Calls that the tool messages directly behind them do not answer exactly once, and results that answer none of them."""
+        document = payload.document
+        bad: set[str] = set()
+        open_calls: dict[str, int] = {}  # how often each call of the last assistant message was answered
+        role = ""
+        for message in document.elements(document.get(0, "messages")):
+            role = text(document, document.get(message, "role"))
+            if role == "tool":
+                answered = text(document, document.get(message, "tool_call_id"))
+                if answered in open_calls:
+                    open_calls[answered] += 1
+                else:
+                    bad.add(answered)
+                continue
+            bad.update(call for call, count in open_calls.items() if count != 1)
+            calls = elements(document, document.get(message, "tool_calls")) if role == "assistant" else []
+            open_calls = {text(document, document.get(call, "id")): 0 for call in calls}
+        if role == "tool":
+            bad.update(call for call, count in open_calls.items() if count != 1)
+        return frozenset(bad)
+
+    def append(self, body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
+        """The assistant message goes in with its very bytes, as vendors want their own fields back; then one message a result."""
+        document = Document(body)
+        messages = document.get(0, "messages")
+        choice = elements(answer.document, answer.document.get(0, "choices"))[0]
+        turn = answer.document.raw(answer.document.get(choice, "message"))
+        added = [dump({"role": "tool", "tool_call_id": result.call.id, "content": result.text}) for result in results]
+        return splice(body, insert_elements(document, messages, document.count(messages), [turn, *added]))
+
+    def read(self, body: bytes) -> Answer:
+        """The parts of the first choice, which is the only one where the tool was offered."""
+        return read_answer(body)
+
+    def merge(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
+        """Texts joined by an empty line; `tool_calls` left out if none is left."""
+        return merge_answers(answers, kept, notice=notice, stopped=stopped)
+
+    def codec(self) -> StreamCodec:
+        """A codec for chunks as server-sent events."""
+        return ChatCodec()
+
+    def complete(self, response: Mapping[str, Any], payload: Payload) -> bytes:
+        """At least `{"choices": [{"message": {...}}]}` has to be given."""
+        return complete_answer(response, payload.model)
+
+    def as_stream(self, answer: Answer) -> bytes:
+        """Chunks, then `[DONE]`."""
+        return stream_of(answer)
+
+
+def _segments(document: Document, messages: int) -> Iterable[Segment]:
+    calls: dict[str, tuple[str, int]] = {}  # name and arguments of calls by their id, of legacy ones by their name
+    question: tuple[int, ...] = ()
+    for message in document.elements(messages):
+        role = text(document, document.get(message, "role"))
+        if role == "assistant":
+            calls |= _calls(document, message)
+        elif role == "user":
+            texts = _texts(document, message)
+            yield from (Segment(document, node, role=role, question=question, frozen=True) for node in texts)
+            question = texts or question
+        elif role in ("tool", "function"):
+            own_name = text(document, document.get(message, "name"))
+            key = text(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
+            name, arguments = calls.get(key, (own_name, -1))
+            for node in _texts(document, message):
+                yield Segment(
+                    document,
+                    node,
+                    role=role,
+                    tool_name=name,
+                    arguments=arguments,
+                    question=question,
+                    frozen=name.endswith(_OURS),
+                )
+
+
+def _texts(document: Document, message: int) -> tuple[int, ...]:
+    """The text nodes of a message: its content, or that of every text part of it."""
+    content = document.get(message, "content")
+    if content >= 0 and document.kind(content) == STRING:
+        return (content,)
+    parts = [part for part in elements(document, content) if text(document, document.get(part, "type")) == "text"]
+    nodes = (document.get(part, "text") for part in parts)
+    return tuple(node for node in nodes if node >= 0 and document.kind(node) == STRING)
+
+
+def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
+    calls = {}
+    for node in elements(document, document.get(message, "tool_calls")):
+        call = call_part(document, node).call
+        if call is not None:
+            custom = find(document, node, "custom", "input")
+            arguments = custom if custom >= 0 else find(document, node, "function", "arguments")
+            calls[call.id] = (call.name, arguments)
+    legacy = document.get(message, "function_call")
+    if legacy >= 0:
+        name = text(document, document.get(legacy, "name"))
+        calls[f"function {name}"] = (name, document.get(legacy, "arguments"))
+    return calls
+
+
+def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
+    """Why the tool cannot be offered, "" if it can, and the position of the last function tool."""
+    if any(node >= 0 and document.kind(node) != NULL for node in (document.get(0, "functions"), document.get(0, "function_call"))):
+        return "legacy_functions", -1
+    last = -1
+    for position, node in enumerate(elements(document, tools)):
+        function = document.get(node, "function")
+        inner = function if function >= 0 else document.get(node, "custom")
+        if text(document, find(document, inner, "name")).endswith(ours):
+            return "client_has_tool", -1
+        if text(document, document.get(node, "type")) == "function":
+            last = position
+    if last < 0:
+        return "no_tools", -1
+    if any(_exceeds_one(document, document.get(0, key)) for key in ("n", "best_of")):
+        return "several_choices", -1
+    return "", last
+
+
+def _exceeds_one(document: Document, node: int) -> bool:
+    return node >= 0 and document.kind(node) == NUMBER and float(document.raw(node)) > 1

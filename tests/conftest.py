@@ -1,0 +1,37 @@
+"""What all tests share: the event loop they run on, and where the recorded conversations are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).resolve().parent
+
+
+def _corpus() -> Path | None:
+    named = os.environ.get("HEADROOM_CORPUS")
+    found = Path(named) if named else _HERE.parent.parent / "shared" / "corpus"
+    return found if found.is_dir() else None
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    found = _corpus()
+    if found is None:
+        pytest.skip("the recorded conversations are not here: set HEADROOM_CORPUS to their folder")
+    return found
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """With HEADROOM_REQUIRE_ALL=1 a skip is a failure."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("HEADROOM_REQUIRE_ALL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but HEADROOM_REQUIRE_ALL=1: {report.longrepr}"
