@@ -60,9 +60,7 @@ def _show(gateway: Server, upstream: Server, recordings: Path | None) -> list[st
     print(shown)
     print(f"\n{corpus.FOOTNOTE if recordings else demo.FOOTNOTE}")
     refused, changed, asked = stats["validation_failures"], stats["prefix_broken"], stats["retrievals"]
-    print(
-        f"\nupstream: {stats['requests']} requests, {refused} refused as invalid, {changed} with a changed prefix, {asked} retrievals"
-    )
+    print(f"\nupstream: {stats['requests']} requests, {refused} refused, {changed} with a changed prefix, {asked} retrievals")
     print(f"took {time.monotonic() - started:.1f} s")
     for problem in problems:
         print(f"PROBLEM  {problem}")

@@ -1,6 +1,6 @@
 """The demo's own dozen conversations, written for it: what is asked, what the tools answer, and what the right answer is.
 
-Three of them save nothing: small talk, short tool results, and a file that the model must see letter by letter.
+Three of them save nothing: small talk, short tool results, and a file that the model must see as it is.
 """
 
 import json
@@ -104,9 +104,9 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def dozen() -> list[Conversation]:
-    """The conversations, the same every time."""
-    return [*_tables(), *_shapes(), *_unsaved()]
+def dozen(variant: int = 0) -> list[Conversation]:
+    """The conversations, the same every time; each variant with other data of the same kind."""
+    return [*_tables(11 + variant), *_shapes(11 + variant), *_unsaved()]
 
 
 def warm_up() -> list[Conversation]:
@@ -122,15 +122,10 @@ def warm_up() -> list[Conversation]:
     ]
 
 
-def _tables() -> list[Conversation]:
+def _tables(seed: int) -> list[Conversation]:
     """Long tables; later questions ask for rows that nobody could know to be needed."""
-    orders, parcels, staff, bills, goods = (
-        data.orders(11, 240),
-        data.shipments(12, 260),
-        data.employees(13, 220),
-        data.invoices(14, 250),
-        data.products(15, 260),
-    )
+    orders, parcels, staff = data.orders(seed, 240), data.shipments(seed, 260), data.employees(seed, 220)
+    bills, goods = data.invoices(seed, 250), data.products(seed, 260)
     return [
         Conversation(
             "orders, one asked for later",
@@ -169,7 +164,7 @@ def _tables() -> list[Conversation]:
             ),
         ),
         Conversation(
-            "invoices, with signed thinking",
+            "invoices, signed thinking",
             "anthropic",
             stream=True,
             route="/team-a",
@@ -197,13 +192,13 @@ def _tables() -> list[Conversation]:
     ]
 
 
-def _shapes() -> list[Conversation]:
+def _shapes(seed: int) -> list[Conversation]:
     """What else tools answer: nested pages, envelopes, logs, series."""
-    page = data.tickets_page(21, 40)
+    page, envelope = data.tickets_page(seed, 40), data.contacts_envelope(seed, 60)
     issue = page["issues"][17]
-    envelope = data.contacts_envelope(22, 60)
     contact = json.loads(json.loads(envelope)["content"][0]["text"])["results"][33]
-    series = {service: data.metrics(seed, service, 180) for seed, service in ((23, "checkout"), (24, "search"))}
+    series = {service: data.metrics(seed, service, 180) for service in ("checkout", "search")}
+    failed = f"req-{0x51F0AC + seed:06x}"
     return [
         Conversation(
             "issue tracker page, lossless",
@@ -223,7 +218,7 @@ def _shapes() -> list[Conversation]:
             ),
         ),
         Conversation(
-            "CRM over MCP, JSON in a string",
+            "CRM over MCP, JSON in JSON",
             "anthropic",
             stream=False,
             tools=(Tool("mcp__crm__search_contacts", "Searches contacts.", ("text",)),),
@@ -243,19 +238,19 @@ def _shapes() -> list[Conversation]:
             "chat",
             stream=True,
             tools=(Tool("run_job", "Runs a job and returns its output.", ("job",)),),
-            results={"run_job smoke-test-eu": data.build_log(25, 320, "req-51f0ac")},
+            results={"run_job smoke-test-eu": data.build_log(seed, 320, failed)},
             questions=(
                 Question(
                     "Run the smoke test. Which request ran into a payment gateway timeout?",
                     ((("run_job", {"job": "smoke-test-eu"}),),),
                     find={"line": "payment gateway timeout", "part": r"request=(\S+)"},
                     asked="failed request",
-                    answer="req-51f0ac",
+                    answer=failed,
                 ),
             ),
         ),
         Conversation(
-            "metrics of two services at once",
+            "metrics of two services",
             "chat",
             stream=True,
             tools=(Tool("get_metrics", "A day of metrics of a service.", ("service",)),),
@@ -302,7 +297,7 @@ def _unsaved() -> list[Conversation]:
             ),
         ),
         Conversation(
-            "a source file, letter by letter",
+            "a source file, as it is",
             "anthropic",
             stream=True,
             tools=(Tool("Read", "Reads a file, with line numbers.", ("file_path",)),),

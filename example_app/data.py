@@ -166,7 +166,7 @@ def build_log(seed: int, count: int, failure: str) -> str:
 
 def metrics(seed: int, service: str, count: int) -> Record:
     """A time series of one service, a point every five minutes."""
-    random = Random(seed)
+    random = Random(f"{seed} {service}")
     points = [
         {
             "sample": f"{service}-{number:03d}",

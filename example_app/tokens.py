@@ -14,12 +14,16 @@ class RequestCounter:
     """
 
     def __init__(self, model: str = "gpt-4o") -> None:
-        self._count = lru_cache(maxsize=20_000)(Tokenizer(model).count_text)
+        self._tokenizer = Tokenizer(model)
+        self._count = lru_cache(maxsize=20_000)(self._exact)
 
     def __call__(self, body: dict[str, Any]) -> int:
         """The tokens of a request body of either wire format."""
         total = self._value(body.get("system")) + self._value(body.get("tools"))
         return total + sum(self._value(message) for message in body["messages"])
+
+    def _exact(self, text: str) -> int:
+        return self._tokenizer.count_text(text)
 
     def _value(self, value: Any) -> int:
         if value is None:

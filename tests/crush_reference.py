@@ -22,9 +22,7 @@ NEVER_IN_FENCE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 HEAD = "[json]"
 HEAD_EMPTY = "[json; empty cell = no such key]"
-HEAD_OMISSIONS = (
-    "[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
-)
+HEAD_OMISSIONS = "[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
 
 DEPTH = 64
 COLUMNS = 256
@@ -388,9 +386,7 @@ class Reader:
 
     def string_of(self, value: Value, style: re.Match[str]) -> str:
         """The string that holds a value as JSON, spelled in a style."""
-        check(
-            isinstance(value, Object | Array) and value not in (Object(()), Array(())), "no object or array in a string"
-        )
+        check(isinstance(value, Object | Array) and value not in (Object(()), Array(())), "no object or array in a string")
         return spell(value, style[1], ascii_only=style[2] == "a") + ("\n" if style[3] else "")
 
     def fence(self, mark: str) -> str:

@@ -7,6 +7,7 @@ import random
 import re
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from crush_reference import HEAD, HEAD_EMPTY, LITERAL, Array, Literal, Object, Value, quote, spell
 
@@ -152,7 +153,7 @@ def merged(orders: list[list[str]]) -> list[str] | None:
     for order in orders:
         for key in order:
             graph.add(key)
-        for before, after in zip(order, order[1:], strict=False):
+        for before, after in pairwise(order):
             graph.add(after, before)
     try:
         return list(graph.static_order())

@@ -51,7 +51,6 @@ def outcome(text: str) -> tuple[object, object]:
 
 PRODUCTIONS = {
     "members": ("a: x\nb: y z\nc:7", '{"a":"x","b":"y z","c":7}'),
-    "one blank or none": ("a:x\nb: 7\nc:null\nd:  x", None),
     "glue may be missing": ("a:x\nb: 7\nc:null", '{"a":"x","b":7,"c":null}'),
     "a string runs to the end of its line": ('a: b: "c", [d] (e)', '{"a":"b: \\"c\\", [d] (e)"}'),
     "literals": ("a: null\nb: true\nc: false\nd:-0\ne:1.50E+7", '{"a":null,"b":true,"c":false,"d":-0,"e":1.50E+7}'),
@@ -92,13 +91,10 @@ PRODUCTIONS = {
         '[2]: a⇥b⇥c\n"""⇥1⇥"""\nx\ny\n"""\nz\n\n"""\n⇥2⇥',
         '[{"a":"x\\ny","b":1,"c":"z\\n"},{"b":2}]',
     ),
-    "strings that hold JSON": (
-        'a (json):\n b: 1\nb (jsonp): [1,x]\nc (json2an) [2]: d\n é\n "\\n"\n- (x',
-        None,
-    ),
     "styles of members": (
         "a (json):\n b: 1\nb (jsonp): [1,x]\nc (json1an) [2]: d\n é\n x",
-        '{"a":"{\\"b\\":1}","b":"[1, \\"x\\"]","c":"[\\n {\\n  \\"d\\": \\"\\\\u00e9\\"\\n },\\n {\\n  \\"d\\": \\"x\\"\\n }\\n]\\n"}',
+        '{"a":"{\\"b\\":1}","b":"[1, \\"x\\"]",'
+        '"c":"[\\n {\\n  \\"d\\": \\"\\\\u00e9\\"\\n },\\n {\\n  \\"d\\": \\"x\\"\\n }\\n]\\n"}',
     ),
     "styles of items": ("- (json): [1]\n- (jsonn):\n - (json):\n  - {}\n- a (json)", '["[1]","[\\"[{}]\\"]\\n","a (json)"]'),
     "a style at the top": ("(json4)\na:\n - {}", '"{\\n    \\"a\\": [\\n        {}\\n    ]\\n}"'),
@@ -130,7 +126,7 @@ def test_the_page_s_example_is_read() -> None:
 
 REFUSED = {
     "an unknown head": ("[json; rows missing]\na: 1", 1, "head"),
-    "a head and no more": ("[json]", 2, "no value"),
+    "a head and no more": ("[json]", 1, "no value"),
     "an LF behind the value": ("a: 1\n", 3, "key"),
     "an LF behind flow": ("[1]\n", 3, "behind the value"),
     "CR before LF": ("a: 1\r\nb: 2", 2, "more on the line"),
@@ -253,8 +249,10 @@ def test_what_is_not_utf_8_is_refused(broken: bytes, place: bytes) -> None:
         (f"[4]: a⇥b=1\n1\n{OMISSION}\n2", ("0f3a-1",)),
         (f"[2]: a⇥b\n{OMISSION}", ("0f3a-1",)),
         (
-            "a [3]: b\n <<ccr:z-2 1 rows left out>>\n 1\n <<ccr:z-2 1 rows left out>>\n"
-            "c:\n - [4]: d\n  <<ccr:A_b-c.1-1 3 rows left out>>\n  2",
+            (
+                "a [2]: b\n <<ccr:z-2 1 rows left out>>\n 1\nc:\n - [5]: d\n"
+                "  <<ccr:A_b-c.1-1 3 rows left out>>\n  2\n  <<ccr:z-2 1 rows left out>>"
+            ),
             ("z-2", "A_b-c.1-1"),
         ),
     ],
@@ -270,7 +268,7 @@ def test_text_with_rows_left_out_is_refused_and_names_them(shown: str, refs: tup
 
 @pytest.mark.parametrize("text", ["", " ", "a: 1", "{", "[json", '{"a":1} x', "[1]\n2", "\ufeff{}"])
 def test_what_is_neither_the_format_nor_json_is_refused(text: str) -> None:
-    with pytest.raises(ExpandError, match="neither the crush format nor JSON|unknown head"):
+    with pytest.raises(ExpandError, match=r"neither the crush format nor JSON|unknown head"):
         expanded(text)
 
 

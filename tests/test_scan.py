@@ -245,10 +245,22 @@ def test_every_truncation_is_rejected() -> None:
 
 
 # The first and last sequences of each row of Unicode's table 3-7, and their neighbors outside.
-UTF8_EDGES = [bytes.fromhex(s) for s in "c280 dfbf e0a080 ed9fbf ee8080 efbfbf f0908080 f48fbfbf".split()]
+UTF8_EDGES = [
+    *(b"\xc2\x80", b"\xdf\xbf", b"\xe0\xa0\x80", b"\xed\x9f\xbf"),
+    *(b"\xee\x80\x80", b"\xef\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf4\x8f\xbf\xbf"),
+]
 NOT_UTF8 = [
-    bytes.fromhex(s)
-    for s in "80 bf c080 c1bf e09fbf eda080 edbfbf f08fbfbf f4908080 f5808080 ff c3 e282 f09f98 e228a1 f09f2880".split()
+    *(b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xf0\x8f\xbf\xbf"),
+    *(
+        b"\xf4\x90\x80\x80",
+        b"\xf5\x80\x80\x80",
+        b"\xff",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xf0\x9f\x98",
+        b"\xe2\x28\xa1",
+        b"\xf0\x9f\x28\x80",
+    ),
 ]
 
 

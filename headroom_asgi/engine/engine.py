@@ -40,7 +40,7 @@ class Engine:
     def __init__(
         self, settings: Settings, *, store: Store | None = None, extensions: object = None, hooks: object = None, discover: bool = True
     ) -> None:
-        if store is not None and not isinstance(store, Store):
+        if store is not None and not all(callable(getattr(store, name, None)) for name in ("put", "get_many", "aclose")):
             raise ConfigError(f"store: {store!r} is not a Store")
         self.settings = settings
         self.manager = PipelineExtensionManager(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from headroom_asgi.retrieval.search import matching
-from headroom_asgi.types import ToolCall, ToolResult, ToolSpec
+from headroom_asgi.types import RETRIEVE_NAME, ToolCall, ToolResult, ToolSpec
 
 TOOL: Final = ToolSpec(
     # Every request of a conversation carries this: at most 130 o200k tokens in any dialect, and never a byte that varies.
-    name="headroom_retrieve",
+    name=RETRIEVE_NAME,
     description=(
         "Returns what was left out of a tool result where a line `<<ccr:REF ...>>` stands. "
         "Call it with that REF if the answer may depend on the missing content, and only then."
@@ -164,7 +164,9 @@ def _page(text: str, wanted: _Wanted, room: int) -> str:
     end = _fitting(text, start, stop, room)
     if end >= len(text):
         return text[start:]
-    end = _fitting(text, start, stop, room - len(_more(text, wanted, start).encode("utf-8", "surrogatepass")))
+    # The last line gets its room first. It is longest for the widest offset, and with a line feed in front of it.
+    last_line = len(_more(text, wanted, start).encode("utf-8", "surrogatepass")) + len(str(len(text))) + 1
+    end = _fitting(text, start, stop, room - last_line)
     # Whole lines, unless that would give away more than half of the page.
     line_end = text.rfind("\n", start, end) + 1
     if line_end - start > (end - start) // 2:
@@ -184,7 +186,7 @@ def _fitting(text: str, start: int, stop: int, room: int) -> int:
 
 
 def _more(text: str, wanted: _Wanted, end: int) -> str:
-    """The line that says how to go on from `end`. Not longer for a later `end` of as many digits than for the start."""
+    """The line that says how to go on from `end`."""
     query = f", query={json.dumps(wanted.query, ensure_ascii=False)}" if wanted.query else ""
     if len(query) > _MAX_ECHO:
         query = ", the same query"

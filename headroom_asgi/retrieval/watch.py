@@ -55,13 +55,14 @@ class _Item(NamedTuple):
 class Watch:
     """The stream of one exchange, over all its rounds: upstream bytes in, client bytes out.
 
-    For each round: `begin_round`, `feed` for each chunk, `end_round`; at the end of all `finish`, or `error` where it cannot go on.
+    For each round: `begin_round`, `feed` for each chunk, `end_round`. At the end `finish`, or `error` where it cannot go on.
 
     Args:
         codec: the dialect's codec for this exchange.
         tool_name: our tool's name. None: it was not offered; every byte passes as it comes, and answers are only assembled.
         structured: the client asked for structured output: text is held until no round can follow its own.
-        max_hold_bytes: what is held is let through beyond this; arguments for our own tool that are longer are an error.
+        max_hold_bytes: bytes of the upstream's stream; what is held is let through beyond this, and calls of our tool that are
+            longer are an error.
     """
 
     def __init__(self, codec: StreamCodec, tool_name: str | None, *, structured: bool, max_hold_bytes: int) -> None:
@@ -137,8 +138,12 @@ class Watch:
         if self._tool is None:
             self._look_on(frames)
             return b"", self._assembled()
-        self._run(frames)
+        self._run([frame for frame in frames if not _says_nothing(frame)])
         self._decide_all()
+        if self._first and not self._asked:
+            # A broken rest goes on where nothing was taken out, since it may be half of what would have been.
+            name = self._tool.encode("utf-8")
+            self._tail += [_Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw]
         answer = self._assembled()
         if answer is None:
             self._text = True
@@ -193,7 +198,7 @@ class Watch:
                 self._emit(item, ends=True)
             elif self._tail or _ends_round(frame):
                 self._tail.append(item)
-            elif self._queue and all(event.kind is EventKind.OPAQUE for event in frame.events):
+            elif self._queue and _says_nothing(frame):
                 self._emit(item)
             else:
                 self._queue.append(item)
@@ -308,9 +313,6 @@ class Watch:
             ends: keep what ends a round; None: if nothing was changed so far (servers that send usage with every frame).
         """
         frame = item.frame
-        if not frame.events:
-            self._out.append(frame.raw)
-            return
         kept = []
         shows_text = False
         for event, part in zip(frame.events, item.parts, strict=True):
@@ -362,6 +364,11 @@ def _ends_round(frame: Frame) -> bool:
     return not kinds.isdisjoint((EventKind.FINISH, EventKind.END)) or (
         EventKind.USAGE in kinds and kinds <= {EventKind.USAGE, EventKind.OPAQUE}
     )
+
+
+def _says_nothing(frame: Frame) -> bool:
+    """A keep-alive, or what no dialect can read."""
+    return all(event.kind is EventKind.OPAQUE for event in frame.events)
 
 
 def _is_text(event: Event) -> bool:

@@ -43,9 +43,7 @@ class Store(Protocol):
     def shared(self) -> bool:
         """Whether every worker process sees the same entries."""
 
-    async def put(
-        self, ns: str, key: str, value: bytes, *, tenant: str, ttl: float, if_absent: bool = False
-    ) -> bool:
+    async def put(self, ns: str, key: str, value: bytes, *, tenant: str, ttl: float, if_absent: bool = False) -> bool:
         """Write a value, in place of what is there; whether it was stored.
 
         With `if_absent`, an entry that is there stays as it is and is touched (`touch`), and the result is False.

@@ -14,12 +14,33 @@ MIB: Final = 1024 * 1024
 DAY_S: Final = 24 * 60 * 60
 
 # What an entry takes beside its value and the characters of its key: the objects and their places in the indexes.
-ENTRY_BYTES: Final = 0
-# The same for one counter: its name's and its number's object, and their place in a dict.
+# Measured: 445 to 465 on 64-bit CPython 3.11, and up to 790 where nearly every entry has a tenant of its own.
+ENTRY_BYTES: Final = 512
+# The same for one counter: the objects of its name and number, and their place in a dict. Measured: 115 with the name.
 COUNTER_BYTES: Final = 128
 
 # Entries looked at per call, in turn: more than the one that a call may add, so that expired ones can't pile up.
 SWEEP_STEPS: Final = 2
+
+
+class _Entry:
+    """One entry: its name, its content (a value or counters), its times and its place in the ring."""
+
+    __slots__ = ("cap", "content", "expires", "key", "ns", "size", "slot", "tenant", "ttl")
+
+    def __init__(self, tenant: str, ns: str, key: str, content: bytes | dict[str, int], ttl: float) -> None:
+        self.tenant = tenant
+        self.ns = ns
+        self.key = key
+        self.content = content
+        self.ttl = ttl
+        self.cap = self.expires = 0.0
+        self.slot = 0
+        self.size = ENTRY_BYTES + len(tenant) + len(ns) + len(key)
+        if isinstance(content, bytes):
+            self.size += len(content)
+        else:
+            self.size += sum(COUNTER_BYTES + len(name) for name in content)
 
 
 class MemoryStore:
@@ -70,7 +91,7 @@ class MemoryStore:
             if present is not None and if_absent:
                 self._use(present, now, ttl)
                 return False
-            self._insert(entry, now)
+            self._insert(entry, present, now)
             return True
 
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
@@ -117,15 +138,16 @@ class MemoryStore:
         """Add to counters (Store.add)."""
         with self._exclusively() as now:
             present = self._live(tenant, ns, key, now)
-            if present is not None and isinstance(present.content, bytes):
+            content = present.content if present is not None else {}
+            if isinstance(content, bytes):
                 raise StoreError("the entry holds a value, not counters")
-            totals = {} if present is None else dict(present.content)
+            totals = dict(content)
             for name, count in counters.items():
                 totals[name] = totals.get(name, 0) + count
             if counters:
                 entry = _Entry(tenant, ns, key, totals, self._max_age_s)
                 self._check_size(entry)
-                self._insert(entry, now)
+                self._insert(entry, present, now)
         return dict(totals)
 
     async def delete_tenant(self, tenant: str) -> int:
@@ -170,22 +192,20 @@ class MemoryStore:
                 self._drop_if_expired(self._ring[self._hand], now)
             yield now
 
-    def _check_size(self, entry: "_Entry") -> None:
+    def _check_size(self, entry: _Entry) -> None:
         if entry.size > self._max_bytes:
             raise StoreError(f"an entry of {entry.size} bytes is beyond max_bytes: {self._max_bytes}")
 
-    def _live(self, tenant: str, ns: str, key: str, now: float) -> "_Entry | None":
+    def _live(self, tenant: str, ns: str, key: str, now: float) -> _Entry | None:
         """The entry of that name, unless there is none or its time is over."""
         entry = self._tenants.get(tenant, {}).get(ns, {}).get(key)
         return None if entry is None or self._drop_if_expired(entry, now) else entry
 
-    def _insert(self, entry: "_Entry", now: float) -> None:
-        """Put an entry in the place of the one of its name, then make room."""
-        space = self._tenants.setdefault(entry.tenant, {}).setdefault(entry.ns, {})
-        if entry.key in space:
-            self._drop(space[entry.key])
-            space = self._tenants.setdefault(entry.tenant, {}).setdefault(entry.ns, {})
-        space[entry.key] = entry
+    def _insert(self, entry: _Entry, previous: _Entry | None, now: float) -> None:
+        """Put an entry in the place of the previous one of its name, then make room."""
+        if previous is not None:
+            self._drop(previous)
+        self._tenants.setdefault(entry.tenant, {}).setdefault(entry.ns, {})[entry.key] = entry
         entry.cap = now + self._max_age_s
         entry.slot = len(self._ring)
         self._ring.append(entry)
@@ -196,19 +216,19 @@ class MemoryStore:
             self._drop(next(iter(self._by_use)))
             self._evictions += 1
 
-    def _use(self, entry: "_Entry", now: float, ttl: float) -> None:
+    def _use(self, entry: _Entry, now: float, ttl: float) -> None:
         entry.ttl = ttl
         entry.expires = min(now + ttl, entry.cap)
         self._by_use.move_to_end(entry)
 
-    def _drop_if_expired(self, entry: "_Entry", now: float) -> bool:
+    def _drop_if_expired(self, entry: _Entry, now: float) -> bool:
         expired = entry.expires <= now
         if expired:
             self._drop(entry)
             self._expirations += 1
         return expired
 
-    def _drop(self, entry: "_Entry") -> None:
+    def _drop(self, entry: _Entry) -> None:
         """Take an entry out of all three views; the last of the ring moves into its slot."""
         spaces = self._tenants[entry.tenant]
         del spaces[entry.ns][entry.key]
@@ -222,23 +242,3 @@ class MemoryStore:
             last.slot = entry.slot
         del self._by_use[entry]
         self._bytes -= entry.size
-
-
-class _Entry:
-    """One entry: its name, its content (a value or counters), its times and its place in the ring."""
-
-    __slots__ = ("cap", "content", "expires", "key", "ns", "size", "slot", "tenant", "ttl")
-
-    def __init__(self, tenant: str, ns: str, key: str, content: bytes | dict[str, int], ttl: float) -> None:
-        self.tenant = tenant
-        self.ns = ns
-        self.key = key
-        self.content = content
-        self.ttl = ttl
-        self.cap = self.expires = 0.0
-        self.slot = 0
-        self.size = ENTRY_BYTES + len(tenant) + len(ns) + len(key)
-        if isinstance(content, bytes):
-            self.size += len(content)
-        else:
-            self.size += sum(COUNTER_BYTES + len(name) for name in content)

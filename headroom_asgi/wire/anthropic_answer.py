@@ -1,19 +1,20 @@
-"""Answers of Anthropic's Messages API: their parts, their token counts, and a JSON answer spelled as a stream."""
+"""Answers of Anthropic Messages as JSON: read, merge over rounds, complete, spell as a stream."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document, minify
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
-from headroom_asgi.wire.splice import insert_members, literal, replace, splice
+from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, replace, rewrite, splice
 from headroom_asgi.wire.usage import total
 
-# What `diagnose` calls them does not matter: these blocks are checked against everything that stands before them.
+# The API checks these blocks against everything that stood before them.
 SIGNED_BLOCKS = frozenset({"thinking", "redacted_thinking", "connector_text"})
-# After any other reason every call is complete and may be answered.
+# Reasons after which calls may be incomplete, or must not be answered now.
 CUT_REASONS = frozenset({"max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "compaction"})
 
 # Members of a message that a stream tells in `message_delta.delta`.
@@ -59,7 +60,7 @@ def overlaid(data: bytes, members: Mapping[str, bytes]) -> bytes:
     return splice(data, overlay(document, 0, members))
 
 
-def read(body: bytes) -> Answer:
+def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every content block, in order."""
     try:
         document = Document(body)
@@ -112,6 +113,70 @@ def _iterations(usage: Mapping[str, Any]) -> list[Any]:
     return [entry]
 
 
+def merge_answers(answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
+    """One answer out of the rounds'; see `WireFormat.merge`."""
+    first, last = answers[0].document, answers[-1].document
+    nodes = {part.node for part in kept[-1]}
+    children: list[int | bytes] = [
+        answer.document.raw(part.node) for answer, parts in zip(answers[:-1], kept[:-1], strict=True) for part in parts
+    ]
+    children += [i for i, part in enumerate(answers[-1].parts) if part.node in nodes]
+    if notice:
+        children.append(dump({"type": "text", "text": notice}))
+    edits = arrange(last, last.get(0, "content"), children)
+    members: dict[str, bytes] = {}
+    for key in ("id", "model"):
+        node = first.get(0, key)
+        if node >= 0 and len(answers) > 1:
+            members[key] = first.raw(node)
+    if stopped and text_at(last, 0, "stop_reason") == "tool_use":
+        members["stop_reason"] = b'"end_turn"'
+    usage, node = total_usage(answers), given(last, 0, "usage")
+    if usage is not None and len(answers) > 1:
+        if node >= 0 and last.kind(node) == OBJECT:
+            edits += rewrite(last, node, json.loads(last.raw(node)), usage)
+        else:
+            members["usage"] = dump(usage)
+    return splice(last.data, edits + overlay(last, 0, members))
+
+
+def complete_answer(response: Mapping[str, Any], model: str) -> bytes:
+    """A whole answer out of text or content blocks; see `WireFormat.complete`."""
+    content, given_members = response.get("content"), dict(response)
+    if content is None and "choices" in response:
+        content, given_members = _chat_text(response), {}
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, (list, tuple)) or not all(_is_block(block) for block in content):
+        raise ResponseError("the response has neither text nor content blocks")
+    members: dict[str, Any] = {
+        "id": f"msg_{uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "stop_reason": "tool_use" if any(block["type"] == "tool_use" for block in content) else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 0, "output_tokens": 0},
+    }
+    members |= {key: value for key, value in given_members.items() if value is not None}
+    try:
+        return dump({**members, "content": content})
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ResponseError(f"the response is not JSON: {error}") from error
+
+
+def _chat_text(response: Mapping[str, Any]) -> str:
+    """The text of an answer in the shape of OpenAI Chat. ResponseError if there is more to it, or less."""
+    match response:
+        case {"choices": [{"message": {"content": str(text), **rest}}, *_]} if not rest.get("tool_calls"):
+            return text
+    raise ResponseError("the response has the shape of OpenAI Chat, and is not plain text")
+
+
+def _is_block(block: Any) -> bool:
+    return isinstance(block, Mapping) and isinstance(block.get("type"), str)
+
+
 def spell(name: str, data: bytes) -> bytes:
     """A server-sent event of the stream. Its JSON may have line feeds between tokens."""
     return b"event: " + name.encode("ascii") + b"\ndata: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
@@ -142,7 +207,7 @@ def spell_text(index: int, text: str) -> bytes:
     )
 
 
-def as_stream(answer: Answer) -> bytes:
+def stream_of(answer: Answer) -> bytes:
     """A whole JSON answer spelled as a stream."""
     document = answer.document
     start = overlaid(minify(document.data), {"content": b"[]", "stop_reason": b"null", "stop_sequence": b"null"})

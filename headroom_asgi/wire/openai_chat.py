@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
-from headroom_asgi.errors import PayloadError, ResponseError, ScanError
-from headroom_asgi.types import Edit, ToolResult, ToolSpec
+from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi.types import RETRIEVE_NAME, ToolResult, ToolSpec
 from headroom_asgi.wire.base import Answer, Offer, Part, Payload, Segment, StreamCodec, WireFormat
 from headroom_asgi.wire.openai_chat_answer import (
     call_part,
@@ -24,17 +24,17 @@ from headroom_asgi.wire.openai_chat_answer import (
 from headroom_asgi.wire.openai_chat_stream import ChatCodec
 from headroom_asgi.wire.splice import dump, insert_elements, splice
 
-_OURS = "headroom_retrieve"  # whoever serves a tool of this name, under whatever prefix: its results are originals
 _STRUCTURED = frozenset({"json_object", "json_schema"})
 
 
 class OpenAIChat(WireFormat):
     """The dialect of `POST .../chat/completions`."""
 
-    name: ClassVar[str] = "openai_chat"
+    name: ClassVar[str] = "openai-chat"
     provider: ClassVar[str] = "openai"
-    operation: ClassVar[str] = "chat.completions"
-    path: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)chat/completions$")
+    operation: ClassVar[str] = "chat"
+    path: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)chat/completions\Z")
+    example_path: ClassVar[str] = "/v1/chat/completions"
 
     def decode(self, body: bytes) -> Payload:
         """Segments: results of tools and functions, and user texts (frozen) that say what was asked."""
@@ -152,7 +152,7 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     tool_name=name,
                     arguments=arguments,
                     question=question,
-                    frozen=name.endswith(_OURS),
+                    frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
                 )
 
 
@@ -183,7 +183,9 @@ def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
 
 def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
     """Why the tool cannot be offered, "" if it can, and the position of the last function tool."""
-    if any(node >= 0 and document.kind(node) != NULL for node in (document.get(0, "functions"), document.get(0, "function_call"))):
+    if any(
+        node >= 0 and document.kind(node) != NULL for node in (document.get(0, "functions"), document.get(0, "function_call"))
+    ):
         return "legacy_functions", -1
     last = -1
     for position, node in enumerate(elements(document, tools)):

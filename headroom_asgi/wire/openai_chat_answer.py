@@ -12,6 +12,7 @@ from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.splice import arrange, dump, insert_elements, insert_members, literal, replace, rewrite, splice
+from headroom_asgi.wire.usage import total
 
 SEPARATOR = "\n\n"  # between the texts of two rounds, which are one string in this dialect
 IDENTITY = ("id", "created", "model")
@@ -27,7 +28,9 @@ _SIGNATURE = re.compile(rb'signature"|"encrypted|"redacted')
 
 def is_signed(key: str, raw: bytes) -> bool:
     """Whether a field of a message, given as JSON text, holds reasoning that is bound to the prefix before it."""
-    return key in _SIGNED_FIELDS or _SIGNATURE.search(dump(key)) is not None or (raw[:1] in b"{[" and bool(_SIGNATURE.search(raw)))
+    return (
+        key in _SIGNED_FIELDS or _SIGNATURE.search(dump(key)) is not None or (raw[:1] in b"{[" and bool(_SIGNATURE.search(raw)))
+    )
 
 
 def natural_stop(reason: Any) -> Any:
@@ -158,59 +161,19 @@ def _envelope(documents: Sequence[Document]) -> list[Edit]:
             missing[key] = first.raw(wanted)
         else:
             edits += replace(last, node, first.raw(wanted))
-    usages = [usage_of(document) for document in documents]
-    total, node = summed(usages), last.get(0, "usage")
-    if len(documents) > 1 and total:
+    usage, node = total(usages_of(documents)), last.get(0, "usage")
+    if len(documents) > 1 and usage:
         if node < 0:
-            missing["usage"] = dump(total)
+            missing["usage"] = dump(usage)
         else:
-            edits += rewrite(last, node, usages[-1] or None, total)
+            edits += rewrite(last, node, json.loads(last.raw(node)), usage)
     return edits + (insert_members(last, 0, missing) if missing else [])
 
 
-def usage_of(document: Document) -> dict[str, Any]:
-    """The usage of an answer, empty if it has none that can be read."""
-    node = document.get(0, "usage")
-    try:
-        usage = json.loads(document.raw(node)) if node >= 0 else None
-    except (RecursionError, ValueError):  # too deep, or a number of more than 4300 digits
-        return {}
-    return usage if isinstance(usage, dict) else {}
-
-
-def summed(usages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The last usage with the numbers of the earlier ones added, field by field; fields that only those have are taken over."""
-    total = _copied(usages[-1]) if usages else {}
-    for usage in usages[:-1]:
-        todo = [(total, usage)]
-        while todo:
-            to, more = todo.pop()
-            for key, value in more.items():
-                have = to.get(key)
-                if isinstance(have, dict) and isinstance(value, dict):
-                    todo.append((have, value))
-                elif _is_number(have) and _is_number(value):
-                    to[key] = have + value
-                elif have is None:
-                    to[key] = _copied(value) if isinstance(value, dict) else value
-    return total
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _copied(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy that shares no object with its origin; not recursive."""
-    copy: dict[str, Any] = dict(value)
-    todo = [copy]
-    while todo:
-        level = todo.pop()
-        for key, item in level.items():
-            if isinstance(item, dict):
-                level[key] = dict(item)
-                todo.append(level[key])
-    return copy
+def usages_of(documents: Iterable[Document]) -> list[bytes]:
+    """The usage of each answer that has one."""
+    nodes = ((document, document.get(0, "usage")) for document in documents)
+    return [document.raw(node) for document, node in nodes if node >= 0]
 
 
 @dataclass(slots=True)

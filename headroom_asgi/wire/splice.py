@@ -24,7 +24,7 @@ def splice(body: bytes, edits: Iterable[Edit]) -> bytes:
     ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
     if not ordered:
         return body
-    pieces = []
+    pieces: list[bytes] = []
     at = 0
     for edit in ordered:
         if edit.start < at or edit.end < edit.start:

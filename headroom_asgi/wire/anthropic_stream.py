@@ -1,0 +1,336 @@
+"""Streams of Anthropic Messages, over all rounds of one exchange."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from headroom_asgi._crush import NULL, NUMBER, OBJECT, STRING, Document
+from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.sse import ServerSentEvent, SSESplitter
+from headroom_asgi.types import Edit
+from headroom_asgi.wire.anthropic_answer import (
+    SIGNED_BLOCKS,
+    given,
+    overlaid,
+    overlay,
+    read_answer,
+    spell,
+    spell_stop,
+    spell_text,
+    text_at,
+    total_usage,
+)
+from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.splice import dump, literal, replace, rewrite, splice
+
+_BLOCK_KINDS = {"text": EventKind.TEXT, "tool_use": EventKind.CALL, **dict.fromkeys(SIGNED_BLOCKS, EventKind.SIGNED)}
+
+# What deltas do to a block: strings that are appended to a member, and members that are set.
+_APPENDED = {
+    "text_delta": ("text", "text"),
+    "thinking_delta": ("thinking", "thinking"),
+    "input_json_delta": ("partial_json", "input"),
+}
+_SET = {"signature_delta": ("signature",), "compaction_delta": ("content", "encrypted_content")}
+
+
+@dataclass(slots=True)
+class _Block:
+    """A content block while it arrives: how it began, and literals and values that deltas added, as they were spelled."""
+
+    document: Document
+    node: int
+    kind: EventKind
+    appended: dict[str, list[bytes]] = field(default_factory=dict)
+    members: dict[str, bytes] = field(default_factory=dict)
+    citations: list[bytes] = field(default_factory=list)
+
+    def add(self, document: Document, delta: int) -> None:
+        """Take up a delta. Kinds that are not known change nothing, as in Anthropic's own client."""
+        kind = text_at(document, delta, "type")
+        if kind in _APPENDED:
+            key, member = _APPENDED[kind]
+            piece = document.get(delta, key)
+            if piece >= 0 and document.kind(piece) == STRING:
+                self.appended.setdefault(member, []).append(document.raw(piece)[1:-1])
+        elif kind in _SET:
+            for key in _SET[kind]:
+                value = document.get(delta, key)
+                if value >= 0:
+                    self.members[key] = document.raw(value)
+        elif kind == "citations_delta":
+            citation = document.get(delta, "citation")
+            if citation >= 0:
+                self.citations.append(document.raw(citation))
+
+    def assembled(self) -> bytes:
+        """The block as a JSON answer has it."""
+        block = Document(self.document.raw(self.node))
+        members = dict(self.members)
+        for member, pieces in self.appended.items():
+            if member == "input":
+                members.update(_input(b"".join(pieces)))
+            else:
+                start = given(block, 0, member)
+                first = block.raw(start)[1:-1] if start >= 0 and block.kind(start) == STRING else b""
+                members[member] = b'"' + first + b"".join(pieces) + b'"'
+        if self.citations:
+            start = given(block, 0, "citations")
+            earlier = [block.raw(node) for node in block.elements(start)] if start >= 0 else []
+            members["citations"] = b"[" + b",".join([*earlier, *self.citations]) + b"]"
+        return splice(block.data, overlay(block, 0, members))
+
+
+def _input(pieces: bytes) -> dict[str, bytes]:
+    """The input of a call out of the content of its literals. What is empty or broken off leaves the input that it began with."""
+    text = Document(b'"' + pieces + b'"').text(0).encode("utf-8", "surrogatepass")
+    try:
+        Document(text)
+    except ScanError:
+        return {}
+    return {"input": text}
+
+
+class AnthropicCodec(StreamCodec):
+    """Both directions of one exchange's stream. Blocks that an upstream left open are closed before anything else is said."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, None] = {}  # client's indices of blocks that began and did not end
+        self._owed = b""  # goes out before the next client bytes
+        self.begin_round()
+
+    def begin_round(self) -> None:
+        """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
+        self._owed += self._closing()
+        self._splitter = SSESplitter()
+        self._start: Document | None = None
+        self._blocks: list[_Block] = []
+        self._current: dict[int, _Block] = {}
+        self._deltas: list[Document] = []
+        self._rest: Frame | None = None
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """One frame for every event."""
+        return [self._frame(event) for event in self._splitter.feed(chunk)]
+
+    def close(self) -> list[Frame]:
+        """The rest; if it is no whole event, a frame that says nothing."""
+        frames = [self._frame(event) for event in self._splitter.close()]
+        self._rest = frames[-1] if frames else None
+        return frames
+
+    def answer(self) -> Answer:
+        """The message as it began, with its blocks, and what `message_delta` said of it."""
+        message = self._start.get(0, "message") if self._start is not None else -1
+        if self._start is None or message < 0 or self._start.kind(message) != OBJECT:
+            raise ResponseError("the stream has no message_start")
+        start = Document(self._start.raw(message))
+        members = {"content": b"[" + b",".join(block.assembled() for block in self._blocks) + b"]"}
+        usage: dict[str, bytes] = {}
+        for document in self._deltas:
+            _collect(document, document.get(0, "delta"), start, members)
+            _collect(document, 0, start, members, without=("type", "delta", "usage"))
+            _collect(document, document.get(0, "usage"), start, usage, at="usage")
+        if usage:
+            before = given(start, 0, "usage")
+            members["usage"] = overlaid(start.raw(before) if before >= 0 else b"{}", usage)
+        return read_answer(splice(start.data, overlay(start, 0, members)))
+
+    def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
+        """The event with the client's index. Its JSON keeps every other byte."""
+        if not events:
+            return b""
+        event = events[0]
+        data = frame.raw if event.index == frame.events[0].index else _moved(event)
+        return self._told(event, data, ragged=frame is self._rest)
+
+    def separator(self) -> bytes:
+        """Nothing: every round has text blocks of its own."""
+        return b""
+
+    def notice(self, text: str, index: int) -> bytes:
+        """A text block, whole."""
+        return self._paid(self._closing() + spell_text(index, text))
+
+    def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
+        """One `message_delta` with the usage of all rounds, and `message_stop`."""
+        deltas = [frame for frame in frames if frame.data == "message_delta"]
+        reasoned = [frame for frame in deltas if frame.events[0].kind is EventKind.FINISH]
+        last = (reasoned or deltas)[-1] if deltas else None
+        out = []
+        for frame in frames:
+            if frame is last and (len(answers) > 1 or len(deltas) > 1 or stopped):
+                out.append(spell("message_delta", _final(frame.events[0].data, answers, stopped=stopped)))
+            elif frame is last or frame.data != "message_delta":
+                out.append(frame.raw + b"\n\n" if frame is self._rest else frame.raw)
+        return self._paid(self._closing() + b"".join(out))
+
+    def error(self, message: str) -> bytes:
+        """The end of every open block, and the event that ends a stream."""
+        data = b'{"type":"error","error":{"type":"api_error","message":' + literal(message) + b"}}"
+        return self._paid(self._closing() + spell("error", data))
+
+    def _frame(self, event: ServerSentEvent) -> Frame:
+        document = _object(event.data)
+        if document is None:
+            return Frame(event.raw, [Event(EventKind.OPAQUE)])
+        name = text_at(document, 0, "type") or event.name
+        read_event = self._readers.get(name)
+        events = read_event(self, document) if read_event else []
+        return Frame(event.raw, events or [Event(EventKind.OPAQUE)], name)
+
+    def _read_message_start(self, document: Document) -> list[Event]:
+        if self._start is None:
+            self._start = document
+        return [Event(EventKind.START, data=document)]
+
+    def _read_block_start(self, document: Document) -> list[Event]:
+        index = _index(document)
+        node = document.get(0, "content_block")
+        if index is None or node < 0 or document.kind(node) != OBJECT:
+            return []
+        kind = _BLOCK_KINDS.get(text_at(document, node, "type"), EventKind.OTHER)
+        block = self._current[index] = _Block(document, node, kind)
+        self._blocks.append(block)
+        if kind is EventKind.CALL:
+            name, call_id = text_at(document, node, "name"), text_at(document, node, "id")
+            return [Event(kind, index, id=call_id, name=name, data=document)]
+        visible = kind is EventKind.TEXT and bool(text_at(document, node, "text"))
+        return [Event(kind, index, visible=visible, data=document)]
+
+    def _read_block_delta(self, document: Document) -> list[Event]:
+        delta = document.get(0, "delta")
+        event = self._block_event(document)
+        if event is None or delta < 0:
+            return []
+        if event.index in self._current:
+            self._current[event.index].add(document, delta)
+        event.visible = event.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
+        return [event]
+
+    def _read_block_stop(self, document: Document) -> list[Event]:
+        event = self._block_event(document)
+        return [] if event is None else [event]
+
+    def _block_event(self, document: Document) -> Event | None:
+        """More of a block, or its end."""
+        index = _index(document)
+        if index is None:
+            return None
+        kind = self._current[index].kind if index in self._current else EventKind.OTHER
+        return Event(EventKind.PIECE if kind is EventKind.CALL else kind, index, data=document)
+
+    def _read_message_delta(self, document: Document) -> list[Event]:
+        self._deltas.append(document)
+        delta = document.get(0, "delta")
+        finished = delta >= 0 and given(document, delta, "stop_reason") >= 0
+        kinds = (EventKind.FINISH, EventKind.USAGE) if finished else (EventKind.USAGE,)
+        return [Event(kind, data=document) for kind in kinds]
+
+    def _read_message_stop(self, document: Document) -> list[Event]:
+        return [Event(EventKind.END, data=document)]
+
+    def _read_error(self, document: Document) -> list[Event]:
+        return [Event(EventKind.ERROR, data=document)]
+
+    def _told(self, event: Event, data: bytes, *, ragged: bool = False) -> bytes:
+        """The bytes of an event for the client, and a note of which blocks are open now."""
+        if event.index is not None:
+            name = text_at(event.data, 0, "type")
+            if name == "content_block_start":
+                self._open[event.index] = None
+            elif name == "content_block_stop":
+                self._open.pop(event.index, None)
+        data = self._paid(data)
+        # The rest of a stream that broke off has no end of its own.
+        self._owed = b"\n\n" if ragged else b""
+        return data
+
+    def _paid(self, data: bytes) -> bytes:
+        if self._owed:
+            data, self._owed = self._owed + data, b""
+        return data
+
+    def _closing(self) -> bytes:
+        """The ends of all open blocks."""
+        ends = b"".join(spell_stop(index) for index in self._open)
+        self._open.clear()
+        return ends
+
+    _readers: ClassVar[dict[str, Callable[["AnthropicCodec", Document], list[Event]]]] = {
+        "message_start": _read_message_start,
+        "content_block_start": _read_block_start,
+        "content_block_delta": _read_block_delta,
+        "content_block_stop": _read_block_stop,
+        "message_delta": _read_message_delta,
+        "message_stop": _read_message_stop,
+        "error": _read_error,
+    }
+
+
+def _object(data: bytes | None) -> Document | None:
+    """The JSON object that an event carries; None if it carries something else (keep-alives, `[DONE]`, a broken rest)."""
+    if data is None:
+        return None
+    try:
+        document = Document(data)
+    except ScanError:
+        return None
+    return document if document.kind(0) == OBJECT else None
+
+
+def _index(document: Document) -> int | None:
+    """The upstream's index of the block that an event is about."""
+    node = document.get(0, "index")
+    digits = document.raw(node) if node >= 0 and document.kind(node) == NUMBER else b""
+    return int(digits) if digits.isdigit() and len(digits) < 10 else None
+
+
+def _moved(event: Event) -> bytes:
+    """An event of a block with the client's index."""
+    document: Document = event.data
+    edits = replace(document, document.get(0, "index"), b"%d" % (event.index or 0))
+    return spell(text_at(document, 0, "type"), splice(document.data, edits))
+
+
+def _collect(
+    document: Document,
+    node: int,
+    start: Document,
+    members: dict[str, bytes],
+    *,
+    without: Sequence[str] = (),
+    at: str = "",
+) -> None:
+    """Take up what an event says about the message (or the object under `at` there). A null says nothing about a known member."""
+    if node < 0:
+        return
+    known = given(start, 0, at) if at else 0
+    for key, value in document.items(node):
+        if key in without:
+            continue
+        is_known = key in members or (known >= 0 and start.get(known, key) >= 0)
+        if document.kind(value) != NULL or not is_known:
+            members[key] = document.raw(value)
+
+
+def _final(document: Document, answers: Sequence[Answer], *, stopped: bool) -> bytes:
+    """The `message_delta` that ends all rounds."""
+    edits: list[Edit] = []
+    delta = document.get(0, "delta")
+    if stopped and delta >= 0 and text_at(document, delta, "stop_reason") == "tool_use":
+        edits += replace(document, document.get(delta, "stop_reason"), b'"end_turn"')
+    members: dict[str, bytes] = {}
+    usage, node = total_usage(answers), document.get(0, "usage")
+    if usage is not None:
+        if node >= 0 and document.kind(node) == OBJECT:
+            edits += rewrite(document, node, json.loads(document.raw(node)), usage)
+        else:
+            members["usage"] = dump(usage)
+    # Clients take these from message_start, of which they saw the first round's only.
+    last = answers[-1].document
+    changes = given(last, 0, "input_transformations")
+    if len(answers) > 1 and changes >= 0 and given(document, 0, "input_transformations") < 0:
+        members["input_transformations"] = last.raw(changes)
+    return splice(document.data, edits + overlay(document, 0, members))

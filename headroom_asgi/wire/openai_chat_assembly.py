@@ -1,0 +1,206 @@
+"""What the chunks of one OpenAI Chat Completions stream add up to: the answer as its JSON twin would spell it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_TWICE = frozenset({"id", "type", "format", "role", "object", "index"})  # strings that servers repeat whole
+_DEPTH = 4  # the deepest known field that comes in pieces is extra_content.google.thought_signature
+
+
+class _Text(list[str]):
+    """Pieces of a string that grows: joined once, as joining at every piece would be quadratic."""
+
+
+class _Object(dict[str, Any]):
+    """An object whose members grow."""
+
+
+class _Array(list[Any]):
+    """An array that grows."""
+
+
+def _grown(have: Any, piece: Any, key: str = "", depth: int = _DEPTH) -> Any:
+    """A field with one more piece: strings and arrays are chained, objects by member, of other values the last counts.
+
+    Entries of arrays with the same `index` and `type` in a row (`reasoning_details`) are pieces of one. No piece is changed, as
+    frames that were held are spelled later.
+    """
+    if piece is None:
+        return have
+    if isinstance(piece, str) and key not in _TWICE and not key.endswith("signature"):
+        grown_text = have if isinstance(have, _Text) else _Text()
+        grown_text.append(piece)
+        return grown_text
+    if isinstance(piece, dict) and depth:
+        grown = have if isinstance(have, _Object) else _Object()
+        for name, value in piece.items():
+            grown[name] = _grown(grown.get(name), value, name, depth - 1)
+        return grown
+    if isinstance(piece, list) and depth:
+        items = have if isinstance(have, _Array) else _Array()
+        for item in piece:
+            if not isinstance(item, dict) or "index" not in item:
+                items.append(item)
+            elif items and isinstance(items[-1], _Object) and all(items[-1].get(k) == item.get(k) for k in ("index", "type")):
+                _grown(items[-1], item, depth=depth - 1)
+            else:
+                items.append(_grown(None, item, depth=depth - 1))
+        return items
+    return piece
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, _Text):
+        return "".join(value)
+    if isinstance(value, _Object):
+        return {key: _settled(item) for key, item in value.items()}
+    if isinstance(value, _Array):
+        return [_settled(item) for item in value]
+    return value
+
+
+@dataclass(slots=True)
+class _Call:
+    number: int
+    kind: str
+    id: str = ""
+    name: str = ""
+    arguments: Any = None
+    inner: Any = None
+    outer: Any = None
+
+    def json(self) -> dict[str, Any]:
+        arguments = _settled(self.arguments)
+        spelled = {"name": self.name, ("input" if self.kind == "custom" else "arguments"): "" if arguments is None else arguments}
+        inner, outer = _settled(self.inner) or {}, _settled(self.outer) or {}
+        return {"id": self.id, "type": self.kind, self.kind: {**spelled, **inner}, **outer}
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """What one entry of `tool_calls` in a delta says: the number of its call, and what it adds to it."""
+
+    number: int
+    id: str
+    name: str
+    more: bool
+    entry: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Choice:
+    message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
+    calls: list[_Call] = field(default_factory=list)
+    at_index: dict[int, _Call] = field(default_factory=dict)
+    rest: dict[str, Any] = field(default_factory=dict)
+    logprobs: Any = None
+    finish_reason: Any = None
+    next_number: int = 0
+
+    def add(self, choice: Mapping[str, Any]) -> list[CallPiece]:
+        for key, value in choice.items():
+            if key not in ("delta", "index", "finish_reason", "logprobs") and value is not None:
+                self.rest[key] = value
+        self.logprobs = _grown(self.logprobs, choice.get("logprobs"))
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        delta = choice.get("delta")
+        pieces: list[CallPiece] = []
+        for key, value in delta.items() if isinstance(delta, dict) else ():
+            if key == "tool_calls" and is_calls(value):
+                pieces += [self._take(entry) for entry in value]
+            elif value is not None:
+                self.message[key] = _grown(self.message.get(key), value, key)
+        return pieces
+
+    def _take(self, entry: Mapping[str, Any]) -> CallPiece:
+        kind = "custom" if isinstance(entry.get("custom"), dict) else "function"
+        inner = entry.get(kind)
+        inner = inner if isinstance(inner, dict) else {}
+        given, name = entry.get("id"), inner.get("name")
+        given = given if isinstance(given, str) else ""
+        name = name if isinstance(name, str) else ""
+        arguments = inner.get("input" if kind == "custom" else "arguments")
+        call = self._call(entry.get("index"), given, name, kind)
+        # Some servers repeat the whole name in every delta; others cut it in pieces.
+        piece = "" if name == call.name else name
+        call.id = call.id or given
+        call.name += piece
+        call.arguments = _grown(call.arguments, arguments, depth=0)
+        call.inner = _grown(call.inner, {k: v for k, v in inner.items() if k not in ("name", "arguments", "input")})
+        call.outer = _grown(call.outer, {k: v for k, v in entry.items() if k not in ("index", "id", "type", kind)})
+        return CallPiece(call.number, given, piece, arguments not in (None, ""), entry)
+
+    def _call(self, index: Any, given: str, name: str, kind: str) -> _Call:
+        """The call that an entry belongs to.
+
+        An entry without index begins the next one if it says who it is. So does a new id with a name at an index that is in
+        use, as some servers give every call the index 0.
+        """
+        if isinstance(index, int) and not isinstance(index, bool):
+            call = self.at_index.get(index)
+            begins = call is None or (given not in ("", call.id) and call.id != "" and name != "")
+        else:
+            call = self.calls[-1] if self.calls else None
+            begins = call is None or (given != call.id if given and call.id else name != "")
+            index = self.next_number
+        if call is None or begins:
+            call = _Call(max(index, self.next_number), kind)
+            self.next_number = call.number + 1
+            self.calls.append(call)
+            self.at_index[index] = call
+        return call
+
+    def json(self, index: int) -> dict[str, Any]:
+        message = {key: _settled(value) for key, value in self.message.items()}
+        if self.calls:
+            message["tool_calls"] = [call.json() for call in self.calls]
+        logprobs = {} if self.logprobs is None else {"logprobs": _settled(self.logprobs)}
+        return {"index": index, "message": message, **logprobs, **self.rest, "finish_reason": self.finish_reason}
+
+
+def is_calls(value: Any) -> bool:
+    """Whether the `tool_calls` of a delta are what they should be."""
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+class Assembly:
+    """The answer that the chunks of one stream make so far."""
+
+    __slots__ = ("_choices", "_top", "_usage")
+
+    def __init__(self) -> None:
+        self._top: dict[str, Any] = {}
+        self._choices: dict[int, _Choice] = {}
+        self._usage: dict[str, Any] | None = None
+
+    def add(self, chunk: Mapping[str, Any]) -> list[CallPiece]:
+        """Take a chunk in; what it says about the calls of the first choice."""
+        for key, value in chunk.items():
+            if key not in ("choices", "usage", "object", "obfuscation") and value and (key != "id" or "id" not in self._top):
+                self._top[key] = value
+        usage, choices = chunk.get("usage"), chunk.get("choices")
+        if isinstance(usage, dict):
+            self._usage = usage
+        pieces: list[CallPiece] = []
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                given = choice.get("index")
+                index = given if isinstance(given, int) else 0
+                taken = self._choices.setdefault(index, _Choice()).add(choice)
+                pieces += taken if index == 0 else []
+        return pieces
+
+    @property
+    def said(self) -> frozenset[str]:
+        """The fields of the first choice's message that have grown a text."""
+        message = self._choices[0].message if 0 in self._choices else {}
+        return frozenset(key for key, value in message.items() if isinstance(value, _Text) and any(value))
+
+    def json(self) -> dict[str, Any] | None:
+        """The answer, None if no choice has come."""
+        if not self._choices:
+            return None
+        choices = [choice.json(index) for index, choice in sorted(self._choices.items())]
+        top = {"id": self._top.get("id", ""), "object": "chat.completion"} | self._top | {"choices": choices}
+        return top | ({"usage": self._usage} if self._usage is not None else {})

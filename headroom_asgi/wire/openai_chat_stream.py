@@ -1,0 +1,224 @@
+"""Streams of OpenAI Chat Completions: chunks to neutral events, and the kept events of several rounds to one stream."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headroom_asgi.errors import ResponseError
+from headroom_asgi.sse import ServerSentEvent, SSESplitter
+from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.openai_chat_answer import IDENTITY, SEPARATOR, is_signed, natural_stop, read_answer, usages_of
+from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls
+from headroom_asgi.wire.splice import dump
+from headroom_asgi.wire.usage import total
+
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # NaN and Infinity, which some servers put into logprobs
+_DONE = b"data: [DONE]\n\n"
+_RANK = {kind: rank for rank, kind in enumerate(EventKind)}
+_TERMINAL = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
+_NAMES = frozenset({EventKind.CALL, EventKind.PIECE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A parsed frame: which round it is of, and the choice that its events are about (None: no single one)."""
+
+    round: int
+    value: dict[str, Any] | None = None
+    choice: dict[str, Any] | None = None
+    delta: Mapping[str, Any] | None = None
+
+
+class ChatCodec(StreamCodec):
+    """The codec of one exchange. Chunks of several choices pass as they are; the tool is not offered then."""
+
+    def __init__(self) -> None:
+        self._round = 0
+        self._identity: dict[str, Any] = {}
+        self._said: frozenset[str] = frozenset()  # fields that earlier rounds showed text in
+        self._separated: set[str] = set()  # those of them that this round has gone on with
+        self._splitter = SSESplitter()
+        self._assembly = Assembly()
+        self._several = False
+
+    def begin_round(self) -> None:
+        """The identity stays, and what earlier rounds said."""
+        self._round += 1
+        self._said |= self._assembly.said
+        self._separated = set()
+        self._splitter = SSESplitter()
+        self._assembly = Assembly()
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """One frame an event. ResponseError if one is too long; `close` gives what was not returned."""
+        return [self._frame(event) for event in self._splitter.feed(chunk)]
+
+    def close(self) -> list[Frame]:
+        """At most one frame: an event without its blank line."""
+        return [self._frame(event) for event in self._splitter.close()]
+
+    def answer(self) -> Answer:
+        """The chunks so far as one answer, of all choices."""
+        value = self._assembly.json()
+        if value is None:
+            raise ResponseError("the stream brought no choice")
+        try:
+            return read_answer(dump(value))
+        except (ValueError, RecursionError) as error:
+            raise ResponseError(f"the stream's answer is no JSON: {error}") from error
+
+    def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
+        """A chunk with those parts of the delta that are kept; what else the chunk has stays."""
+        if not events:
+            return b""
+        chunk: _Chunk = frame.data
+        whole = len(events) == len(frame.events) and all(a is b for a, b in zip(events, frame.events, strict=True))
+        if whole and (chunk.round <= 1 or chunk.value is None):
+            return frame.raw
+        value = self._renamed(chunk)
+        if chunk.choice is not None and all(event.kind is not EventKind.OPAQUE for event in events):
+            value["choices"] = [self._choice(chunk, events)]
+        if "usage" in value and all(event.kind is not EventKind.USAGE for event in events):
+            value["usage"] = None
+        return _spelled(value)
+
+    def separator(self) -> bytes:
+        """A text chunk with an empty line, as this dialect has one string for all text."""
+        return self._delta({"content": SEPARATOR})
+
+    def notice(self, text: str, index: int) -> bytes:  # noqa: ARG002 - texts have no index in this dialect
+        """A text chunk."""
+        return self._delta({"content": text})
+
+    def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
+        """One reason and one usage, each in the last frame that has one: clients chain or add up what comes twice."""
+        usage = total(usages_of(answer.document for answer in answers))
+        last = {event.kind: frame for frame in frames for event in frame.events}
+        out = []
+        for frame in frames:
+            events = [event for event in frame.events if event.kind in _TERMINAL and last[event.kind] is frame]
+            kinds = {event.kind for event in events}
+            if EventKind.END in kinds:
+                out.append(_DONE)
+            elif kinds:
+                value = self._renamed(frame.data)
+                if "usage" in value:
+                    value["usage"] = (usage or value["usage"]) if EventKind.USAGE in kinds else None
+                if frame.data.choice is not None:
+                    choice = self._choice(frame.data, events)
+                    reason = choice["finish_reason"]
+                    value["choices"] = [{**choice, "finish_reason": natural_stop(reason) if stopped else reason}]
+                out.append(_spelled(value))
+        return b"".join(out)
+
+    def error(self, message: str) -> bytes:
+        """OpenAI's error object as a chunk, which its SDK raises."""
+        return _spelled({"error": {"message": message, "type": "server_error", "param": None, "code": None}})
+
+    def _frame(self, event: ServerSentEvent) -> Frame:
+        value = _parsed(event.data)
+        if value is None:
+            done = event.data is not None and event.data.strip() == b"[DONE]"
+            return Frame(event.raw, [Event(EventKind.END if done else EventKind.OPAQUE)], _Chunk(self._round))
+        if value.get("error") or event.name == "error":
+            return Frame(event.raw, [Event(EventKind.ERROR)], _Chunk(self._round, value))
+        for key in IDENTITY:
+            if value.get(key):
+                self._identity.setdefault(key, value[key])
+        pieces = self._assembly.add(value)
+        choice = self._only_choice(value)
+        delta = None if choice is None else choice.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
+        events = _delta_events(delta)
+        if choice is not None:
+            for piece in pieces:
+                if piece.id or piece.name or not piece.more:
+                    events.append(Event(EventKind.CALL, piece.number, piece.id, piece.name, data=piece.entry))
+                if piece.more:
+                    events.append(Event(EventKind.PIECE, piece.number, data=piece.entry))
+            if choice.get("finish_reason"):
+                events.append(Event(EventKind.FINISH))
+        if isinstance(value.get("usage"), dict) and not self._several:
+            events.append(Event(EventKind.USAGE))
+        events.sort(key=lambda event: _RANK[event.kind])
+        return Frame(event.raw, events or [Event(EventKind.OPAQUE)], _Chunk(self._round, value, choice, delta))
+
+    def _only_choice(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
+        choices = value.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return None
+        self._several = self._several or len(choices) > 1 or choices[0].get("index") not in (0, None)
+        return None if self._several else choices[0]
+
+    def _renamed(self, chunk: _Chunk) -> dict[str, Any]:
+        """The chunk with the identity of the first round."""
+        value = chunk.value or {}
+        return {key: self._identity.get(key, item) for key, item in value.items()}
+
+    def _choice(self, chunk: _Chunk, events: Sequence[Event]) -> dict[str, Any]:
+        """The chunk's choice with what the events keep of it."""
+        choice, delta = chunk.choice or {}, chunk.delta or {}
+        kinds = {event.kind for event in events}
+        fields = {event.data: event.kind for event in events if isinstance(event.data, str)}
+        calls = {id(event.data): event for event in events if event.kind in _NAMES}
+        kept: dict[str, Any] = {}
+        for key, value in delta.items():
+            if key == "tool_calls" and is_calls(value):
+                entries = [_moved(entry, calls[id(entry)], chunk.round) for entry in value if id(entry) in calls]
+                if entries:
+                    kept[key] = entries
+            elif key in fields:
+                kept[key] = self._continued(key, value, chunk.round) if fields[key] is EventKind.OTHER else value
+        reason = choice.get("finish_reason") if EventKind.FINISH in kinds else None
+        spelled = {**choice, "delta": kept, "finish_reason": reason}
+        if "logprobs" in spelled and not kinds & {EventKind.TEXT, EventKind.OTHER}:
+            spelled["logprobs"] = None
+        return spelled
+
+    def _continued(self, key: str, value: Any, round_: int) -> Any:
+        """A text outside the content (reasoning): its first piece in a later round is set off from what earlier rounds said."""
+        if round_ <= 1 or not value or not isinstance(value, str) or key not in self._said or key in self._separated:
+            return value
+        self._separated.add(key)
+        return SEPARATOR + value
+
+    def _delta(self, delta: Mapping[str, Any]) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        return _spelled({**self._identity, "object": "chat.completion.chunk", "choices": [choice]})
+
+
+def _parsed(data: bytes | None) -> dict[str, Any] | None:
+    """The chunk in an event; None if there is none, or nothing that can be read as one."""
+    if not data or data.lstrip()[:1] != b"{":
+        return None
+    try:
+        value = _DECODER.decode(data.decode())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _delta_events(delta: Mapping[str, Any]) -> list[Event]:
+    """The events of a delta, its calls apart."""
+    events = []
+    for key, value in delta.items():
+        if value is None or (key == "tool_calls" and is_calls(value)):
+            continue
+        if key == "role":
+            events.append(Event(EventKind.START, data=key))
+        elif key == "content":
+            events.append(Event(EventKind.TEXT, visible=bool(value), data=key))
+        else:
+            signed = is_signed(key, dump(value) if isinstance(value, (dict, list)) else b'""')
+            events.append(Event(EventKind.SIGNED if signed else EventKind.OTHER, data=key))
+    return events
+
+
+def _moved(entry: Mapping[str, Any], event: Event, round_: int) -> Mapping[str, Any]:
+    """An entry of `tool_calls` at the client's index."""
+    return entry if round_ <= 1 and event.index == entry.get("index") else {**entry, "index": event.index}
+
+
+def _spelled(chunk: Mapping[str, Any]) -> bytes:
+    return b"data: " + dump(chunk) + b"\n\n"
