@@ -8,7 +8,8 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,8 @@ from example_app.processes import Server, serve
 from example_app.tokens import RequestCounter
 
 _HTTP_TIMEOUT_S = 60.0
+_MAX_PROBLEMS = 20  # lines; the first ones say what is wrong
+_INTERRUPTED = 130  # what a shell expects of a command that was interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve("example_app.upstream:app") as upstream,
             serve("example_app.gateway:app", UPSTREAM_BASE_URL=upstream.url) as gateway,
         ):
-            problems = _show(gateway, upstream, options.corpus)
+            with _told(gateway):
+                problems = _show(gateway, upstream, options.corpus)
             if not options.once:
                 _stay(gateway, upstream)
     except (DemoError, FileNotFoundError, httpx.HTTPError) as error:
-        print(f"the demo failed: {error!r}", file=sys.stderr)
+        print(f"the demo failed: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return 1 if problems else 0
 
 
@@ -53,29 +59,38 @@ def _show(gateway: Server, upstream: Server, recordings: Path | None) -> list[st
         places = demo.Places(to_gateway, to_upstream, RequestCounter())
         shown, problems = corpus.replay(places, recordings) if recordings else demo.play(places)
         stats = places.stats()
-    problems += [
-        f"{count} x {name}" for name, count in stats.items() if name in ("validation_failures", "prefix_broken") and count
-    ]
-    problems += [f"the {name} wrote a traceback" for name, it in (("gateway", gateway), ("upstream", upstream)) if it.failed()]
+    problems += [f"{stats[name]} x {name}" for name in ("validation_failures", "prefix_broken") if stats[name]]
+    for name, server in (("gateway", gateway), ("upstream", upstream)):
+        if server.failed():
+            problems.append(f"the {name} wrote a traceback")
+            print(server.written(), file=sys.stderr)
     print(shown)
     print(f"\n{corpus.FOOTNOTE if recordings else demo.FOOTNOTE}")
     refused, changed, asked = stats["validation_failures"], stats["prefix_broken"], stats["retrievals"]
     print(f"\nupstream: {stats['requests']} requests, {refused} refused, {changed} with a changed prefix, {asked} retrievals")
     print(f"took {time.monotonic() - started:.1f} s")
-    for problem in problems:
+    for problem in problems[:_MAX_PROBLEMS]:
         print(f"PROBLEM  {problem}")
-    if problems:
-        print(gateway.written(), file=sys.stderr)
+    if len(problems) > _MAX_PROBLEMS:
+        print(f"PROBLEM  and {len(problems) - _MAX_PROBLEMS} more")
     sys.stdout.flush()
     return problems
 
 
+@contextmanager
+def _told(gateway: Server) -> Iterator[None]:
+    """Whatever fails in the block, what the gateway wrote is shown."""
+    try:
+        yield
+    except (DemoError, httpx.HTTPError):
+        print(gateway.written(), file=sys.stderr)
+        raise
+
+
 def _stay(gateway: Server, upstream: Server) -> None:
     """Keep the servers up until the demo is interrupted or one of them ends."""
-    print(
-        f"\ngateway   {gateway.url}   (also below /team-a, /team-b, /direct)\nupstream  {upstream.url}   (/_stats)\nCtrl-C ends",
-        flush=True,
-    )
+    print(f"\ngateway   {gateway.url}   (also below /team-a, /team-b, /direct)")
+    print(f"upstream  {upstream.url}   (/_stats)\nCtrl-C ends", flush=True)
     try:
         while gateway.process.poll() is None and upstream.process.poll() is None:
             time.sleep(0.2)

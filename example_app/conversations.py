@@ -11,6 +11,21 @@ from typing import Any
 from example_app import data
 from example_app.view import WireFormat
 
+SYSTEM = """You are the assistant of the operations team at Fjordline Supply, an office furniture shop with four warehouses.
+
+How you work:
+- Answer from the results of your tools only. If they do not hold the answer, say so; never guess a number, a date or a name.
+- Call a tool when you need facts that are not in the conversation yet. Call several at once when they are independent.
+- Do not call a tool again with the same arguments: its result has not changed in the meantime.
+- Times are UTC. Amounts are in euros, tax included, unless a result says otherwise. Weights are in kilograms.
+- Order numbers start with ORD-, invoices with INV-, articles with SKU-. Repeat them exactly as they are written.
+- Personal data (addresses, phone numbers, e-mail) is for colleagues only: give it when it is asked for, one person at a time.
+- Customers who wait for a delayed parcel are told the last scan and the expected date, nothing else.
+- Refunds above 500 euros need a team lead. Say so, and name the lead of the department in question.
+
+How you write: one or two sentences, no greeting, no lists unless asked. Lead with the fact that was asked for. If a number comes
+from adding others up, say which. If two results contradict each other, say that they do and which one is newer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -87,7 +102,7 @@ class Conversation:
     questions: tuple[Question, ...]
     tools: tuple[Tool, ...] = ()
     results: Mapping[str, str] = field(default_factory=dict)
-    system: str = "You are an assistant of the operations team. Answer from the tools' results only."
+    system: str = SYSTEM
     route: str = ""
     thinking: bool = False
 
@@ -128,7 +143,7 @@ def _tables(seed: int) -> list[Conversation]:
     bills, goods = data.invoices(seed, 250), data.products(seed, 260)
     return [
         Conversation(
-            "orders, one asked for later",
+            "orders, one looked up",
             "chat",
             stream=False,
             route="/team-a",
@@ -153,7 +168,7 @@ def _tables(seed: int) -> list[Conversation]:
             ),
         ),
         Conversation(
-            "staff directory, an e-mail",
+            "staff, an e-mail address",
             "anthropic",
             stream=False,
             tools=(Tool("list_employees", "The staff directory.", ()),),
@@ -201,7 +216,7 @@ def _shapes(seed: int) -> list[Conversation]:
     failed = f"req-{0x51F0AC + seed:06x}"
     return [
         Conversation(
-            "issue tracker page, lossless",
+            "issue page, lossless only",
             "chat",
             stream=True,
             route="/team-b",
@@ -238,7 +253,7 @@ def _shapes(seed: int) -> list[Conversation]:
             "chat",
             stream=True,
             tools=(Tool("run_job", "Runs a job and returns its output.", ("job",)),),
-            results={"run_job smoke-test-eu": data.build_log(seed, 320, failed)},
+            results={"run_job smoke-test-eu": _dump(data.job_log(seed, 320, failed))},
             questions=(
                 Question(
                     "Run the smoke test. Which request ran into a payment gateway timeout?",

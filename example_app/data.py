@@ -150,18 +150,21 @@ def contacts_envelope(seed: int, count: int) -> str:
     return json.dumps({"content": [{"type": "text", "text": json.dumps({"total": count, "results": found})}], "isError": False})
 
 
-def build_log(seed: int, count: int, failure: str) -> str:
-    """A deploy job's output, as JSON around a log; one request fails in the middle."""
+def job_log(seed: int, count: int, failure: str) -> Record:
+    """A job's result with its log: a record per line; one request fails in the middle, with a stack trace."""
     random = Random(seed)
-    lines = []
+    lines: list[Record] = []
     for number in range(count):
-        stamp = moment(_START, number / 11)
-        if number == count * 2 // 3:
-            lines.append(f"{stamp} ERROR checkout payment gateway timeout after 30000 ms request={failure} attempt=3")
         service = random.choice(["catalog", "checkout", "search", "session"])
-        request = f"req-{random.randrange(16**6):06x}"
-        lines.append(f"{stamp} INFO  {service} GET /health 200 {random.randint(1, 9)} ms request={request}")
-    return json.dumps({"job": "smoke-test-eu", "exit_code": 1, "duration_s": 412, "stdout": "\n".join(lines), "stderr": ""})
+        message = f"GET /health 200 {random.randint(1, 9)} ms request=req-{random.randrange(16**6):06x}"
+        lines.append({"time": moment(_START, number / 11), "level": "INFO", "service": service, "message": message})
+    lines[count * 2 // 3] |= {
+        "level": "ERROR",
+        "service": "checkout",
+        "message": f"payment gateway timeout after 30000 ms request={failure} attempt=3\n"
+        "  at PaymentClient.charge (payment.ts:118)\n  at Checkout.submit (checkout.ts:64)",
+    }
+    return {"job": "smoke-test-eu", "exit_code": 1, "duration_s": 412, "log": lines, "artifacts": []}
 
 
 def metrics(seed: int, service: str, count: int) -> Record:

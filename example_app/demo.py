@@ -76,7 +76,7 @@ class Row:
         """The row as the table shows it."""
         told = self.conversation
         figures = [count(self.before), count(self.after), percent(self.before, self.after), milliseconds(self.added_ms)]
-        kind = [told.name, told.route or "default", told.wire_format, "yes" if told.stream else "no"]
+        kind = [told.name, told.route.strip("/") or "default", told.wire_format, "yes" if told.stream else "no"]
         return [*kind, *figures, str(self.retrievals), "WRONG" if self.wrong else "right"]
 
 

@@ -14,9 +14,11 @@ _HEAD = re.compile(r"\[json(?:;[^\]\n]*)?\]")
 _TABLE = re.compile(r"\[(\d+)\]: (.*)", re.DOTALL)
 _TABLE_LINE = re.compile(r" *(?:[^\t\"]*\s)?\[\d+\]: .*\S")
 _STYLE = re.compile(r"\(json[a-z0-9]*\)")
+_STYLES = re.compile(r"^(?: \(json[a-z0-9]*\))+")
 _FENCE = re.compile(r'"{3,}')
 _OMISSION = re.compile(r"<<ccr:\S+ (\d+) rows")
 _BARE_KEY = re.compile(r"[^\"\[\]{}(),:|=*.\n]+?(?=:| \(| \[)")
+_MEMBER_OR_ITEM = re.compile(rf"(?:{_BARE_KEY.pattern})|\"(?:[^\"\\]|\\.)*\"(?:: ?| \(| \[)\S|-(?!\d)")
 _QUOTED = json.JSONDecoder()
 
 
@@ -121,7 +123,7 @@ class _Outline:
         if _FENCE.fullmatch(line):
             self._at += 1
             return self._fence(line)
-        if len(self._lines) - self._at == 1 and not _BARE_KEY.match(line) and not line.startswith("-"):
+        if len(self._lines) - self._at == 1 and not _MEMBER_OR_ITEM.match(line):
             return inline(line)
         return self._block(0)
 
@@ -154,22 +156,20 @@ class _Outline:
         if self._lines[self._at][indent:].startswith("-"):
             items: list[Value] = []
             while self._at < len(self._lines) and self._deep(indent) and self._lines[self._at][indent:].startswith("-"):
-                rest = self._lines[self._at][indent + 1 :]
+                rest, styled = _unstyled(self._lines[self._at][indent + 1 :])
                 self._at += 1
-                items.append(self._entry(rest, indent))
+                items.append(self._entry(rest.removeprefix(":") if styled else rest, indent))
             return items
         members: dict[str, Value] = {}
         while self._at < len(self._lines) and self._deep(indent):
             key, rest = _key(self._lines[self._at][indent:])
             self._at += 1
-            members[key] = self._entry(rest.removeprefix(":"), indent)
+            members[key] = self._entry(_unstyled(rest)[0].removeprefix(":"), indent)
         return members
 
     def _entry(self, rest: str, indent: int) -> Value:
         """What stands behind a key or a dash, and below it."""
         rest = rest.removeprefix(" ")
-        if style := _STYLE.match(rest):
-            return self._entry(rest[style.end() :].removeprefix(":"), indent)
         if table := _TABLE.fullmatch(rest):
             return self.rows(int(table[1]), table[2], indent + 1)
         if _FENCE.fullmatch(rest):
@@ -199,6 +199,12 @@ def inline(text: str) -> Value:
             raise ValueError(f"text after a flow value: {text[end:]!r}")
         return value
     return None if text == "null" else text
+
+
+def _unstyled(rest: str) -> tuple[str, bool]:
+    """The rest of a line without the style of a string that holds JSON, and whether there was one."""
+    bare = _STYLES.sub("", rest)
+    return bare, bare != rest
 
 
 def _flow(text: str, at: int) -> tuple[Value, int]:

@@ -71,9 +71,6 @@ def _split(text: str) -> Iterator[str]:
         at += size
 
 
-# --- OpenAI Chat Completions ----------------------------------------------------------------------------------------
-
-
 def _chat_usage(envelope: Envelope) -> dict[str, int]:
     total = envelope.tokens_in + envelope.tokens_out
     return {"prompt_tokens": envelope.tokens_in, "completion_tokens": envelope.tokens_out, "total_tokens": total}
@@ -122,9 +119,6 @@ def _chat_events(reply: Reply, envelope: Envelope) -> Iterator[bytes]:
 
 def _data(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
-
-
-# --- Anthropic Messages ---------------------------------------------------------------------------------------------
 
 
 def _anthropic_blocks(reply: Reply, envelope: Envelope) -> Iterator[dict[str, Any]]:

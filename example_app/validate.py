@@ -64,9 +64,6 @@ def signature(body: dict[str, Any], thinking: str) -> str:
     return _sign(_prefix(body, body["messages"]), thinking)
 
 
-# --- both -----------------------------------------------------------------------------------------------------------
-
-
 def _tools(wire_format: WireFormat, tools: Any) -> None:
     if tools is None:
         return
@@ -99,9 +96,6 @@ def _anthropic_tool(tool: dict[str, Any], where: str) -> Any:
     if tool.get("type") in (None, "custom") and (not isinstance(schema, dict) or schema.get("type") != "object"):
         raise RefusedError(f"{where}.custom.input_schema: Field required", where)
     return tool.get("name")
-
-
-# --- OpenAI Chat Completions ----------------------------------------------------------------------------------------
 
 
 def _chat(messages: list[dict[str, Any]]) -> None:
@@ -169,9 +163,6 @@ def _chat_calls(calls: Any, where: str) -> list[str]:
             raise RefusedError(f"Invalid or duplicate id in '{where}.tool_calls'.", f"{where}.tool_calls")
         ids.append(call["id"])
     return ids
-
-
-# --- Anthropic Messages ---------------------------------------------------------------------------------------------
 
 
 def _anthropic(body: dict[str, Any], messages: list[dict[str, Any]]) -> None:

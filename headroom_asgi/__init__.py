@@ -1,6 +1,6 @@
 """ASGI middleware that makes LLM requests several times shorter, keeps the originals, and answers the model when it asks.
 
-    app.add_middleware(HeadroomMiddleware)
+app.add_middleware(HeadroomMiddleware)
 """
 
 from headroom_asgi.api import CompressResult, acompress, aretrieve, compress, expand, retrieve

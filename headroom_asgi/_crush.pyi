@@ -44,9 +44,7 @@ class Document:
 def estimate(data: bytes) -> int:
     """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
 
-def crush(
-    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()
-) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
+def crush(data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
     """The shorter form of a JSON text (docs/crush-format.md), and what was left out of it.
 
     Args:

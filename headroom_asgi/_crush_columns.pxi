@@ -182,6 +182,8 @@ cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t co
             if node.flags & NODE_ESCAPED:
                 table.scratch.size = 0
                 string_decode(table.data + node.start, table.data + node.end, table.scratch)
+                if table.scratch.failed:
+                    return False
                 name = table.scratch.data
                 size = table.scratch.size
             else:

@@ -39,11 +39,19 @@ cdef bint restyle_from(Decoder* d, Py_ssize_t start, int style) noexcept nogil:
     quote_string(d.scratch.data, d.scratch.size, False, out)
     return True
 
-cdef bint read_styled(Decoder* d, int32_t indent) noexcept nogil:
-    """The string that holds the value of an entry: (style), then the entry."""
+cdef bint read_styled(Decoder* d, int32_t indent, bint top) noexcept nogil:
+    """The string that holds a value as JSON: (style), then the value, as an entry or on the lines below."""
     cdef Py_ssize_t start = d.out.size
     cdef int style = read_style(d)
-    return style >= 0 and read_entry(d, indent, True) and restyle_from(d, start, style)
+    if style < 0:
+        return False
+    if d.strings == EXPAND_STRINGS:
+        return refuse(d, b"strings in strings, too deeply", d.at)
+    d.strings += 1
+    if not (end_line(d) and read_top(d, True) if top else read_entry(d, indent, True)):
+        return False
+    d.strings -= 1
+    return restyle_from(d, start, style)
 
 # Objects and arrays over several lines
 
@@ -51,7 +59,7 @@ cdef bint read_entry(Decoder* d, int32_t indent, bint styled) noexcept nogil:
     """What stands behind a key, or behind the style of an item, with the lines below that belong to it."""
     if not styled and starts(d, d.at, b" ("):
         d.at += 1
-        return read_styled(d, indent)
+        return read_styled(d, indent, False)
     if starts(d, d.at, b" ["):
         d.at += 1
         return read_table(d, indent + 1)
@@ -117,7 +125,7 @@ cdef bint read_item(Decoder* d, int32_t indent) noexcept nogil:
         if peek(d, d.at) == c"[" and table_count(d, &end):
             return read_table(d, indent + 1)
         if peek(d, d.at) == c"(":
-            return read_styled(d, indent)
+            return read_styled(d, indent, False)
         if mark_size(d, d.at):
             return read_fence(d) and end_line(d)
     elif peek(d, d.at) == c"(":
@@ -128,14 +136,12 @@ cdef bint read_item(Decoder* d, int32_t indent) noexcept nogil:
 
 cdef bint read_top(Decoder* d, bint styled) noexcept nogil:
     """The value of the text, or of the string that a style at its top announces."""
-    cdef Py_ssize_t start = d.out.size, end = 0
+    cdef Py_ssize_t end = 0
     cdef uint8_t flags = 0, first = peek(d, d.at)
-    cdef int style
     if d.indent < 0:
         return refuse(d, b"no value", d.at)
     if first == c"(" and not styled:
-        style = read_style(d)
-        return style >= 0 and end_line(d) and read_top(d, True) and restyle_from(d, start, style)
+        return read_styled(d, 0, True)
     if first == c"[" and table_count(d, &end):
         return read_table(d, 0)
     if first == c"[" or first == c"{":

@@ -3,7 +3,8 @@
 cdef enum:
     EXPAND_DEPTH = 64
     EXPAND_COLUMNS = 256
-    EXPAND_ROOM = 1 << 30  # bytes a text may stand for: strings in strings double their backslashes with every level
+    EXPAND_STRINGS = 8  # strings that hold JSON, one in the other: each doubles the backslashes in it
+    EXPAND_ROOM = 1 << 28  # bytes a text may stand for, as constants repeat: four of the largest bodies read by default
 
 cdef struct Span:
     Py_ssize_t start
@@ -23,6 +24,7 @@ cdef struct Decoder:
     Py_ssize_t at
     Py_ssize_t below  # where the texts below a line go on, once it has a fence mark; else 0
     int32_t indent  # blanks at the start of this line; -1 behind the last one
+    int32_t strings  # how many strings that hold JSON are being read, one in the other
     bint deletes  # there is a DEL somewhere
     bint empty_cells  # the head speaks of empty cells
     const char* reason  # why the text is refused; NULL: it is not
@@ -73,8 +75,8 @@ cdef bint end_line(Decoder* d) noexcept nogil:
     """The line ends here; go on with the next one, behind the texts of its fences."""
     if peek(d, d.at) != c"\n":
         return refuse(d, b"more on the line than a value, or a character that must be escaped", d.at)
-    if d.text.size > EXPAND_ROOM or d.names.size > EXPAND_ROOM:
-        return refuse(d, b"stands for more than 1 GiB", d.at)
+    if d.text.size > EXPAND_ROOM:
+        return refuse(d, b"stands for more than 256 MiB", d.at)
     enter_line(d, d.below if d.below else d.at + 1)
     return not d.text.failed
 
@@ -189,7 +191,7 @@ cdef bint read_key(Decoder* d) noexcept nogil:
         end -= 1
     if end == start or first == c" " or d.data[end - 1] == c" " or first == c"-" or first == c"'" or first == c"#":
         return refuse(d, b"not a key, or one that must be quoted; or a wrong indent", start)
-    if spells_literal(d, start, end):
+    if spells_literal(d, start, end) or starts(d, start, b"<<ccr"):
         return refuse(d, b"a key that must be quoted", start)
     put_bare(d, start, end, escape)
     d.at = end

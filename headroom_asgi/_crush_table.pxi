@@ -34,7 +34,7 @@ cdef struct Doc:
     const Node* nodes
 
 cdef inline void put_indent(int indent, Buffer* out) noexcept nogil:
-    if buffer_reserve(out, indent):
+    if indent > 0 and buffer_reserve(out, indent):
         memset(out.data + out.size, 0x20, indent)
         out.size += indent
 
@@ -104,7 +104,7 @@ cdef bint is_constant(Crush* crush, const Doc* doc, const Column* column, int32_
         return False
     if doc.nodes[first].kind == KIND_STRING:
         text = text_of(doc.data, doc.nodes + first, &crush.other)
-        if text_is_block(text):
+        if text_is_block(text) or crush.other.failed:
             return False
     for i in range(1, rows):
         if not same_scalar(crush, doc, first, text, column.cells[i].node):

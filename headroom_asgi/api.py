@@ -43,7 +43,12 @@ def expand(text: str) -> str:
 
 
 def compress(
-    messages: list[Any], *, model: str, format: str | None = None, store: Store | None = None, **settings: Any  # noqa: A002
+    messages: list[Any],
+    *,
+    model: str,
+    format: str | None = None,
+    store: Store | None = None,
+    **settings: Any,
 ) -> CompressResult:
     """Messages with their tool outputs shortened: losslessly, or with a store also by leaving out what can be retrieved.
 
@@ -65,7 +70,12 @@ def compress(
 
 
 async def acompress(
-    messages: list[Any], *, model: str, format: str | None = None, store: Store | None = None, **settings: Any  # noqa: A002
+    messages: list[Any],
+    *,
+    model: str,
+    format: str | None = None,
+    store: Store | None = None,
+    **settings: Any,
 ) -> CompressResult:
     """`compress` for callers inside an event loop; the work is done in a thread."""
     work = partial(_compress, messages, model, format, settings, redeemable=store is not None)

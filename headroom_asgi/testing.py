@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -68,8 +69,12 @@ def assert_prefix_stable(
     Raises:
         PrefixError: names the first turn and message whose bytes changed.
     """
-    turns = forwarded(messages, dialect=dialect, fields=fields, **settings)
-    for number, (before, after) in enumerate(zip(turns, turns[1:], strict=False), start=2):
+    assert_grows(forwarded(messages, dialect=dialect, fields=fields, **settings))
+
+
+def assert_grows(turns: list[list[bytes]]) -> None:
+    """Assert that each turn, as `forwarded` gives them, begins with all parts of the turn before. PrefixError if not."""
+    for number, (before, after) in enumerate(pairwise(turns), start=2):
         for place, data in enumerate(before):
             if place >= len(after) or after[place] != data:
                 raise PrefixError(f"turn {number} changed part {place} of what turn {number - 1} had sent")

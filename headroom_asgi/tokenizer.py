@@ -102,11 +102,11 @@ class Tokenizer:
     @property
     def method(self) -> Method:
         """How this counts; loads the ranks if that hasn't been done, as they decide."""
-        return self._method if self._encoder is not None else "estimate"
+        return self._method if self._encoder() is not None else "estimate"
 
     def load(self) -> None:
         """Load the ranks, if that hasn't been done; takes half a second and some 90 MB once. For a worker thread."""
-        _ = self._encoder
+        self._encoder()
 
     def count_text(self, text: str) -> int:
         """The tokens of a text. What looks like a special token in it is text."""
@@ -124,15 +124,13 @@ class Tokenizer:
             total += sum(map(self._count, _texts(message)))
         return self._scaled(total)
 
-    @functools.cached_property
     def _encoder(self) -> "_Encoder | None":
         with _LOADING[self.encoding_name]:
             return _loaded(self.encoding_name)
 
     def _count(self, text: str) -> int:
-        if self._encoder is None:
-            return _crush.estimate(text.encode("utf-8", "replace"))
-        return self._encoder.count(text)
+        encoder = self._encoder()
+        return encoder.count(text) if encoder is not None else _crush.estimate(text.encode("utf-8", "replace"))
 
     def _scaled(self, tokens: int) -> int:
         return (tokens * self._per_mille + 500) // 1000

@@ -1,14 +1,24 @@
 """The vocabulary that rooms share: ASGI callables, byte edits, tools."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = [
+    "RETRIEVE_NAME",
+    "ASGIApp",
+    "Edit",
+    "Headers",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "ToolCall",
+    "ToolResult",
+    "ToolSpec",
+]
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 

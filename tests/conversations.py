@@ -28,12 +28,19 @@ def calls_of(number, parts, client_tool=CLIENT_TOOL):
     return [(kind, words, f"call_{number}_{i}", names.get(kind, "")) for i, (kind, words) in enumerate(parts)]
 
 
-class Toy:
+class _Dialect:
+    def canonical(self, parts):
+        """The parts as far as the dialect can tell their order."""
+        return parts
+
+    def value(self, answer):
+        """What a JSON answer says."""
+        return json.loads(answer)
+
+
+class Toy(_Dialect):
     wire = toy_wire.ToyWire()
     body = b'{"turns":[]}'
-
-    def canonical(self, parts):
-        return parts
 
     def json(self, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
         value = {"id": f"a{number}", "parts": [], "finish": self.reason(parts, cut=cut), "usage": number}
@@ -62,7 +69,7 @@ class Toy:
         return b"".join(toy_wire.line(*group) for _, group in frames)
 
 
-class Chat:
+class Chat(_Dialect):
     wire = OpenAIChat()
     body = b'{"model":"m","messages":[{"role":"user","content":"q"}]}'
 
@@ -72,6 +79,13 @@ class Chat:
             (kind, "".join(w for k, w in parts if k == kind)) for kind in ("signed", "text") if any(k == kind for k, _ in parts)
         ]
         return first + [part for part in parts if part[0] in ("ours", "theirs")]
+
+    def value(self, answer):
+        """No content is null in JSON, and may be an empty piece in a stream."""
+        value = json.loads(answer)
+        message = value["choices"][0]["message"]
+        message["content"] = message["content"] or None
+        return value
 
     def _reason(self, parts, cut):
         return "length" if cut else "tool_calls" if any(kind in ("ours", "theirs") for kind, _ in parts) else "stop"
@@ -86,7 +100,7 @@ class Chat:
         return {"prompt_tokens": number, "total_tokens": number, "prompt_tokens_details": {"cached_tokens": 1}}
 
     def json(self, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
-        message = {"role": "assistant", "content": None}
+        message = {"role": "assistant"}
         for kind, words, call_id, name in calls_of(number, parts, client_tool):
             if kind == "text":
                 message["content"] = words
@@ -95,6 +109,7 @@ class Chat:
             else:
                 call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": words}}
                 message.setdefault("tool_calls", []).append(call)
+        message.setdefault("content", None)
         choice = {"index": 0, "message": message, "finish_reason": self._reason(parts, cut)}
         value = self._head(number, "chat.completion") | {"choices": [choice], "usage": self._usage(number)}
         return json.dumps(value).encode()
@@ -132,12 +147,9 @@ class Chat:
         return b"".join(spelled) + b"data: [DONE]\n\n"
 
 
-class Anthropic:
+class Anthropic(_Dialect):
     wire = AnthropicMessages()
     body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"}]}'
-
-    def canonical(self, parts):
-        return parts
 
     def _reason(self, parts, cut):
         return "max_tokens" if cut else "tool_use" if any(kind in ("ours", "theirs") for kind, _ in parts) else "end_turn"

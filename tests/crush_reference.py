@@ -6,6 +6,7 @@ surrogates escaped.
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -25,6 +26,7 @@ HEAD_EMPTY = "[json; empty cell = no such key]"
 HEAD_OMISSIONS = "[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
 
 DEPTH = 64
+STRINGS = 8
 COLUMNS = 256
 
 
@@ -235,7 +237,7 @@ def read_key(text: str, at: int) -> tuple[str, int]:
     if text[bare.end() : bare.end() + 1] in ("(", "[") and key.endswith(" "):
         key = key[:-1]
     check(key != "" and key == key.strip(" "), "key must be quoted: blanks around it")
-    check(key[0] not in "-'#", "key must be quoted: its first character")
+    check(key[0] not in "-'#" and not key.startswith("<<ccr"), "key must be quoted: how it starts")
     check(not NEVER_BARE.search(key) and not LITERAL.fullmatch(key), "key must be quoted")
     return key, at + len(key)
 
@@ -294,6 +296,7 @@ class Reader:
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
         self.at = 0
+        self.strings = 0
         self.refs: list[str] = []
         self.empty_cells = False
 
@@ -312,7 +315,7 @@ class Reader:
         line = self.take()
         style = STYLE.fullmatch(line)
         if style and not inside_string:
-            return self.string_of(self.top(inside_string=True), style)
+            return self.string_of(style, lambda: self.top(inside_string=True))
         table = TABLE.match(line)
         if table:
             return self.table(int(table[1]), line[table.end() :], 0)
@@ -362,7 +365,7 @@ class Reader:
             return self.table(int(table[1]), rest[table.end() :], indent + 1)
         style = STYLE.match(rest, 1)
         if style and rest[0] == " ":
-            return self.string_of(self.entry(rest[style.end() :], indent, inside_string=True), style)
+            return self.string_of(style, lambda: self.entry(rest[style.end() :], indent, inside_string=True))
         if rest[0] == " " and MARK.fullmatch(rest, 1):
             return self.fence(rest[1:])
         text = rest.removeprefix(" ")
@@ -373,7 +376,7 @@ class Reader:
         """A member's value, from what stands behind its key (or behind the style of an item)."""
         style = STYLE.match(rest, 1)
         if style and rest[0] == " " and not inside_string:
-            return self.string_of(self.entry(rest[style.end() :], indent, inside_string=True), style)
+            return self.string_of(style, lambda: self.entry(rest[style.end() :], indent, inside_string=True))
         table = TABLE.match(rest, 1)
         if table and rest[0] == " ":
             return self.table(int(table[1]), rest[table.end() :], indent + 1)
@@ -384,8 +387,12 @@ class Reader:
             return self.fence(rest[2:])
         return inline(rest[1:].removeprefix(" "), indent + 1)
 
-    def string_of(self, value: Value, style: re.Match[str]) -> str:
+    def string_of(self, style: re.Match[str], read: Callable[[], Value]) -> str:
         """The string that holds a value as JSON, spelled in a style."""
+        self.strings += 1
+        check(self.strings <= STRINGS, "strings in strings, too deeply")
+        value = read()
+        self.strings -= 1
         check(isinstance(value, Object | Array) and value not in (Object(()), Array(())), "no object or array in a string")
         return spell(value, style[1], ascii_only=style[2] == "a") + ("\n" if style[3] else "")
 

@@ -18,7 +18,7 @@ PIECES = (
 )
 NUMBERS = ("0", "-0", "7", "-5", "1.0", "1e400", "12345678901234567890123", "-1.5E-7", "1E+2", "0.10")
 LAYOUTS = ("json", "jsonp", "json1", "json2", "json4")
-KEYS = ("id", "name", "a b", "type", "x.y", "-k", "5", "", "k ", "über", "null", "a", "b", "c", "d")
+KEYS = ("id", "name", "a b", "type", "x.y", "-k", "5", "", "k ", "<<ccr", "über", "null", "a", "b", "c", "d")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ def bare_key_allowed(key: str) -> bool:
         and not set(key) & set('"[]{}(),:|=*.')
         and not CONTROLS.search(key)
         and key[0] not in " -'#"
+        and not key.startswith("<<ccr")
         and key[-1] != " "
         and not LITERAL.fullmatch(key)
     )

@@ -23,11 +23,13 @@ ORDERS = [
 ]
 
 
-def question_body(dialect: str, output: str, *, stream: bool = False, question: str = "What is up?", **more: Any) -> dict[str, Any]:
+def question_body(
+    dialect: str, output: str, *, stream: bool = False, question: str = "What is up?", **more: Any
+) -> dict[str, Any]:
     """A request whose one tool output is `output`."""
     if dialect == "anthropic":
         return {
-            "model": "claude-sonnet-4-5",
+            "model": "claude-opus-5-5",
             "max_tokens": 100,
             "stream": stream,
             "tools": [{"name": "list_orders", "description": "d", "input_schema": {"type": "object", "properties": {}}}],
@@ -213,7 +215,7 @@ def _answer(dialect: str, text: str, calls: list[tuple[str, str, dict[str, Any]]
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
-            "model": "claude-sonnet-4-5",
+            "model": "claude-opus-5-5",
             "content": content,
             "stop_reason": "tool_use" if calls else "end_turn",
             "stop_sequence": None,
@@ -266,7 +268,9 @@ def _anthropic_stream(answer: dict[str, Any]) -> Iterable[bytes]:
     def event(kind: str, **more: Any) -> bytes:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **more})}\n\n".encode()
 
-    yield event("message_start", message={**answer, "content": [], "stop_reason": None, "usage": {**answer["usage"], "output_tokens": 1}})
+    yield event(
+        "message_start", message={**answer, "content": [], "stop_reason": None, "usage": {**answer["usage"], "output_tokens": 1}}
+    )
     yield event("ping")
     for index, block in enumerate(answer["content"]):
         if block["type"] == "text":

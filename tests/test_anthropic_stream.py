@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.wire import Answer, EventKind, Frame, Part, PartKind, StreamCodec, dialect_named, dump
@@ -164,6 +167,10 @@ def whole(data: bytes) -> Iterable[bytes]:
     return [data]
 
 
+def cut_at(cut: int, data: bytes) -> Iterable[bytes]:
+    return [data[:cut], data[cut:]]
+
+
 def play(rounds: list[bytes], chunks: Chunks = whole, *, notice: str = "", stopped: bool = False) -> bytes:
     client = Client()
     for data in rounds:
@@ -226,9 +233,9 @@ def mine(number: int = 1) -> dict[str, Any]:
     return use(f"h{number}", OURS, ref=f"r{number}")
 
 
-CALL = use("b1", "Bash", cmd="ls \u2028 é", n=[1, {"a": None}])
+CALL = use("b1", "Bash", cmd="l\u2028", n=[1, {}])
 
-EXCHANGES = {
+EXCHANGES: dict[str, list[list[dict[str, Any]]]] = {
     "plain": [[text("hello there"), text("")]],
     "only client calls": [[thinking("so", "c2ln"), text("x"), CALL, use("b2", "Now")]],
     "hidden only": [[mine()], [text("answer")]],
@@ -301,14 +308,15 @@ def test_usage_is_summed_and_told_once_at_the_end(name: str) -> None:
 
 
 def test_every_cut_gives_the_same_bytes() -> None:
+    short: dict[str, Any] = {"id": "m", "usage": {"output_tokens": 1}}
     rounds = [
-        stream(message(thinking("a", "s"), text("b", citations=[{"n": 1}]), mine(), reason="tool_use")),
-        stream(message(thinking("c", "t"), FOUND, text("d\u2028"), use("b1", "Bash"), number=2)).replace(b"\n", b"\r\n"),
+        stream({**short, "content": [thinking("a", "s"), use("h", OURS)], "stop_reason": "tool_use"}),
+        stream({**short, "content": [text("d\u2028"), use("b", "B", a=1)], "stop_reason": "tool_use"}).replace(b"\n", b"\r\n"),
     ]
     expected = play(rounds)
     assert play(rounds, lambda data: [data[i : i + 1] for i in range(len(data))]) == expected
     for cut in range(1, max(map(len, rounds))):
-        assert play(rounds, lambda data, cut=cut: [data[:cut], data[cut:]]) == expected
+        assert play(rounds, partial(cut_at, cut)) == expected
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
@@ -379,6 +387,59 @@ def test_what_is_not_understood_passes(data: bytes) -> None:
     (frame,) = codec.feed(raw)
     assert [said.kind for said in frame.events] == [EventKind.OPAQUE]
     assert codec.encode(frame, frame.events) == raw
+
+
+_NAMES = ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"]
+_KEYS = [
+    "message",
+    "content_block",
+    "delta",
+    "usage",
+    "content",
+    "type",
+    "text",
+    "input",
+    "partial_json",
+    "citation",
+    "id",
+    "name",
+]
+_KINDS = [
+    "text",
+    "tool_use",
+    "thinking",
+    "text_delta",
+    "input_json_delta",
+    "citations_delta",
+    "signature_delta",
+    "compaction_delta",
+]
+_ODD = st.recursive(
+    st.none() | st.integers(0, 2) | st.sampled_from([*_KINDS, "end_turn", "{"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+_EVENTS = st.builds(
+    lambda name, index, members: {"type": name, "index": index, **members},
+    st.sampled_from(_NAMES),
+    st.integers(0, 1),
+    st.dictionaries(st.sampled_from(_KEYS), _ODD, max_size=4),
+)
+
+
+@given(st.dictionaries(st.sampled_from(_KEYS), _ODD, max_size=4), st.lists(_EVENTS, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_odd_events_never_raise(start: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    data = b"".join(b"data: " + dump(said) + b"\n\n" for said in [{"type": "message_start", "message": start}, *events])
+    codec = WIRE.codec()
+    codec.begin_round()
+    frames = codec.feed(data)
+    assert b"".join(codec.encode(frame, frame.events) for frame in frames) == data
+    client = Client()
+    client.read(data, whole)
+    client.read(data, whole)
+    client.finish(stopped=True)
+    events_of(WIRE.as_stream(client.answers[0]))
 
 
 @pytest.mark.parametrize(

@@ -1,209 +1,24 @@
-"""crush: whatever it writes reads back as the value it was given, rows that are left out are in its parts, and no input harms it."""
+"""crush writes each form as the grammar says, and whatever it writes reads back as the value it was given."""
 
 import gzip
 import itertools
 import json
 import os
-import random
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crush_reference import decode
+from crush_cases import PLACES, TABLE, long_tables, values, whole
+from crush_reference import HEAD, HEAD_EMPTY, decode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from json_exact import same, tokens
+from json_exact import same
 
 from headroom_asgi._crush import crush, estimate
 
-HEAD = "[json]"
-HEAD_EMPTY = "[json; empty cell = no such key]"
-HEAD_OMISSIONS = "[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
-MARKER = re.compile(r"^ *<<ccr:([\w.-]+)-(\d+) (\d+) rows left out>>$", re.MULTILINE)
 CORPUS = Path(os.environ.get("HEADROOM_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
-
-# ------------------------------------------------------------------------------------------ JSON texts of every kind
-
-ODD_NAMES = (
-    *(
-        "id",
-        "name",
-        "kind",
-        "a",
-        "b",
-        "a.b",
-        "a,b",
-        "x y",
-        " lead",
-        "trail ",
-        "",
-        "null",
-        "true",
-        "5",
-        "1.5e3",
-        "-",
-        "- x",
-        "#h",
-        "'q",
-    ),
-    *(
-        '"',
-        "k\nl",
-        "k\tl",
-        "é",
-        "日本",
-        "\u2028",
-        "\x85",
-        "\ud800",
-        "=",
-        "[1]",
-        "{}",
-        "(json)",
-        "<<ccr:x",
-        "a:b",
-        "\x7f",
-        "007",
-        "a|b*",
-    ),
-)
-ODD_STRINGS = (
-    *ODD_NAMES,
-    *(
-        "two\nlines",
-        'marks\n"""\n""""\nx',
-        "\n",
-        "a\n",
-        "\na",
-        "\n\n",
-        '"""\n"""',
-        "cr\r\nlf",
-        "tab\tin",
-        "tab\nand\tlf",
-        "del\x7f\nx",
-    ),
-    *(
-        "sep\u2028\nx",
-        "\ud800\nx",
-        "nel\x85\nx",
-        "NaN",
-        "1e5",
-        "-0",
-        "0x1",
-        "01",
-        "2024-05-24",
-        "12:30",
-        "http://x.y/z?q=1&r=%20",
-        "-5",
-        "-x",
-    ),
-    *(
-        "(json): [1]",
-        "(json2) x",
-        "[2]: a\tb",
-        "```",
-        "% x",
-        "@a",
-        "a ] b",
-        "a, b",
-        "key: value",
-        "\U0001f600",
-        "\ud83d",
-        "<<ccr:a-1 4 rows left out>>",
-    ),
-    *(" ", "\t", '{"a":1}', "[1,2]", '[1, "x"]\n', "{}", "[]", "[ ]", '{\n "a": 1\n}', '{"a":1,"a":2}', "x" * 70),
-)
-NUMBERS = ("0", "-0", "1", "1.0", "1e400", "-1E+5", "12345678901234567890123", "0.10", "3.14159", "-7", "1e-7")
-ALPHABET = "ab xyz019.,:;=-_/\\\"'(){}[]\n\t\ré\u2028\ud800😀"
-
-
-def spell_string(text: str, escapes: str) -> str:
-    """A JSON string literal: escapes `ascii`, `raw` (where UTF-8 allows) or `all`."""
-    if escapes == "all":
-        units = text.encode("utf-16-be", "surrogatepass")
-        return '"' + "".join(f"\\u{units[i] << 8 | units[i + 1]:04X}" for i in range(0, len(units), 2)) + '"'
-    literal = json.dumps(text, ensure_ascii=escapes == "ascii")
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", literal)
-
-
-spellings = st.sampled_from(["ascii", "raw", "raw", "all"])
-names = st.one_of(st.sampled_from(ODD_NAMES[:6]), st.sampled_from(ODD_NAMES), st.text(ALPHABET, max_size=4))
-texts = st.one_of(st.sampled_from(ODD_STRINGS), st.text(ALPHABET, max_size=12), st.text(max_size=6))
-strings = st.builds(spell_string, texts, spellings)
-scalars = st.one_of(strings, st.sampled_from(NUMBERS), st.sampled_from(["null", "true", "false", "{}", "[ ]", "{ }", "[]"]))
-
-
-@st.composite
-def objects(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
-    """An object; now and then with duplicate keys."""
-    keys = draw(st.lists(names, max_size=4, unique=draw(st.integers(0, 5)) > 0))
-    return "{" + ",".join(f"{spell_string(key, draw(spellings))}: {draw(values)}" for key in keys) + "}"
-
-
-def arrays(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.lists(values, max_size=4).map(lambda elements: "[" + " , ".join(elements) + "]")
-
-
-@st.composite
-def records(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
-    """An array of objects that mostly share their keys, some of them objects in turn, some constant, some missing or mixed."""
-    keys = draw(st.lists(names, min_size=1, max_size=5, unique=True))
-    kinds = {key: draw(st.sampled_from(["constant", "scalar", "nested", "any"])) for key in keys}
-    constants = {key: draw(scalars) for key in keys}
-    inner = {key: draw(st.lists(names, min_size=1, max_size=3, unique=True)) for key in keys}
-    full = draw(st.integers(0, 2))
-
-    def nested(key: str) -> str:
-        if draw(st.integers(0, 3)) == 0:
-            return draw(scalars)
-        present = [name for name in inner[key] if draw(st.integers(0, 5)) < 5] or inner[key]
-        return "{" + ",".join(f"{spell_string(name, draw(spellings))}:{draw(values)}" for name in present) + "}"
-
-    make: dict[str, Callable[[str], str]] = {
-        "constant": lambda key: constants[key],
-        "scalar": lambda key: draw(scalars),
-        "nested": nested,
-        "any": lambda key: draw(values),
-    }
-    rows = []
-    for _ in range(draw(st.integers(2, 6))):
-        present = [key for key in keys if full or draw(st.booleans())] or keys[:1]
-        if draw(st.integers(0, 30)) == 0:
-            present.reverse()
-        rows.append("{" + ",".join(f"{spell_string(key, draw(spellings))}:{make[kinds[key]](key)}" for key in present) + "}")
-    return "[" + ", ".join(rows) + "]"
-
-
-@st.composite
-def json_in_strings(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
-    """A string that holds JSON: in one of the styles, or almost."""
-    text = draw(values)
-    value = json.loads(text)
-    indent = draw(st.sampled_from([None, None, 1, 2, 3, 4]))
-    separators = draw(st.sampled_from([None, (",", ":")])) if indent is None else None
-    styled = json.dumps(value, ensure_ascii=draw(st.booleans()), indent=indent, separators=separators)
-    inner = draw(st.sampled_from([styled, styled, styled, text, styled + " ", " " + styled]))
-    return spell_string(inner + draw(st.sampled_from(["", "", "\n", "\n\n"])), draw(spellings))
-
-
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(arrays(inner), objects(inner), records(inner), json_in_strings(inner)),
-    max_leaves=25,
-)
-
-# Small values are rarely worth a head line. Next to this table any of them is.
-TABLE = "[" + ",".join(f'{{"identifier":{i},"description of it":"the same","other":null}}' for i in range(60)) + "]"
-PLACES: tuple[Callable[[str], str], ...] = (
-    lambda value: f'{{"v":{value},"table":{TABLE}}}',
-    lambda value: f"[{value}, {TABLE}]",
-    lambda value: f'{{"table":{TABLE},"deep":[[{value}],{{"x":{{"y":{value}}}}}]}}',
-    lambda value: "[" + ",".join(f'{{"identifier":{i},"description of it":"the same","v":{value}}}' for i in range(30)) + "]",
-    lambda value: spell_string("".join(tokens(f'{{"table":{TABLE},"v":{value}}}')), "raw"),
-    lambda value: f'{{"string":{spell_string("".join(tokens(f"[{value},{TABLE}]")), "ascii")}}}',
-)
 
 
 def crushed(document: str) -> str:
@@ -287,6 +102,7 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ('[{"a":1,"a":2},{"a":3}]', "v:\n -\n  a:1\n  a:2\n -\n  a:3"),
         ('[{"a":"x\\ny","b":1},{"a":"\\"","b":2}]', 'v [2]: a\tb\n """\t1\nx\ny\n"""\n "\\""\t2'),
         ('[{"a":1.0},{"a":1}]', "v [2]: a\n 1.0\n 1"),
+        ('{"<<ccr":1,"<<c":2}', 'v:\n "<<ccr":1\n <<c:2'),
         ('[{"a.b":1},{"a.b":2}]', 'v [2]: "a.b"\n 1\n 2'),
     ],
 )
@@ -331,12 +147,13 @@ def test_strings_of_json_count_as_nesting() -> None:
         assert same(decode(text), document)
 
 
-def test_strings_in_strings_are_opened_at_every_level() -> None:
-    document = "{}"
-    for _ in range(5):
-        document = json.dumps({"next": document, "rows": json.loads(TABLE)})
+def test_strings_in_strings_are_opened_eight_levels_deep() -> None:
+    document = '{"x":1}'
+    for _ in range(10):
+        document = json.dumps({"next": document})
+    document = f'{{"first":{document},"table":{TABLE}}}'
     text = crushed(document)
-    assert text.count("next (jsonp):") == 4
+    assert text.count("next (json") == 8
     assert same(decode(text), document)
 
 
@@ -361,244 +178,6 @@ def test_arguments_are_checked() -> None:
         bad(b"[]", ref=b"x", needles=["x"])
 
 
-# ------------------------------------------------------------------------------------------ rows that are left out
-
-
-def rows_of(count: int, **odd: dict[int, Any]) -> list[dict[str, Any]]:
-    """Rows of which none stands out, but for what `odd` puts into a column of a row."""
-    made = [
-        {"id": f"item-{i:05d}", "place": f"shelf {i % 89} in hall {i % 7}", "note": f"as delivered on day {i % 97}", "lot": "A"}
-        for i in range(count)
-    ]
-    for column, changes in odd.items():
-        for i, value in changes.items():
-            made[i][column] = value
-    return made
-
-
-def omitted(rows: list[dict[str, Any]], **options: Any) -> tuple[list[str], bytes]:
-    """The ids of the rows that are in the text, and the text."""
-    found = crush(json.dumps({"rows": rows}).encode(), ref=b"r0", **options)
-    assert found is not None
-    return re.findall(rb"^ (item-\d+)", found[0], re.MULTILINE) and [
-        match.decode() for match in re.findall(rb"^ (item-\d+)", found[0], re.MULTILINE)
-    ], found[0]
-
-
-def ids(numbers: Iterator[int] | list[int]) -> list[str]:
-    return [f"item-{i:05d}" for i in sorted(set(numbers))]
-
-
-ENDS = [*range(8), *range(296, 300)]
-
-
-def test_nothing_is_left_out_without_a_ref() -> None:
-    document = json.dumps({"rows": rows_of(300)}).encode()
-    found = crush(document, needles=[b"item-00042"])
-    assert found is not None
-    assert found[1] == []
-    assert same(decode(found[0].decode()), document)
-
-
-def test_first_and_last_rows_are_kept() -> None:
-    kept, text = omitted(rows_of(300))
-    assert kept == ids(ENDS)
-    assert text.decode().split("\n", 1)[0] == HEAD_OMISSIONS
-    assert MARKER.findall(text.decode()) == [("r0", "1", "288")]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "error",
-        "An ERROR occurred",
-        "payment_failed",
-        "ValueError: x",
-        "HTTPException",
-        "read timed out",
-        "x\nfatal: y",
-        ["ok", {"state": "denied"}],
-    ],
-)
-def test_rows_that_tell_of_an_error_are_kept(value: Any) -> None:
-    assert omitted(rows_of(300, note={100: value}))[0] == ids([*ENDS, 100])
-
-
-@pytest.mark.parametrize(
-    "value", ["terror", "errorless", "the mirror", {"error": "none"}, {"failed": False}, "timed, and out", "infallible"]
-)
-def test_words_that_only_look_like_errors_and_keys_do_not_count(value: Any) -> None:
-    assert omitted(rows_of(300, note=dict.fromkeys(range(300), value) | {0: "x"}))[0] == ids(ENDS)
-
-
-def test_constants_and_key_names_tell_nothing() -> None:
-    rows = [row | {"error": "error", "failed": f"no {i}"} for i, row in enumerate(rows_of(300))]
-    assert omitted(rows)[0] == ids(ENDS)
-
-
-def test_rows_that_hold_a_needle_are_kept() -> None:
-    rows = rows_of(300, note={150: "Zürich\tgate", 170: ["a", {"b": "deep NEEDLE here"}], 190: 4711.5})
-    kept, _ = omitted(rows, needles=[b"ITEM-00123", "Zürich\tg".encode(), b"needle", b"711.", b"no", b"absent", b"", b"00\x00"])
-    assert kept == ids([*ENDS, 123, 150, 170, 190])
-
-
-@given(st.lists(st.text("abc", min_size=3, max_size=6), max_size=30), st.integers(0, 2**32))
-def test_needles_are_found_as_a_plain_search_finds_them(needles: list[str], seed: int) -> None:
-    rng = random.Random(seed)
-    rows = rows_of(120)
-    for row in rows:
-        row["note"] = "".join(rng.choice("abcx") for _ in range(rng.randrange(40))) + " filler to make it long enough"
-    kept, _ = omitted(rows, needles=[needle.encode() for needle in needles]) or ([], b"")
-    with_needle = [i for i, row in enumerate(rows) if any(needle in row["note"] for needle in needles)]
-    for i in with_needle[:40]:
-        assert f"item-{i:05d}" in kept
-
-
-@pytest.mark.parametrize(
-    ("least", "greatest"),
-    [("-1e3", "5E10"), ("-0.001", "1e400"), ("1.00001", "9.99"), ("1.0", "123456789012345678901234"), ("-1e-400", "10")],
-)
-def test_rows_with_the_least_and_greatest_number_are_kept(least: str, greatest: str) -> None:
-    spelled = {101: least, 103: least, 200: greatest, 240: greatest, 250: "null"}
-    rows = [row | {"size": 0} for row in rows_of(300)]
-    text = (
-        "["
-        + ",".join(
-            json.dumps(row).replace('"size": 0', f'"size": {spelled.get(i, f"{i % 79 / 50 + 2:.3f}")}')
-            for i, row in enumerate(rows)
-        )
-        + "]"
-    )
-    found = crush(f'{{"rows":{text}}}'.encode(), ref=b"r")
-    assert found is not None
-    assert re.findall(rb"^ item-(\d+)", found[0], re.MULTILINE) == [f"{i:05d}".encode() for i in (*ENDS[:8], 101, 200, *ENDS[8:])]
-
-
-def test_the_first_row_of_every_kind_is_kept() -> None:
-    kinds = [row | {"kind": f"k{i // 27}" if i > 30 else "k0"} for i, row in enumerate(rows_of(300))]
-    assert omitted(kinds)[0] == ids([*ENDS, 31, *range(54, 300, 27)])
-    many = [row | {"kind": f"k{i // 20}"} for i, row in enumerate(rows_of(300))]
-    assert omitted(many)[0] == ids(ENDS)
-
-
-def test_the_first_row_of_every_set_of_keys_is_kept() -> None:
-    rows = rows_of(300)
-    del rows[100]["note"]
-    del rows[150]["note"]
-    rows[200]["extra"] = {"a": 1}
-    rows[210]["extra"] = {"b": 2}
-    assert omitted(rows)[0] == ids([*ENDS, 100, 200, 210])
-
-
-def test_at_most_sixty_rows_are_kept_errors_first() -> None:
-    rows = rows_of(600, note=dict.fromkeys(range(100, 500, 5), "failed"), place={450: "the needle"})
-    kept, _ = omitted(rows, needles=[b"needle"])
-    assert kept == ids([*range(8), *range(100, 340, 5), *range(596, 600)])
-    fewer = rows_of(600, note=dict.fromkeys(range(100, 300, 5), "failed"), place={450: "the needle"})
-    assert "item-00450" in omitted(fewer, needles=[b"needle"])[0]
-
-
-def test_short_runs_stay_and_what_would_leave_out_less_than_half_leaves_nothing_out() -> None:
-    kept, _ = omitted(rows_of(300, note={11: "error", 16: "error"}))
-    assert kept == ids([*range(12), 16, *range(296, 300)])
-    kept, text = omitted(rows_of(100, note=dict.fromkeys(range(0, 100, 3), "error")))
-    assert kept == ids([*range(100)])
-    assert text.startswith(b"[json]\n")
-
-
-def test_small_tables_are_left_whole() -> None:
-    assert omitted(rows_of(23))[0] == ids([*range(23)])
-    assert len(omitted(rows_of(40))[0]) == 40
-    assert len(omitted([row | {"text": f"{i} {'word ' * 100}"} for i, row in enumerate(rows_of(24))])[0]) == 12
-
-
-def whole(found: tuple[bytes, list[tuple[int, int, bytes]]], ref: str) -> str:
-    """The text with the rows of its parts put back where its markers stand."""
-    text, parts = found
-    rows: dict[str, list[str]] = {}
-    for number, count, part in parts:
-        head, columns, body = part.decode().split("\n", 2)
-        assert head in (HEAD, HEAD_EMPTY)
-        assert (head == HEAD_EMPTY) == any("" in row.split("\t") for row in split_rows(body))
-        assert columns.startswith(f"[{count}]: ")
-        assert len(json.loads(decode(part.decode()))) == count
-        rows[str(number)] = split_rows(body)
-        assert len(rows[str(number)]) == count
-
-    def put_back(match: re.Match[str]) -> str:
-        assert match[1] == ref
-        count = int(match[3])
-        assert count >= 4
-        taken, rows[match[2]] = rows[match[2]][:count], rows[match[2]][count:]
-        indent = " " * (len(match[0]) - len(match[0].lstrip()))
-        return "\n".join(indent + row for row in taken)
-
-    result = MARKER.sub(put_back, text.decode())
-    assert not any(rows.values())
-    return result.replace(HEAD_OMISSIONS, HEAD_EMPTY, 1)
-
-
-def split_rows(body: str) -> list[str]:
-    """The rows of a part, each with the fenced texts below it."""
-    rows = []
-    lines = iter(body.split("\n"))
-    for line in lines:
-        block = [line]
-        for cell in line.split("\t"):
-            if re.fullmatch('"{3,}', cell):
-                block.extend(itertools.takewhile(lambda text, mark=cell: text != mark, lines))  # type: ignore[misc]
-                block.append(cell)
-        rows.append("\n".join(block))
-    return rows
-
-
-@st.composite
-def long_tables(draw: st.DrawFn) -> str:
-    """A document with one or two tables, long enough to leave rows out, somewhere in it."""
-    rng = random.Random(draw(st.integers(0, 2**32)))
-    odd = draw(st.lists(strings, min_size=1, max_size=6))
-    tables = []
-    for _ in range(draw(st.integers(1, 2))):
-        missing = draw(st.sampled_from([0.0, 0.0, 0.2]))
-        rows = []
-        for i in range(draw(st.integers(20, 200))):
-            cells = [f'"id":"number {i} of them"']
-            for name in ("one", "two", "t.x"):
-                if rng.random() >= missing:
-                    value = rng.choice(odd) if rng.random() < 0.05 else json.dumps(f"some words, {rng.randrange(10**6)}")
-                    cells.append(f'"{name}":{value}')
-            rows.append("{" + ",".join(cells) + ',"lot":"A"}')
-        tables.append("[" + ",".join(rows) + "]")
-    shape = draw(st.sampled_from(['{{"a":{0},"b":[{1}]}}', "[{0},7]", "{0}", '{{"s":{2}}}']))
-    return shape.format(tables[0], tables[-1], spell_string("".join(tokens(tables[0])), "ascii"))
-
-
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(long_tables(), st.lists(st.binary(min_size=1, max_size=5), max_size=5))
-def test_text_and_parts_together_hold_all_rows(document: str, needles: list[bytes]) -> None:
-    found = crush(document.encode(), ref=b"abc_1.x", needles=needles)
-    assert found is not None
-    assert [number for number, _, _ in found[1]] == list(range(1, len(found[1]) + 1))
-    text = whole(found, "abc_1.x")
-    assert same(decode(text), document)
-    if not found[1]:
-        assert found == crush(document.encode())
-
-
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(long_tables(), st.binary(min_size=1, max_size=60).map(lambda ref: ref.hex().encode()))
-def test_the_ref_is_put_in_and_decides_nothing(document: str, ref: bytes) -> None:
-    found = crush(document.encode(), ref=ref)
-    other = crush(document.encode(), ref=b"OTHER")
-    assert found is not None
-    assert other is not None
-    assert found[0].replace(b"<<ccr:" + ref + b"-", b"<<ccr:OTHER-") == other[0]
-    assert found[1] == other[1]
-
-
-# ------------------------------------------------------------------------------------------ robustness, the corpus
-
-
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.data())
 def test_no_bytes_do_harm(data: st.DataObject) -> None:
@@ -620,8 +199,8 @@ def test_no_bytes_do_harm(data: st.DataObject) -> None:
         assert same(decode(text) if found[0].startswith(b"[json") else text, bytes(original))
 
 
-def test_time_grows_with_the_size_for_hard_inputs() -> None:
-    """Shapes on which a scan over rows, columns or keys would be quadratic: they would not end within the time limit of a test."""
+def test_hard_inputs_end() -> None:
+    """Shapes on which a scan over rows, columns or keys would be quadratic, and not end within the time limit of a test."""
     count = 200_000
     for document in (
         json.dumps([{f"k{i}": i} for i in range(count)]),
@@ -638,7 +217,7 @@ def test_time_grows_with_the_size_for_hard_inputs() -> None:
 
 
 def test_threads_get_the_same_result() -> None:
-    document = json.dumps({"rows": rows_of(2000)}).encode()
+    document = json.dumps({"rows": [json.loads(TABLE)] * 50}).encode()
     expected = crush(document, ref=b"r")
     results: list[object] = []
     threads = [threading.Thread(target=lambda: results.extend(crush(document, ref=b"r") for _ in range(5))) for _ in range(4)]

@@ -143,11 +143,11 @@ def test_what_was_signed_after_a_call_of_ours_is_not_kept():
 
 
 def test_under_structured_output_only_the_last_round_shows_text():
-    parts = [text("pre"), {"kind": "other", "text": "o"}, ours()]
+    parts = [signed("a"), text("pre"), {"kind": "other", "text": "o"}, signed("bound to the text"), ours()]
     outcome, _ = run(parts, [text("{}")], structured=True)
-    assert seen(outcome) == [["o"], ["{}"]]
+    assert seen(outcome) == [["a", "o"], ["{}"]]
     outcome, _ = run(parts, max_rounds=1, structured=True)
-    assert seen(outcome) == [["pre", "o"]]
+    assert seen(outcome) == [["a", "pre", "o", "bound to the text"]]
 
 
 def test_what_is_handed_out_in_one_exchange_is_bounded():

@@ -167,7 +167,10 @@ async def test_other_segments_are_shortened_beside_one_that_cannot_be() -> None:
     inner = Inner()
     body = question_body("openai-chat", TABLE)
     call = {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    body["messages"] += [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c2", "content": "\ud800" * 99}]
+    body["messages"] += [
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c2", "content": "\ud800" * 99},
+    ]
     await post(wrapped(inner, mode="lossless"), CHAT, body)
     first, second = tool_texts(inner.bodies[0])
     assert len(first) < len(TABLE) / 2

@@ -166,7 +166,10 @@ ODD = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                "role content type text name id tool_calls tool_call_id function custom arguments function_call allowed_tools tools".split()
+                [
+                    *("role", "content", "type", "text", "name", "id", "tool_calls", "tool_call_id", "function", "custom"),
+                    *("arguments", "function_call", "allowed_tools", "tools"),
+                ]
             ),
             inner,
             max_size=5,
@@ -380,7 +383,10 @@ def test_what_is_no_answer(body: bytes) -> None:
 
 def test_the_next_body_has_the_very_message_and_the_results() -> None:
     body = b'{ "messages": [ {"role":"user","content":"q"} ], "temperature": 1E0 }'
-    message = b'{"role":"assistant" , "content":null,"reasoning_content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"headroom_retrieve","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}}]}'
+    message = (
+        b'{"role":"assistant" , "content":null,"reasoning_content":"","tool_calls":[{"id":"a","type":"function",'
+        b'"function":{"name":"headroom_retrieve","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}}]}'
+    )
     answer = WIRE.read(b'{"choices":[{"message":' + message + b',"finish_reason":"tool_calls"}]}')
     results = [ToolResult(answer.calls[0], "é\ud83d"), ToolResult(ToolCall("b", HR, ""), "no", is_error=True)]
     added = (
@@ -485,6 +491,7 @@ def test_usage_is_summed_and_log_probabilities_are_chained() -> None:
         "tier": "a",
     }
     assert value["choices"][0]["logprobs"] == {"content": [{"token": "a"}, {"token": "b"}]}
+    assert json.loads(merged(*rounds, drop_text=True))["choices"][0]["logprobs"] == {"content": [{"token": "b"}]}
 
 
 @pytest.mark.parametrize(("last", "total"), [({}, 5), ({"usage": None}, 5), ({"usage": {"n": 1}}, 6), ({"usage": "?"}, None)])

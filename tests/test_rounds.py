@@ -71,7 +71,9 @@ class Model:
 @both_dialects
 @streamed_or_not
 @pytest.mark.parametrize("query", ["", "ORD-10059"], ids=["all of it", "searched"])
-async def test_a_row_that_was_left_out_is_found_and_the_client_sees_an_ordinary_answer(dialect: str, stream: bool, query: str) -> None:
+async def test_a_row_that_was_left_out_is_found_and_the_client_sees_an_ordinary_answer(
+    dialect: str, stream: bool, query: str
+) -> None:
     model, reports = Model(dialect, "ORD-10059", stream=stream, query=query), CapturedReports()
     app = wrapped(model, observers=[reports])
     response = await post(app, PATHS[dialect], question_body(dialect, TABLE, stream=stream))

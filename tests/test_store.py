@@ -1,8 +1,9 @@
 """The contract that every store keeps, and the bounds of the one in memory."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +143,14 @@ async def test_delete_tenant_takes_every_namespace(store: Store) -> None:
     assert [await keys(store, ns) for ns in "abc"] == [[], [], []]
 
 
+async def test_what_expired_is_not_counted_as_deleted(store: Store, clock: Clock) -> None:
+    for i in range(50):
+        await put(store, f"k{i}", ttl=10)
+    await put(store, "kept", ttl=100)
+    clock.now = 10
+    assert await store.delete_tenant("t") == 1
+
+
 # Scans.
 
 
@@ -259,7 +268,7 @@ async def test_counters_add_up(store: Store) -> None:
 async def test_no_counters_only_reads(store: Store) -> None:
     assert await store.add("ns", "k", {}, tenant="t") == {}
     assert await keys(store) == []
-    await store.add("ns", "k", {"a": 1}, tenant="t")
+    (await store.add("ns", "k", {"a": 1}, tenant="t"))["a"] = 5
     (await store.add("ns", "k", {}, tenant="t"))["a"] = 5
     assert await store.add("ns", "k", {}, tenant="t") == {"a": 1}
 
@@ -514,7 +523,23 @@ def test_a_bound_must_be_above_zero(bound: str) -> None:
         MemoryStore(**{bound: 0})
 
 
-def test_threads_with_loops_of_their_own_may_share_one() -> None:
+async def test_nothing_is_kept_of_a_tenant_that_is_gone() -> None:
+    store = MemoryStore(max_entries=1)
+    for i in range(100):
+        await put(store, tenant=f"t{i}", ns=f"ns{i}")
+    assert len(store._tenants) == len(store._tenants["t99"]) == 1
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_threads_with_loops_of_their_own_may_share_one(switching: None) -> None:
     store = MemoryStore(max_entries=50)
     errors: list[BaseException] = []
 

@@ -1,6 +1,5 @@
 """The watcher: of a stream over several rounds the client sees what it would have seen as JSON, and nothing of our tool."""
 
-import json
 import random as randoms
 
 import pytest
@@ -117,7 +116,7 @@ def test_the_stream_of_several_rounds_says_what_the_merged_json_answer_says(dial
 
     assert (streamed.reason, streamed.notice, streamed.stopped) == (outcome.reason, outcome.notice, outcome.stopped)
     assert_one_stream(dialect, told)
-    assert json.loads(frames_of(dialect, told)[1].answer().document.data) == json.loads(merged)
+    assert dialect.value(frames_of(dialect, told)[1].answer().document.data) == dialect.value(merged)
     if len(streams) == 1 and not any(kind == "ours" for kind, _ in parts[0]):
         assert structured or told == streams[0]
 
@@ -134,17 +133,14 @@ def test_without_the_tool_every_chunk_passes_as_it_comes_and_the_answer_is_assem
     rest, answer = watch.end_round()
     assert rest == b""
     assert answer is not None
-    assert json.loads(answer.document.data) == json.loads(dialect.json(1, parts))
+    assert dialect.value(answer.document.data) == dialect.value(dialect.json(1, parts))
 
 
 @EVERY_DIALECT
 @given(cut_at=st.floats(0, 1), random=seeded, ask=st.booleans())
 def test_a_first_round_that_breaks_off_ends_as_the_upstream_did(dialect, cut_at, random, ask):
     parts = dialect.canonical([("signed", "s"), ("text", "hello"), ("ours" if ask else "theirs", ARGUMENTS)])
-    stream = dialect.stream(random, 1, parts)
-    ends = [i for i, frame in enumerate(frames_of(dialect, stream)[0]) if any(e.kind is EventKind.FINISH for e in frame.events)]
-    before_the_end = b"".join(frame.raw for frame in frames_of(dialect, stream)[0][: ends[0]])
-    broken = before_the_end[: int(len(before_the_end) * cut_at)]
+    broken = broken_off(dialect, dialect.stream(random, 1, parts), cut_at)
     watch = watch_of(dialect)
     watch.begin_round()
     out = [watch.feed(chunk) for chunk in chunked(random, broken)]
@@ -152,5 +148,250 @@ def test_a_first_round_that_breaks_off_ends_as_the_upstream_did(dialect, cut_at,
     assert answer is None
     told = b"".join([*out, rest])
     assert not {event.kind for event in events_of(dialect, told)} & {EventKind.FINISH, EventKind.END, EventKind.ERROR}
-    if not ask:
-        assert told == broken
+    assert TOOL.name.encode() not in told
+    assert ask or told == broken
+
+
+@EVERY_DIALECT
+@given(cut_at=st.floats(0, 1), random=seeded)
+def test_a_later_round_that_breaks_off_ends_with_an_error(dialect, cut_at, random):
+    watch = watch_of(dialect)
+    watch.begin_round()
+    told = watch.feed(dialect.stream(random, 1, dialect.canonical([("text", "hm"), ("ours", ARGUMENTS)])))
+    told += watch.end_round()[0]
+    watch.begin_round()
+    stream = dialect.stream(random, 2, dialect.canonical([("signed", "s"), ("text", "hello"), ("theirs", "{}")]))
+    told += b"".join(watch.feed(chunk) for chunk in chunked(random, broken_off(dialect, stream, cut_at)))
+    rest, answer = watch.end_round()
+    assert answer is None
+    told += rest + watch.error("upstream went away")
+    assert watch.failed
+    kinds = [event.kind for event in events_of(dialect, told)]
+    assert kinds[-1] is EventKind.ERROR
+    assert kinds.count(EventKind.ERROR) == kinds.count(EventKind.START) == 1
+    assert not {EventKind.FINISH, EventKind.END} & set(kinds)
+
+
+def broken_off(dialect, stream, cut_at):
+    """The first part of a stream, at most up to its reason."""
+    before = []
+    for frame in frames_of(dialect, stream)[0]:
+        if any(event.kind is EventKind.FINISH for event in frame.events):
+            break
+        before.append(frame.raw)
+    return b"".join(before)[: int(sum(map(len, before)) * cut_at)]
+
+
+# -- what is held, frame by frame, in a dialect of our own -------------------------------------------------------------
+
+
+def toy(**options):
+    watch = watch_of(Toy(), **options)
+    watch.begin_round()
+    return watch
+
+
+def end(reason="stop"):
+    return line(["finish", reason], ["usage", 1]) + line(["end"])
+
+
+START = line(["start", "a1"])
+CALL = line(["call", 0, TOOL.name, "c1"])
+ARGS = line(["piece", 0, ARGUMENTS])
+
+
+def outcome_of(answer, *more, **options):
+    flow = rounds(ToyWire(), b'{"turns":[]}', ORIGINALS, **({"max_rounds": 9} | options))
+    next(flow)
+    for each in (answer, *more):
+        try:
+            flow.send(each)
+        except StopIteration as stop:
+            return stop.value
+    raise AssertionError("another round was asked for")
+
+
+def test_text_passes_frame_by_frame_as_the_very_bytes():
+    watch = toy()
+    for frame in (START, line(["text", 0, "a"]), line(["ping"]), line(["other", 1, "b"])):
+        assert watch.feed(frame[:5]) == b""
+        assert watch.feed(frame[5:]) == frame
+
+
+def test_visible_from_the_first_content_on():
+    watch = toy()
+    watch.feed(START + line(["ping"]) + line(["text", 0, ""]) + CALL.replace(b"0", b"1", 1))
+    watch.feed(ARGS.replace(b"0", b"1", 1))
+    assert not watch.visible
+    watch.feed(line(["text", 0, "x"]))
+    assert watch.visible
+
+
+@pytest.mark.parametrize("kind", ["signed", "other"])
+def test_reasoning_counts_as_visible(kind):
+    watch = toy()
+    watch.feed(START + line([kind, 0, "x"]))
+    assert watch.visible
+
+
+def test_a_call_of_the_client_passes_at_once_and_one_whose_name_may_become_ours_when_that_is_known():
+    watch = toy()
+    named = line(["call", 0, "search", "c0"])
+    assert watch.feed(START + named) == START + named
+    begun = line(["call", 1, "headroom_", "c1"])
+    behind = line(["text", 2, "x"])
+    assert watch.feed(begun) == b""
+    assert watch.feed(behind) == b""
+    more = line(["call", 1, "report", ""])
+    assert watch.feed(more) == begun + behind + more
+
+
+def test_a_name_that_only_begins_like_ours_is_shown_once_its_arguments_come():
+    watch = toy()
+    frames = [line(["call", 0, "headroom", "c1"]), line(["piece", 0, ""]), line(["piece", 0, "{"])]
+    assert [watch.feed(frame) for frame in frames] == [b"", b"", b"".join(frames)]
+
+
+def test_a_name_that_is_only_the_beginning_of_ours_is_shown_at_the_end_of_the_round():
+    watch = toy()
+    frames = START + line(["call", 0, "head", "c1"]) + line(["piece", 0, "{}"])
+    assert watch.feed(frames) == START
+    assert watch.feed(end("calls")) == b""
+    told, answer = watch.end_round()
+    assert START + told == frames
+    assert watch.finish(outcome_of(answer)) == end("calls")
+
+
+def test_a_name_that_goes_on_beyond_ours_is_the_clients():
+    watch = toy()
+    longer = line(["call", 0, "_v2", ""])
+    assert watch.feed(CALL) == b""
+    assert watch.feed(longer + ARGS) == CALL + longer + ARGS
+
+
+def test_a_call_without_an_index_comes_whole():
+    watch = toy()
+    ours = line(["call", None, TOOL.name, "c1"], ["piece", None, ARGUMENTS])
+    theirs = line(["call", None, "search", "c2"], ["piece", None, "{}"])
+    prefix = line(["call", None, "headroom", "c3"], ["piece", None, "{}"])
+    assert watch.feed(START + ours + theirs + ours + prefix) == START + theirs + prefix
+
+
+def test_what_follows_our_call_moves_up_and_what_was_signed_after_it_is_dropped():
+    watch = toy()
+    watch.feed(START + line(["signed", 0, "kept"]))
+    told = watch.feed(
+        line(["call", 1, TOOL.name, "c"]) + line(["piece", 1, "{"]) + line(["signed", 2, "no"]) + line(["text", 3, "t"])
+    )
+    assert told == line(["text", 1, "t"])
+
+
+def test_the_end_is_held_until_it_is_known_that_no_round_follows():
+    watch = toy()
+    assert watch.feed(START + line(["text", 0, "x"]) + end()) == START + line(["text", 0, "x"])
+    told, answer = watch.end_round()
+    assert told == b""
+    assert watch.finish(outcome_of(answer)) == end()
+
+
+def test_usage_beside_content_passes_as_long_as_nothing_was_taken_out():
+    watch = toy()
+    counted = line(["text", 0, "x"], ["usage", 1])
+    assert watch.feed(START + counted) == START + counted
+    asked = line(["call", 1, TOOL.name, "c"], ["piece", 1, "{}"], ["usage", 2])
+    assert watch.feed(asked) == b""
+    assert watch.feed(line(["text", 2, "y"], ["usage", 3])) == line(["text", 1, "y"])
+
+
+def test_keep_alives_pass_while_text_is_held():
+    watch = toy(structured=True)
+    assert watch.feed(START + line(["text", 0, "{"])) == START
+    assert watch.feed(line(["ping"])) == line(["ping"])
+    assert not watch.visible
+
+
+def test_structured_text_is_shown_once_a_call_of_the_client_makes_the_round_the_last():
+    watch = toy(structured=True)
+    watch.feed(START)
+    frames = line(["text", 0, "x"]) + line(["call", 1, "search", "c"])
+    assert watch.feed(frames) == frames
+    assert watch.feed(line(["text", 2, "y"])) == line(["text", 2, "y"])
+
+
+def test_structured_text_of_a_hidden_round_is_discarded_and_what_does_not_belong_to_it_is_not():
+    watch = toy(structured=True)
+    told = watch.feed(START + line(["text", 0, "pre"]) + line(["other", 1, "o"]) + CALL.replace(b"0", b"2", 1))
+    told += watch.feed(end("calls")) + watch.end_round()[0]
+    assert told == START
+    watch.begin_round()
+    told = watch.feed(line(["start", "a2"]) + line(["text", 0, "{}"]))
+    assert told == line(["other", 0, "o"])
+    told = watch.feed(end()) + watch.end_round()[0]
+    assert told == line(["text", 1, "{}"])
+
+
+def test_structured_text_beyond_the_bound_is_let_through():
+    watch = toy(structured=True, max_hold_bytes=100)
+    first, second = line(["text", 0, "x" * 60]), line(["text", 0, "y" * 60])
+    assert watch.feed(first) == b""
+    assert watch.feed(second) == first + second
+    assert watch.feed(first) == first
+
+
+def test_a_call_that_is_held_beyond_the_bound_is_the_clients():
+    watch = toy(max_hold_bytes=100)
+    begun, behind = line(["call", 0, "head", "c"]), line(["text", 1, "x" * 90])
+    assert watch.feed(begun + behind) == begun + behind
+
+
+def test_arguments_of_ours_without_end_are_an_error_that_loses_nothing():
+    watch = toy(max_hold_bytes=100)
+    text = line(["text", 1, "x"])
+    with pytest.raises(ResponseError, match="100 bytes"):
+        watch.feed(CALL + text + line(["piece", 0, "x" * 60]) + line(["piece", 0, "x" * 60]))
+    assert watch.error("too long") == line(["text", 0, "x"]) + line(["error", "too long"])
+
+
+def test_an_error_in_the_stream_passes_with_what_was_held_and_ends_it():
+    watch = toy(structured=True)
+    frames = START + line(["text", 0, "x"]) + line(["error", "overloaded"]) + line(["end"])
+    assert watch.feed(frames) == frames
+    assert watch.failed
+    assert watch.end_round() == (b"", None)
+
+
+def test_an_error_after_our_call_passes_without_it():
+    watch = toy()
+    watch.feed(START + CALL)
+    assert watch.feed(ARGS + line(["error", "overloaded"])) == line(["error", "overloaded"])
+    assert watch.end_round() == (b"", None)
+
+
+def test_an_answer_that_says_nothing_gets_the_notice():
+    watch = toy()
+    watch.feed(START + CALL + ARGS + end("calls"))
+    _, answer = watch.end_round()
+    outcome = outcome_of(answer, max_rounds=1)
+    assert watch.finish(outcome) == line(["text", 0, outcome.notice]) + end("stop")
+
+
+def test_a_second_attempt_at_a_round_is_no_second_round():
+    watch = toy()
+    watch.begin_round()
+    assert watch.feed(START) == START
+
+
+def test_what_was_let_through_comes_before_our_own_error():
+    watch = toy(structured=True)
+    watch.feed(START + line(["other", 0, "o"]) + line(["text", 1, "x"]) + line(["other", 2, "p"]) + CALL.replace(b"0", b"3", 1))
+    watch.feed(end("calls"))
+    watch.end_round()
+    watch.begin_round()
+    assert watch.error("no") == line(["other", 1, "p"]) + line(["error", "no"])
+
+
+def test_an_error_is_noticed_without_the_tool_too():
+    watch = toy(tool_name=None)
+    assert watch.feed(START + line(["error", "x"])) == START + line(["error", "x"])
+    assert watch.failed
+    assert watch.end_round() == (b"", None)

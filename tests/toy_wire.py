@@ -5,7 +5,7 @@ A body is `{"turns": [...]}`. An answer is
     {"id": "a1", "parts": [{"kind": "text", "text": "..."}, {"kind": "call", "id": "c1", "name": "f", "text": "{}"}],
      "finish": "stop", "usage": 3}
 
-with the kinds text, signed, other, call and the reasons stop, calls, cut. A stream has one line a frame, and a line is an array of
+with the kinds text, signed, other, call and the reasons stop, calls, cut. A stream has a line for each frame, an array of
 events: `["start", id]`, `["text", index, piece]` (signed and other likewise), `["call", index, piece of the name, id]`,
 `["piece", index, arguments]`, `["finish", reason]`, `["usage", number]`, `["end"]`, `["error", message]`, `["ping"]`.
 """

@@ -38,9 +38,7 @@ class SmartCrusher:
         crushed, parts = found
         if not parts and _crush.expand(crushed) != _crush.expand(data):
             raise CompressError("the crushed text does not read back as the value it stands for")
-        omissions = tuple(
-            Omission(part_name(request.ref, number), units, rows.decode("utf-8")) for number, units, rows in parts
-        )
+        omissions = tuple(Omission(part_name(request.ref, number), units, rows.decode("utf-8")) for number, units, rows in parts)
         return Compressed(crushed.decode("utf-8"), "smart:rows" if parts else "smart:lossless", omissions)
 
 

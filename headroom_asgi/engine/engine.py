@@ -38,7 +38,13 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings, *, store: Store | None = None, extensions: object = None, hooks: object = None, discover: bool = True
+        self,
+        settings: Settings,
+        *,
+        store: Store | None = None,
+        extensions: object = None,
+        hooks: object = None,
+        discover: bool = True,
     ) -> None:
         if store is not None and not all(callable(getattr(store, name, None)) for name in ("put", "get_many", "aclose")):
             raise ConfigError(f"store: {store!r} is not a Store")
@@ -46,7 +52,7 @@ class Engine:
         self.manager = PipelineExtensionManager(
             hooks=hooks, extensions=extensions, discover=discover, timeout_s=settings.extension_timeout_s
         )
-        several = hooks if isinstance(hooks, (list, tuple)) else [] if hooks is None else [hooks]
+        several: list[Any] = list(hooks) if isinstance(hooks, (list, tuple)) else [] if hooks is None else [hooks]
         self.pre_compress = [h.pre_compress for h in several if callable(getattr(h, "pre_compress", None))]
         self.post_compress = [h.post_compress for h in several if callable(getattr(h, "post_compress", None))]
         self.store: Store = store if store is not None else MemoryStore()

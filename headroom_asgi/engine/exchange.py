@@ -375,7 +375,9 @@ class Exchange:
         try:
             return splice(data, rewrite(Document(data), 0, seen, event.response))
         except (HeadroomError, TypeError, ValueError, RecursionError) as error:
-            _log.warning("extension_edit_refused", stage="response_received", request_id=self.request_id, error=type(error).__name__)
+            _log.warning(
+                "extension_edit_refused", stage="response_received", request_id=self.request_id, error=type(error).__name__
+            )
             return data
 
     def close(self) -> None:

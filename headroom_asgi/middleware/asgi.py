@@ -38,6 +38,7 @@ class HeadroomMiddleware:
     def __init__(
         self,
         app: ASGIApp,
+        /,
         *,
         config: HeadroomConfig | None = None,
         store: Store | None = None,

@@ -10,12 +10,12 @@ from headroom_asgi.errors import HeadroomError
 # Extras: without them such bodies pass through with the reason `unsupported_encoding`.
 try:
     import brotli
-except ImportError:  # pragma: no cover
+except ImportError:
     brotli = None
 try:
     import zstandard
-except ImportError:  # pragma: no cover
-    zstandard = None
+except ImportError:
+    zstandard = None  # type: ignore[assignment]
 
 _PIECE: Final = 64 * 1024
 

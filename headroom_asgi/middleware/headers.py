@@ -18,9 +18,7 @@ _FIRST_ROUND_ONLY = frozenset({b"idempotency-key", b"if-none-match"})
 # Whoever signs a body's bytes does not want them changed.
 _SIGNATURES = (b"x-amz-content-sha256", b"content-md5", b"digest", b"content-digest")
 # Ways of answering that carry bytes past us.
-_HIDDEN_WAYS = frozenset(
-    {"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers", "http.response.push"}
-)
+_HIDDEN_WAYS = frozenset({"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers", "http.response.push"})
 
 
 def get(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

@@ -93,11 +93,10 @@ class Relay:
         if way is Way.SWALLOW:
             self._way = way
             return
-        if self._round == 1 or not self._started:
-            # A later JSON round's headers are the answer's; a stream keeps the first round's, unless that round failed.
-            if self._round == 1 or way is not Way.WATCH:
-                self._start = dict(message)
-                self._exchange.notes.status = message["status"]
+        # A later JSON round's headers are the answer's; a stream keeps the first round's, unless that round failed.
+        if self._round == 1 or (way is not Way.WATCH and not self._started):
+            self._start = dict(message)
+            self._exchange.notes.status = message["status"]
         self._way = way
         if way is not Way.WATCH:
             self._held, self._size = [], 0
@@ -174,9 +173,7 @@ class Relay:
                 outcome = self._advance(answer)
                 if outcome is None:
                     return
-                data = self._exchange.wire.merge(
-                    outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped
-                )
+                data = self._exchange.wire.merge(outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped)
         data = await self._exchange.received(data)
         changed = data is not body or self._decode is not bytes
         await self._send_start(changed=changed, size=len(data))

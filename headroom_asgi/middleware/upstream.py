@@ -1,11 +1,10 @@
 """Calls of the inner app: one directly, or several in tasks of their own, with the client watched meanwhile."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import inf
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 from headroom_asgi.engine import Exchange
 from headroom_asgi.middleware import headers as head
@@ -73,7 +72,7 @@ async def call_in_rounds(call: Call, exchange: Exchange) -> None:
         watcher = anyio.CancelScope()
         group.start_soon(rounds.watch, watcher, group.cancel_scope)
         try:
-            await rounds.run(group.start_soon)
+            await rounds.run(group)
         except Exception as error:
             rounds.error = rounds.error or error
             group.cancel_scope.cancel()
@@ -92,7 +91,7 @@ class _Rounds:
     running: list[anyio.Event] = field(default_factory=list)
     finished: bool = False
 
-    async def run(self, start_soon: Callable[..., None]) -> None:
+    async def run(self, group: TaskGroup) -> None:
         """All rounds, one after the other; then wait for what the inner app does after its answers."""
         flow = self.exchange.flow()
         body: bytes | None = next(flow)
@@ -104,7 +103,7 @@ class _Rounds:
             outbox, inbox = anyio.create_memory_object_stream[Message](0)
             over = anyio.Event()
             self.running.append(over)
-            start_soon(self._app, scope, data, outbox, over)
+            group.start_soon(self._app, scope, data, outbox, over)
             relay.begin_round()
             async with inbox:
                 body = await self._pump(inbox, relay)
@@ -158,5 +157,3 @@ class _Rounds:
                 deadline = inf
             elif await relay.feed(message):
                 return relay.next_body
-
-

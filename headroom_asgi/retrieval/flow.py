@@ -64,13 +64,11 @@ def rounds(
     while True:
         answer = yield body
         answers.append(answer)
-        kept.append(_kept(answer, unsigned=retrievals > 0))
         ours = tuple(part.call for part in answer.parts if part.call is not None and part.call.name == TOOL.name)
         reason = _end(answer, len(ours), last=len(answers) >= max_rounds)
+        kept.append(_kept(answer, redacted=retrievals > 0, texts=bool(reason) or not structured))
         if reason:
             break
-        if structured:
-            kept[-1] = tuple(part for part in kept[-1] if part.kind is not PartKind.TEXT)
         results = _results(originals, ours, spent, last=len(answers) + 1 >= max_rounds)
         spent += sum(len(result.text.encode("utf-8", "surrogatepass")) for result in results)
         retrievals += len(results)
@@ -86,17 +84,17 @@ def rounds(
     )
 
 
-def _kept(answer: Answer, *, unsigned: bool) -> tuple[Part, ...]:
-    """What the client sees of an answer.
+def _kept(answer: Answer, *, redacted: bool, texts: bool) -> tuple[Part, ...]:
+    """What the client sees of an answer: never our calls, and text only if `texts`.
 
-    Signed reasoning is bound to everything before it. The client does not get our calls, so what was signed after one would be
-    refused when the client sends it back; `unsigned`: an earlier round had one.
+    Signed reasoning is bound to everything before it. What was signed after something that the client does not get would be
+    refused when the client sends it back; `redacted`: an earlier round had such a thing.
     """
     kept = []
     for part in answer.parts:
-        if part.call is not None and part.call.name == TOOL.name:
-            unsigned = True
-        elif part.kind is not PartKind.SIGNED or not unsigned:
+        if (part.call is not None and part.call.name == TOOL.name) or (part.kind is PartKind.TEXT and not texts):
+            redacted = True
+        elif part.kind is not PartKind.SIGNED or not redacted:
             kept.append(part)
     return tuple(kept)
 

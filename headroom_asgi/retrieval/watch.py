@@ -1,8 +1,8 @@
 """The watcher of a stream: passes on what is the client's, holds what could be our own call, swallows what is.
 
 Frames go on in the order in which they came. A frame is held while it has the beginning of a call whose name may still become our
-tool's, or text that must not show if another round follows; what comes after it waits behind it, keep-alives excepted. The
-frames that end a round are held until it is known whether another one follows.
+tool's, or text that must not show if another round follows; what comes after it waits behind it (keep-alives do not wait for
+text). The frames that end a round are held until it is known whether another one follows.
 """
 
 from collections import deque
@@ -72,7 +72,7 @@ class Watch:
         self._max_hold_bytes = max_hold_bytes
         self._answered = 0  # rounds that brought an answer
         self._next = 0  # the client's next index
-        self._redacted = False  # a call of ours was taken out: indices shift, and what is signed from here on is dropped
+        self._redacted = False  # something was taken out: indices shift, and what is signed from here on is dropped
         self._texted = False
         self._visible = False
         self._failed = False
@@ -143,7 +143,9 @@ class Watch:
         if self._first and not self._asked:
             # A broken rest goes on where nothing was taken out, since it may be half of what would have been.
             name = self._tool.encode("utf-8")
-            self._tail += [_Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw]
+            self._tail += [
+                _Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw
+            ]
         answer = self._assembled()
         if answer is None:
             self._text = True
@@ -198,8 +200,8 @@ class Watch:
                 self._emit(item, ends=True)
             elif self._tail or _ends_round(frame):
                 self._tail.append(item)
-            elif self._queue and _says_nothing(frame):
-                self._emit(item)
+            elif self._queue and not self._text and _says_nothing(frame):
+                self._emit(item)  # text may wait long
             else:
                 self._queue.append(item)
                 self._queued_bytes += len(frame.raw)
@@ -335,11 +337,9 @@ class Watch:
     def _keeps(self, event: Event, part: _Part | None) -> bool:
         if event.kind is EventKind.START:
             return self._first
-        if event.kind is EventKind.TEXT:
-            return self._text or not _is_text(event)
         if event.kind is EventKind.SIGNED and self._redacted and (part is None or part.index is None):
             return False
-        if part is not None and part.fate is _Fate.OURS:
+        if (part is not None and part.fate is _Fate.OURS) or (not self._text and _is_text(event)):
             self._redacted = True
             return False
         return True

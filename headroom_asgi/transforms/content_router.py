@@ -9,8 +9,8 @@ from headroom_asgi._crush import estimate
 from headroom_asgi.compressors import Compressed, Compressor, ContentKind, Request, SmartCrusher, detect, make_ref, text_digest
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.logs import get_logger
-from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult
 from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult
 from headroom_asgi.transforms.memo import Memo, Outcome
 from headroom_asgi.transforms.messages import decoded_messages, payload_of
 from headroom_asgi.types import Edit

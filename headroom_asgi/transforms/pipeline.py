@@ -89,9 +89,7 @@ class TransformPipeline:
             final = Step(final.phase, edited, final.report)
         return final
 
-    def apply(
-        self, messages: list[Any], model: str = "", model_limit: int | None = None, **kwargs: Any
-    ) -> TransformResult:
+    def apply(self, messages: list[Any], model: str = "", model_limit: int | None = None, **kwargs: Any) -> TransformResult:
         """Count, copy, run every transform, aggregate, count again.
 
         Args:

@@ -126,15 +126,17 @@ class AnthropicCodec(StreamCodec):
         if self._start is None or message < 0 or self._start.kind(message) != OBJECT:
             raise ResponseError("the stream has no message_start")
         start = Document(self._start.raw(message))
-        members = {"content": b"[" + b",".join(block.assembled() for block in self._blocks) + b"]"}
+        members: dict[str, bytes] = {}
         usage: dict[str, bytes] = {}
         for document in self._deltas:
             _collect(document, document.get(0, "delta"), start, members)
             _collect(document, 0, start, members, without=("type", "delta", "usage"))
             _collect(document, document.get(0, "usage"), start, usage, at="usage")
         if usage:
-            before = given(start, 0, "usage")
-            members["usage"] = overlaid(start.raw(before) if before >= 0 else b"{}", usage)
+            before = start.get(0, "usage")
+            is_object = before >= 0 and start.kind(before) == OBJECT
+            members["usage"] = overlaid(start.raw(before) if is_object else b"{}", usage)
+        members["content"] = b"[" + b",".join(block.assembled() for block in self._blocks) + b"]"
         return read_answer(splice(start.data, overlay(start, 0, members)))
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
@@ -142,8 +144,14 @@ class AnthropicCodec(StreamCodec):
         if not events:
             return b""
         event = events[0]
-        data = frame.raw if event.index == frame.events[0].index else _moved(event)
-        return self._told(event, data, ragged=frame is self._rest)
+        if frame.data == "content_block_start":
+            self._open[event.index or 0] = None
+        elif frame.data == "content_block_stop":
+            self._open.pop(event.index or 0, None)
+        data = self._paid(frame.raw if event.index == frame.events[0].index else _moved(event))
+        # The rest of a stream that broke off has no end of its own.
+        self._owed = b"\n\n" if frame is self._rest else b""
+        return data
 
     def separator(self) -> bytes:
         """Nothing: every round has text blocks of its own."""
@@ -178,7 +186,7 @@ class AnthropicCodec(StreamCodec):
         name = text_at(document, 0, "type") or event.name
         read_event = self._readers.get(name)
         events = read_event(self, document) if read_event else []
-        return Frame(event.raw, events or [Event(EventKind.OPAQUE)], name)
+        return Frame(event.raw, events, name) if events else Frame(event.raw, [Event(EventKind.OPAQUE)])
 
     def _read_message_start(self, document: Document) -> list[Event]:
         if self._start is None:
@@ -233,19 +241,6 @@ class AnthropicCodec(StreamCodec):
 
     def _read_error(self, document: Document) -> list[Event]:
         return [Event(EventKind.ERROR, data=document)]
-
-    def _told(self, event: Event, data: bytes, *, ragged: bool = False) -> bytes:
-        """The bytes of an event for the client, and a note of which blocks are open now."""
-        if event.index is not None:
-            name = text_at(event.data, 0, "type")
-            if name == "content_block_start":
-                self._open[event.index] = None
-            elif name == "content_block_stop":
-                self._open.pop(event.index, None)
-        data = self._paid(data)
-        # The rest of a stream that broke off has no end of its own.
-        self._owed = b"\n\n" if ragged else b""
-        return data
 
     def _paid(self, data: bytes) -> bytes:
         if self._owed:

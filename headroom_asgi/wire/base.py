@@ -70,11 +70,7 @@ class Segment:
         if self._arguments < 0:
             return ""
         kind_is_text = self._document.raw(self._arguments)[:1] == b'"'
-        return (
-            self._document.text(self._arguments)
-            if kind_is_text
-            else self._document.raw(self._arguments).decode("utf-8")
-        )
+        return self._document.text(self._arguments) if kind_is_text else self._document.raw(self._arguments).decode("utf-8")
 
     @property
     def preceding_user_text(self) -> str:

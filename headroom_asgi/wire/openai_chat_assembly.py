@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _TWICE = frozenset({"id", "type", "format", "role", "object", "index"})  # strings that servers repeat whole
+_INNER = frozenset({"name", "arguments", "input"})
+_OUTER = frozenset({"index", "id", "type", "function", "custom"})
 _DEPTH = 4  # the deepest known field that comes in pieces is extra_content.google.thought_signature
 
 
@@ -127,8 +129,10 @@ class _Choice:
         call.id = call.id or given
         call.name += piece
         call.arguments = _grown(call.arguments, arguments, depth=0)
-        call.inner = _grown(call.inner, {k: v for k, v in inner.items() if k not in ("name", "arguments", "input")})
-        call.outer = _grown(call.outer, {k: v for k, v in entry.items() if k not in ("index", "id", "type", kind)})
+        if not inner.keys() <= _INNER:
+            call.inner = _grown(call.inner, {key: value for key, value in inner.items() if key not in _INNER})
+        if not entry.keys() <= _OUTER:
+            call.outer = _grown(call.outer, {key: value for key, value in entry.items() if key not in _OUTER})
         return CallPiece(call.number, given, piece, arguments not in (None, ""), entry)
 
     def _call(self, index: Any, given: str, name: str, kind: str) -> _Call:

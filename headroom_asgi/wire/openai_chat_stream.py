@@ -1,6 +1,7 @@
 """Streams of OpenAI Chat Completions: chunks to neutral events, and the kept events of several rounds to one stream."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,14 @@ from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls
 from headroom_asgi.wire.splice import dump
 from headroom_asgi.wire.usage import total
 
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # NaN and Infinity, which some servers put into logprobs
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+# NaN, Infinity and 1e999, which some servers put into logprobs, are null: JSON cannot say them.
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)
 _DONE = b"data: [DONE]\n\n"
 _RANK = {kind: rank for rank, kind in enumerate(EventKind)}
 _TERMINAL = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
@@ -74,14 +82,20 @@ class ChatCodec(StreamCodec):
             return b""
         chunk: _Chunk = frame.data
         whole = len(events) == len(frame.events) and all(a is b for a, b in zip(events, frame.events, strict=True))
-        if whole and (chunk.round <= 1 or chunk.value is None):
+        if chunk.value is None or events[0].kind is EventKind.ERROR:
+            # An event that was cut short would spoil what comes behind it; only the end of a single round may be such.
+            return frame.raw if chunk.round <= 1 or frame.raw.endswith((b"\n", b"\r")) else b""
+        if whole and chunk.round <= 1:
             return frame.raw
         value = self._renamed(chunk)
         if chunk.choice is not None and all(event.kind is not EventKind.OPAQUE for event in events):
             value["choices"] = [self._choice(chunk, events)]
         if "usage" in value and all(event.kind is not EventKind.USAGE for event in events):
             value["usage"] = None
-        return _spelled(value)
+        try:
+            return _spelled(value)
+        except RecursionError:  # the encoder follows a little less deep than the parser
+            return frame.raw
 
     def separator(self) -> bytes:
         """A text chunk with an empty line, as this dialect has one string for all text."""
@@ -141,7 +155,8 @@ class ChatCodec(StreamCodec):
                 events.append(Event(EventKind.FINISH))
         if isinstance(value.get("usage"), dict) and not self._several:
             events.append(Event(EventKind.USAGE))
-        events.sort(key=lambda event: _RANK[event.kind])
+        if len(events) > 1:
+            events.sort(key=lambda event: _RANK[event.kind])
         return Frame(event.raw, events or [Event(EventKind.OPAQUE)], _Chunk(self._round, value, choice, delta))
 
     def _only_choice(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -210,9 +225,17 @@ def _delta_events(delta: Mapping[str, Any]) -> list[Event]:
         elif key == "content":
             events.append(Event(EventKind.TEXT, visible=bool(value), data=key))
         else:
-            signed = is_signed(key, dump(value) if isinstance(value, (dict, list)) else b'""')
+            signed = is_signed(key, _raw(value))
             events.append(Event(EventKind.SIGNED if signed else EventKind.OTHER, data=key))
     return events
+
+
+def _raw(value: Any) -> bytes:
+    """The JSON text of a value where it matters to `is_signed`: of objects and arrays that the encoder can follow."""
+    try:
+        return dump(value) if isinstance(value, (dict, list)) else b'""'
+    except RecursionError:
+        return b'""'
 
 
 def _moved(entry: Mapping[str, Any], event: Event, round_: int) -> Mapping[str, Any]:

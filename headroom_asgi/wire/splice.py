@@ -5,12 +5,15 @@ functions may be made together as long as no two of them rearrange the same cont
 """
 
 import json
+import math
 from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from headroom_asgi._crush import ARRAY, OBJECT, Document
 from headroom_asgi.types import Edit
+
+_Path: TypeAlias = tuple[Any, str | int] | None  # the way to a value, last step first: (path of its container, key or position)
 
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
@@ -109,7 +112,7 @@ def rewrite(document: Document, node: int, old: Any, new: Any) -> list[Edit]:
     """
     numbers = _Numbers()
     edits: list[Edit] = []
-    todo = [(node, old, new, "$")]
+    todo: list[tuple[int, Any, Any, _Path]] = [(node, old, new, None)]
     while todo:
         node, old, new, path = todo.pop()
         if numbers.of(old) == numbers.of(new):
@@ -119,13 +122,13 @@ def rewrite(document: Document, node: int, old: Any, new: Any) -> list[Edit]:
             keys = [key for key, _ in document.items(node)]
             children: list[int | bytes] = [i for i, key in enumerate(keys) if key in new]
             added = {k: v for k, v in new.items() if k not in old}
-            children += [_written_key(k, path) + b":" + _written(v, f"{path}.{k}") for k, v in added.items()]
-            todo += [(values[k], v, new[k], f"{path}.{k}") for k, v in old.items() if k in new]
+            children += [_written_key(k, path) + b":" + _written(v, (path, k)) for k, v in added.items()]
+            todo += [(values[k], v, new[k], (path, k)) for k, v in old.items() if k in new]
         elif isinstance(old, list) and isinstance(new, (list, tuple)):
             elements = document.elements(node)
             matched = dict(_align([numbers.of(v) for v in old], [numbers.of(v) for v in new]))
-            children = [matched[j] if j in matched else _written(v, f"{path}[{j}]") for j, v in enumerate(new)]
-            todo += [(elements[i], old[i], new[j], f"{path}[{j}]") for j, i in matched.items()]
+            children = [matched[j] if j in matched else _written(v, (path, j)) for j, v in enumerate(new)]
+            todo += [(elements[i], old[i], new[j], (path, j)) for j, i in matched.items()]
         else:
             edits += replace(document, node, _written(new, path))
             continue
@@ -273,17 +276,16 @@ def _singles(numbers: Sequence[int], start: int, end: int) -> dict[int, int]:
     return last
 
 
-def _written_key(key: Any, path: str) -> bytes:
+def _written_key(key: Any, path: _Path) -> bytes:
     if not isinstance(key, str):
-        msg = f"{path}: a key is {type(key).__name__}, not a string"
-        raise TypeError(msg)
+        raise TypeError(f"{_where(path)}: a key is {type(key).__name__}, not a string")
     return literal(key)
 
 
-def _written(value: Any, path: str) -> bytes:
+def _written(value: Any, path: _Path) -> bytes:
     """The JSON text of a new value; TypeError with the path of what JSON cannot say."""
     # Every value is looked at before the encoder gets it, which takes keys that are no strings and knows no paths.
-    todo = [(value, path)]
+    todo: list[tuple[Any, _Path]] = [(value, path)]
     seen: set[int] = set()
     while todo:
         item, at = todo.pop()
@@ -294,21 +296,26 @@ def _written(value: Any, path: str) -> bytes:
         if isinstance(item, dict):
             for key in item:
                 _written_key(key, at)
-            todo += [(v, f"{at}.{k}") for k, v in item.items()]
+            todo += [(child, (at, key)) for key, child in item.items()]
         elif isinstance(item, (list, tuple)):
-            todo += [(v, f"{at}[{i}]") for i, v in enumerate(item)]
+            todo += [(child, (at, index)) for index, child in enumerate(item)]
         elif isinstance(item, float):
-            if item - item != 0.0:
-                msg = f"{at}: {item} is no JSON number"
-                raise TypeError(msg)
+            if not math.isfinite(item):
+                raise TypeError(f"{_where(at)}: {item} is no JSON number")
         elif item is not None and not isinstance(item, (str, int)):
-            msg = f"{at}: {type(item).__name__} is no JSON value"
-            raise TypeError(msg)
+            raise TypeError(f"{_where(at)}: {type(item).__name__} is no JSON value")
     try:
         return dump(value)
-    except (TypeError, ValueError) as error:
-        msg = f"{path}: {error}"
-        raise TypeError(msg) from error
+    except ValueError as error:
+        raise TypeError(f"{_where(path)}: {error}") from error
     except RecursionError as error:
-        msg = f"{path}: nested too deeply"
-        raise TypeError(msg) from error
+        raise TypeError(f"{_where(path)}: nested too deeply") from error
+
+
+def _where(path: _Path) -> str:
+    """A path as JSONPath spells it, e.g. `$[3].content`."""
+    steps: list[str] = []
+    while path is not None:
+        path, step = path
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step}")
+    return "".join(["$", *reversed(steps)])

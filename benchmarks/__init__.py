@@ -1,0 +1,1 @@
+"""Measured ratios; each against a baseline that ran in the same process, on the same input."""

@@ -1,0 +1,95 @@
+# The token estimate: a weight for each pair of neighboring bytes, by class, added up. Integers only, the same on every machine.
+#
+# What other files use:
+#   int64_t estimate_tokens(text, size)     0 for nothing, else at least 1
+#
+# The weights are fitted by non-negative least squares of the relative error against o200k_base, on 18 000 pieces of 300 to 6000 bytes of
+# 170 kinds of text, all of one weight: source code, documents, HTML, logs, tables, records in nine spellings, 20 languages, hashes.
+# Why pairs of classes: a token ends where the kind of character changes (word, digits, punctuation, white space) and otherwise grows
+# with the run, and that is what pairs count. Letters are in three classes because words alternate and identifiers, hashes and
+# base64 do not; lead bytes of UTF-8 by script, because a character costs from a fifth of a token (Indic) to two (rare emoji).
+# No weight is negative: a longer text is never estimated shorter.
+
+cdef enum:
+    BYTE_CLASSES = 25
+    LINE_CLASS = 5  # what stands before the first byte
+
+cdef const uint16_t* PAIR_WEIGHTS = [  # in 1/1024 token; row: the class of the byte before, column: of the byte
+     149,   0, 137, 680, 240,1841, 555, 320, 470, 517, 949, 922, 589, 667, 740,   0,1768,1085,1093,   0,1492,  16,   6,   0, 797,  # vowel
+      37,  54, 251, 695, 577,1291,1059,   0, 540, 611, 746, 714, 415, 616, 411,   0,1117,1104,1084,   0,1435,  32,  26,   0, 775,  # common
+      54,  91, 465, 463, 961,1188, 859,1072, 520, 519, 557, 808, 616, 550, 794,   0,2143,1091,1088,   0,1515,   7,   1,   0, 781,  # rare
+     223, 108, 288,   7, 581, 888,1508, 143, 732, 732, 573, 414,1000, 805, 202,   0,   0,1133, 712, 232, 629, 421, 824, 206,   0,  # space
+     661,   0,   0,  54,  25,1140, 985, 863,2183,1968,2013,2027,1627,2030,1828,   0,  11,2408,2330,  65, 263,   0,   0,   3, 839,  # tab
+     877, 842,1114,1171,1203,  27, 372, 985,  86, 157,   0,  73, 139,   0,  74,   0, 141,2043,1153,1559,   0, 563, 466, 948,1292,  # lf
+    1326,1078,1023,1264,1256,1311, 264, 986, 922, 583, 573, 859, 369, 715, 404,   0,1011, 318, 314, 293,1131, 920, 892, 914,   0,  # digit
+     416, 370, 970, 503, 640,1923,2518, 215, 926, 871, 777, 832, 179, 990,1472,   0,2296,1342,1343,   0,1796, 723, 642, 659,   0,  # upper
+    1050, 952, 879, 854,   0,  15, 890, 694, 155,  86, 350, 128, 319, 341, 316,   0,1893,1724,1405,1930,2163, 614, 413, 539, 198,  # quote
+     849, 854,1024, 561,   0,   0,1280,1052,   0, 405,  14, 362, 389, 935, 588,   0,1847,1705,1803,2013,2060, 584, 635, 576, 292,  # open
+     962,1009,1037, 581,   0, 200,1403, 490, 422, 165, 171, 136, 266, 542,  94,   0,1891,1760,1757,2007,2099, 595, 563, 582, 295,  # close
+    1200, 851, 978, 563,  32, 376, 860, 531, 305, 555, 267,   0, 165, 471,  95,   0,1878,1759,1814,2029,2114, 573, 599, 577, 292,  # sep
+     725, 769,1096, 432,   0, 295,1369, 727,  57, 242, 296, 274,   8,   0, 476,   0,1877,1787,1907,1967,2118, 582, 606, 572, 292,  # join
+     719,1009, 766, 708,   0,  79,1378, 906,   0, 916, 236, 160, 588, 649, 738,   0,1870,1760,1760,2012,2119, 577, 606, 577, 292,  # back
+     978,1051,1210, 675,   0,   0,1411,1045,  82, 375, 147, 213, 304, 437, 173,   0,1860,1869,1764,2018,2119, 579, 577, 565, 296,  # punct
+       0,   0, 554,  24, 762,1823,2214,1098, 434, 752, 932, 861, 942, 858, 844,   0,1166,   0, 296, 369,   7,   0,  37,  63,   0,  # cont
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,  23,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # latin
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0, 122,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # cyrillic
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # two
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # indic
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0, 158,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # symbol
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0, 602,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # kana
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0, 701,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # han
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0, 550,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # hangul
+       0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,   0,1483,   0,   0,   0,   0,   0,   0,   0,   0,   0,  # four
+]
+
+cdef uint16_t BYTE_ROW[256]
+cdef uint8_t BYTE_COLUMN[256]
+
+cdef void estimate_prepare() noexcept:
+    """Fill the class tables, once, at import."""
+    cdef const char** letters = [b"aeiou", b"tnsrlhdcm", b"jkqxzvwybfgp", b" ", b"\t", b"\n\r", b"0123456789",
+                                 b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"\"", b"[{(<", b"]})>", b",:;", b"._-/", b"\\"]
+    cdef int i, j, number
+    for i in range(256):
+        # Anything else below 0x80; continuation bytes; lead bytes of Latin, of other two-byte scripts, of Indic and South-East Asian
+        # scripts, of symbols, of the other three-byte scripts (CJK, Hangul), of four bytes.
+        number = (
+            14 if i < 0x80 else 15 if i < 0xC0 else 16 if i < 0xCB else 17 if i < 0xE0 else 18 if i < 0xE2 else
+            19 if i == 0xE2 or i == 0xEE or i == 0xEF else 20 if i < 0xF0 else 21
+        )
+        for j in range(14):
+            if i > 0 and memchr(letters[j], i, strlen(letters[j])) != NULL:
+                number = j
+        BYTE_COLUMN[i] = <uint8_t>number
+        BYTE_ROW[i] = <uint16_t>(number * BYTE_CLASSES)
+
+estimate_prepare()
+
+cdef int64_t estimate_tokens(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Estimated number of tokens of UTF-8 text, rounded up."""
+    # Four sums side by side: nothing but loads and additions, and no addition waits for the one before.
+    cdef uint64_t first, second = 0, third = 0, fourth = 0
+    cdef Py_ssize_t at = 1
+    if size <= 0:
+        return 0
+    first = PAIR_WEIGHTS[LINE_CLASS * BYTE_CLASSES + BYTE_COLUMN[text[0]]]
+    while at + 4 <= size:
+        first += PAIR_WEIGHTS[BYTE_ROW[text[at - 1]] + BYTE_COLUMN[text[at]]]
+        second += PAIR_WEIGHTS[BYTE_ROW[text[at]] + BYTE_COLUMN[text[at + 1]]]
+        third += PAIR_WEIGHTS[BYTE_ROW[text[at + 1]] + BYTE_COLUMN[text[at + 2]]]
+        fourth += PAIR_WEIGHTS[BYTE_ROW[text[at + 2]] + BYTE_COLUMN[text[at + 3]]]
+        at += 4
+    while at < size:
+        first += PAIR_WEIGHTS[BYTE_ROW[text[at - 1]] + BYTE_COLUMN[text[at]]]
+        at += 1
+    first += second + third + fourth
+    return <int64_t>((first + 1023) >> 10) if first > 0 else 1
+
+def estimate(bytes data not None):
+    """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
+    cdef const uint8_t* text = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+    cdef int64_t tokens
+    with nogil:
+        tokens = estimate_tokens(text, size)
+    return tokens

@@ -1,0 +1,122 @@
+"""Sends every recorded conversation through the middleware, turn by turn, and prints what came of it, a JSON line per file.
+
+    python -m tests.corpus_worker CORPUS MODE [--write]      (--write: keep the digests as those of the current policy)
+
+A process of its own, so that tests can compare processes with different hash seeds.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headroom_asgi import expand
+from headroom_asgi.engine import POLICY
+from headroom_asgi.testing import PrefixError, assert_grows, forwarded
+from tests.json_exact import same
+
+DIGESTS = Path(__file__).with_name("policy_digests.json")
+
+
+def conversations(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            conversation = json.loads(line)
+            if "messages" in conversation:
+                yield conversation
+
+
+def declared_tools(conversation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The recording's tools; where it has none, those that its calls name."""
+    if conversation.get("tools"):
+        tools: list[dict[str, Any]] = conversation["tools"]
+        return tools
+    names = set()
+    for message in conversation["messages"]:
+        names |= {call.get("function", {}).get("name") for call in message.get("tool_calls") or ()}
+        if isinstance(message.get("content"), list):
+            names |= {p.get("name") for p in message["content"] if isinstance(p, dict) and p.get("type") == "tool_use"}
+    schema = {"type": "object", "properties": {}}
+    if conversation.get("format") == "anthropic":
+        return [{"name": n, "description": n, "input_schema": schema} for n in sorted(filter(None, names))]
+    functions = [{"name": n, "description": n, "parameters": schema} for n in sorted(filter(None, names))]
+    return [{"type": "function", "function": function} for function in functions]
+
+
+def tool_outputs(message: dict[str, Any]) -> Iterator[str]:
+    """Every text of the tool results in a message."""
+    content = message.get("content")
+    if message.get("role") in ("tool", "function"):
+        yield from texts(content)
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, dict) and part.get("type") == "tool_result":
+                yield from texts(part.get("content"))
+
+
+def texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        yield from (part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+
+
+def run_file(path: Path, mode: str) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    found = {"file": path.name, "conversations": 0, "turns": 0, "broken": 0, "edited": 0, "left_out": 0, "unequal": 0}
+    for conversation in conversations(path):
+        fields = {"model": conversation.get("model") or "gpt-4o", "tools": declared_tools(conversation)}
+        if conversation.get("system") and conversation.get("format") == "anthropic":
+            fields["system"] = conversation["system"]
+        messages = conversation["messages"]
+        turns = forwarded(messages, dialect=conversation.get("format"), fields=fields, mode=mode)
+        found["conversations"] += 1
+        found["turns"] += len(turns)
+        try:
+            assert_grows(turns)
+        except PrefixError:
+            found["broken"] += 1
+        digest.update(b"\0".join(turns[-1]))
+        sent = [json.loads(data) for data in turns[-1][-len(messages) :]] if messages else []
+        compare(messages, sent, found)
+    return found | {"digest": digest.hexdigest()}
+
+
+def compare(messages: list[Any], sent: list[Any], found: dict[str, Any]) -> None:
+    """Every edited tool output reads back as the value that it was."""
+    for before, after in zip(messages, sent, strict=True):
+        if before == after:
+            continue
+        for original, text in zip(tool_outputs(before), tool_outputs(after), strict=True):
+            if original == text:
+                continue
+            found["edited"] += 1
+            if "rows left out>>" in text:
+                found["left_out"] += 1
+            elif not same(expand(text), original):
+                found["unequal"] += 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("mode", choices=["lossless", "ccr"])
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    digests = {}
+    for path in sorted((arguments.corpus / "conversations").glob("*.jsonl.gz")):
+        found = run_file(path, arguments.mode)
+        digests[path.name] = found["digest"]
+        print(json.dumps(found), flush=True)
+    if arguments.write:
+        kept = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+        kept.setdefault(str(POLICY), {})[arguments.mode] = digests
+        DIGESTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""JSON texts of every kind for the tests of crush, and its text and parts put together again."""
+
+import itertools
+import json
+import random
+import re
+from collections.abc import Callable
+
+from crush_reference import HEAD, HEAD_EMPTY, HEAD_OMISSIONS, decode
+from hypothesis import strategies as st
+from json_exact import tokens
+
+MARKER = re.compile(r"^ *<<ccr:([\w.-]+)-(\d+) (\d+) rows left out>>$", re.MULTILINE)
+
+ODD_NAMES = (
+    *(
+        "id",
+        "name",
+        "kind",
+        "a",
+        "b",
+        "a.b",
+        "a,b",
+        "x y",
+        " lead",
+        "trail ",
+        "",
+        "null",
+        "true",
+        "5",
+        "1.5e3",
+        "-",
+        "- x",
+        "#h",
+        "'q",
+    ),
+    *(
+        '"',
+        "k\nl",
+        "k\tl",
+        "é",
+        "日本",
+        "\u2028",
+        "\x85",
+        "\ud800",
+        "=",
+        "[1]",
+        "{}",
+        "(json)",
+        "<<ccr:x",
+        "a:b",
+        "\x7f",
+        "007",
+        "a|b*",
+    ),
+)
+ODD_STRINGS = (
+    *ODD_NAMES,
+    *(
+        "two\nlines",
+        'marks\n"""\n""""\nx',
+        "\n",
+        "a\n",
+        "\na",
+        "\n\n",
+        '"""\n"""',
+        "cr\r\nlf",
+        "tab\tin",
+        "tab\nand\tlf",
+        "del\x7f\nx",
+    ),
+    *(
+        "sep\u2028\nx",
+        "\ud800\nx",
+        "nel\x85\nx",
+        "NaN",
+        "1e5",
+        "-0",
+        "0x1",
+        "01",
+        "2024-05-24",
+        "12:30",
+        "http://x.y/z?q=1&r=%20",
+        "-5",
+        "-x",
+    ),
+    *(
+        "(json): [1]",
+        "(json2) x",
+        "[2]: a\tb",
+        "```",
+        "% x",
+        "@a",
+        "a ] b",
+        "a, b",
+        "key: value",
+        "\U0001f600",
+        "\ud83d",
+        "<<ccr:a-1 4 rows left out>>",
+    ),
+    *(" ", "\t", '{"a":1}', "[1,2]", '[1, "x"]\n', "{}", "[]", "[ ]", '{\n "a": 1\n}', '{"a":1,"a":2}', "x" * 70),
+)
+NUMBERS = ("0", "-0", "1", "1.0", "1e400", "-1E+5", "12345678901234567890123", "0.10", "3.14159", "-7", "1e-7")
+ALPHABET = "ab xyz019.,:;=-_/\\\"'(){}[]\n\t\ré\u2028\ud800😀"
+
+
+def spell_string(text: str, escapes: str) -> str:
+    """A JSON string literal: escapes `ascii`, `raw` (where UTF-8 allows) or `all`."""
+    if escapes == "all":
+        units = text.encode("utf-16-be", "surrogatepass")
+        return '"' + "".join(f"\\u{units[i] << 8 | units[i + 1]:04X}" for i in range(0, len(units), 2)) + '"'
+    literal = json.dumps(text, ensure_ascii=escapes == "ascii")
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", literal)
+
+
+spellings = st.sampled_from(["ascii", "raw", "raw", "all"])
+names = st.one_of(st.sampled_from(ODD_NAMES[:6]), st.sampled_from(ODD_NAMES), st.text(ALPHABET, max_size=4))
+texts = st.one_of(st.sampled_from(ODD_STRINGS), st.text(ALPHABET, max_size=12), st.text(max_size=6))
+strings = st.builds(spell_string, texts, spellings)
+scalars = st.one_of(strings, st.sampled_from(NUMBERS), st.sampled_from(["null", "true", "false", "{}", "[ ]", "{ }", "[]"]))
+
+
+@st.composite
+def objects(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
+    """An object; now and then with duplicate keys."""
+    keys = draw(st.lists(names, max_size=4, unique=draw(st.integers(0, 5)) > 0))
+    return "{" + ",".join(f"{spell_string(key, draw(spellings))}: {draw(values)}" for key in keys) + "}"
+
+
+def arrays(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(values, max_size=4).map(lambda elements: "[" + " , ".join(elements) + "]")
+
+
+@st.composite
+def records(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
+    """An array of objects that mostly share their keys, some of them objects in turn, some constant, some missing or mixed."""
+    keys = draw(st.lists(names, min_size=1, max_size=5, unique=True))
+    kinds = {key: draw(st.sampled_from(["constant", "scalar", "nested", "any"])) for key in keys}
+    constants = {key: draw(scalars) for key in keys}
+    inner = {key: draw(st.lists(names, min_size=1, max_size=3, unique=True)) for key in keys}
+    full = draw(st.integers(0, 2))
+
+    def nested(key: str) -> str:
+        if draw(st.integers(0, 3)) == 0:
+            return draw(scalars)
+        present = [name for name in inner[key] if draw(st.integers(0, 5)) < 5] or inner[key]
+        return "{" + ",".join(f"{spell_string(name, draw(spellings))}:{draw(values)}" for name in present) + "}"
+
+    make: dict[str, Callable[[str], str]] = {
+        "constant": lambda key: constants[key],
+        "scalar": lambda key: draw(scalars),
+        "nested": nested,
+        "any": lambda key: draw(values),
+    }
+    rows = []
+    for _ in range(draw(st.integers(2, 6))):
+        present = [key for key in keys if full or draw(st.booleans())] or keys[:1]
+        if draw(st.integers(0, 30)) == 0:
+            present.reverse()
+        rows.append("{" + ",".join(f"{spell_string(key, draw(spellings))}:{make[kinds[key]](key)}" for key in present) + "}")
+    return "[" + ", ".join(rows) + "]"
+
+
+@st.composite
+def json_in_strings(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
+    """A string that holds JSON: in one of the styles, or almost."""
+    text = draw(values)
+    value = json.loads(text)
+    indent = draw(st.sampled_from([None, None, 1, 2, 3, 4]))
+    separators = draw(st.sampled_from([None, (",", ":")])) if indent is None else None
+    styled = json.dumps(value, ensure_ascii=draw(st.booleans()), indent=indent, separators=separators)
+    inner = draw(st.sampled_from([styled, styled, styled, text, styled + " ", " " + styled]))
+    return spell_string(inner + draw(st.sampled_from(["", "", "\n", "\n\n"])), draw(spellings))
+
+
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(arrays(inner), objects(inner), records(inner), json_in_strings(inner)),
+    max_leaves=25,
+)
+
+# Small values are rarely worth a head line. Next to this table any of them is.
+TABLE = "[" + ",".join(f'{{"identifier":{i},"description of it":"the same","other":null}}' for i in range(60)) + "]"
+PLACES: tuple[Callable[[str], str], ...] = (
+    lambda value: f'{{"v":{value},"table":{TABLE}}}',
+    lambda value: f"[{value}, {TABLE}]",
+    lambda value: f'{{"table":{TABLE},"deep":[[{value}],{{"x":{{"y":{value}}}}}]}}',
+    lambda value: "[" + ",".join(f'{{"id":{i},"label":"{"the same " * (9 + len(value))}","v":{value}}}' for i in range(5)) + "]",
+    lambda value: spell_string("".join(tokens(f'{{"table":{TABLE},"v":{value}}}')), "raw"),
+    lambda value: f'{{"string":{spell_string("".join(tokens(f"[{value},{TABLE}]")), "ascii")}}}',
+)
+
+
+@st.composite
+def long_tables(draw: st.DrawFn) -> str:
+    """A document with one or two tables, long enough to leave rows out, somewhere in it."""
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    odd = draw(st.lists(strings, min_size=1, max_size=6))
+    tables = []
+    for _ in range(draw(st.integers(1, 2))):
+        missing = draw(st.sampled_from([0.0, 0.0, 0.2]))
+        rows = []
+        for i in range(draw(st.integers(20, 200))):
+            cells = [f'"id":"number {i} of them"']
+            for name in ("one", "two", "t.x"):
+                if rng.random() >= missing:
+                    value = rng.choice(odd) if rng.random() < 0.05 else json.dumps(f"some words, {rng.randrange(10**6)}")
+                    cells.append(f'"{name}":{value}')
+            rows.append("{" + ",".join(cells) + ',"lot":"A"}')
+        tables.append("[" + ",".join(rows) + "]")
+    shape = draw(st.sampled_from(['{{"a":{0},"b":[{1}]}}', "[{0},7]", "{0}", '{{"s":{2}}}']))
+    return shape.format(tables[0], tables[-1], spell_string("".join(tokens(tables[0])), "ascii"))
+
+
+def whole(found: tuple[bytes, list[tuple[int, int, bytes]]], ref: str) -> str:
+    """The text with the rows of its parts put back where its markers stand."""
+    text, parts = found
+    rows: dict[str, list[str]] = {}
+    for number, count, part in parts:
+        head, columns, body = part.decode().split("\n", 2)
+        assert head in (HEAD, HEAD_EMPTY)
+        assert (head == HEAD_EMPTY) == any("" in row.split("\t") for row in split_rows(body))
+        assert columns.startswith(f"[{count}]: ")
+        assert len(json.loads(decode(part.decode()))) == count
+        rows[str(number)] = split_rows(body)
+        assert len(rows[str(number)]) == count
+
+    def put_back(match: re.Match[str]) -> str:
+        assert match[1] == ref
+        count = int(match[3])
+        assert count >= 4
+        taken, rows[match[2]] = rows[match[2]][:count], rows[match[2]][count:]
+        indent = " " * (len(match[0]) - len(match[0].lstrip()))
+        return "\n".join(indent + row for row in taken)
+
+    result = MARKER.sub(put_back, text.decode())
+    assert not any(rows.values())
+    return result.replace(HEAD_OMISSIONS, HEAD_EMPTY, 1)
+
+
+def split_rows(body: str) -> list[str]:
+    """The rows of a part, each with the fenced texts below it."""
+    rows = []
+    lines = iter(body.split("\n"))
+    for line in lines:
+        block = [line]
+        for cell in line.split("\t"):
+            if re.fullmatch('"{3,}', cell):
+                block.extend(itertools.takewhile(lambda text, mark=cell: text != mark, lines))  # type: ignore[misc]
+                block.append(cell)
+        rows.append("\n".join(block))
+    return rows
