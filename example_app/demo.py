@@ -19,8 +19,8 @@ _VARIANTS = 3  # runs of each conversation for the added time, on different data
 FOOTNOTE = (
     "tokens: exact, o200k_base, summed over every request of a conversation; before: as the client sent them, after: as the\n"
     "upstream got them, the tool definition and the hidden rounds of retrievals included.\n"
-    "added ms: mean per request, retrieval rounds included, minus the same conversation through the same gateway with mode=off\n"
-    f"(median of {_VARIANTS} runs on different data: each text is seen for the first time)."
+    "added ms: mean per request, retrieval rounds included, minus the same conversation through the gateway with mode=off;\n"
+    f"median of {_VARIANTS} runs on different data, so that each text is seen for the first time."
 )
 HEADS = (
     "conversation",

@@ -37,6 +37,7 @@ _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade host".split()
 )
+_WRITTEN_HERE = (b"date", b"server")  # by the server that the gateway runs in; twice would be wrong
 _TIMEOUT = httpx.Timeout(600, connect=10)  # a model may think for minutes before the first byte
 _CLIENT_CLOSED = 499  # nobody reads it; it marks the request in access logs
 
@@ -79,7 +80,7 @@ async def _forward(request: Request, base_url: httpx.URL) -> Response:
     if answer is None:
         return Response(status_code=_CLIENT_CLOSED)
     response = StreamingResponse(_chunks(answer), answer.status_code, background=BackgroundTask(answer.aclose))
-    response.raw_headers = [(name, value) for name, value in _end_to_end(answer.headers.raw) if name != b"date"]
+    response.raw_headers = [(name, value) for name, value in _end_to_end(answer.headers.raw) if name not in _WRITTEN_HERE]
     return response
 
 

@@ -35,7 +35,10 @@ class Document:
     def get(self, node: int, key: str) -> int:
         """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
     def items(self, node: int) -> list[tuple[str, int]]:
-        """(key, value node) of an OBJECT, in order, duplicates included. Empty on other kinds."""
+        """(key, value node) of an OBJECT, in order, duplicates included. A key's own node is the one before its value's.
+
+        Empty on other kinds.
+        """
     def elements(self, node: int) -> list[int]:
         """Value nodes of an ARRAY, in order. Empty on other kinds."""
     def count(self, node: int) -> int:

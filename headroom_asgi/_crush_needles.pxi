@@ -26,6 +26,7 @@ cdef struct Needles:
     Edge* edges
     uint32_t mask
     int32_t count
+    bint starts[256]  # whether a literal starts with this byte
     bint failed
 
 cdef inline uint8_t lower(uint8_t byte) noexcept nogil:
@@ -44,6 +45,7 @@ cdef void needles_add(Needles* needles, const uint8_t* literal, Py_ssize_t size)
     cdef Py_ssize_t i
     cdef int32_t state = 0, fresh
     cdef Edge* edge
+    needles.starts[lower(literal[0])] = True
     for i in range(size):
         edge = needles_edge(needles, state, lower(literal[i]))
         if edge.key == 0:
@@ -116,10 +118,14 @@ cdef bint needles_hit(Needles* needles, const uint8_t* text, Py_ssize_t size) no
     """Whether one of the literals stands in a text. The automaton is made when it is first needed."""
     cdef int32_t state = 0
     cdef Py_ssize_t i
+    cdef uint8_t byte
     if needles.size < NEEDLE_BYTES or needles.failed or (needles.states == NULL and not needles_build(needles)):
         return False
     for i in range(size):
-        state = needles_step(needles, state, lower(text[i]))
+        byte = lower(text[i])
+        if state == 0 and not needles.starts[byte]:
+            continue
+        state = needles_step(needles, state, byte)
         if needles.states[state].final:
             return True
     return False

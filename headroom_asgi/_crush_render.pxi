@@ -3,7 +3,9 @@
 # Blocks call each other once for every level of nesting, strings that hold JSON included; NEST_LIMIT bounds that.
 
 cdef enum:
-    NEST_LIMIT = 64  # what the grammar says
+    # What the grammar allows: containers in containers, and among them strings that hold JSON, whose backslashes double at every level.
+    NEST_LIMIT = 64
+    STRING_LIMIT = 8
     # What a ref counts when forms are compared: choices may depend on whether there is one, never on which.
     REF_BYTES = 32
     REF_TOKENS = 20
@@ -84,10 +86,11 @@ cdef void put_string_entry(Crush* crush, const Doc* doc, int32_t node, int entry
     cdef Buffer* out = &crush.out
     cdef Text text = text_of(doc.data, doc.nodes + node, &crush.scratch)
     cdef Py_ssize_t mark
-    if may_hold_json(text) and put_json_entry(crush, text, entry, indent, depth):
-        return
-    # The attempt may have used the scratch buffer up.
-    text = text_of(doc.data, doc.nodes + node, &crush.scratch)
+    if crush.strings < STRING_LIMIT and may_hold_json(text):
+        if put_json_entry(crush, text, entry, indent, depth):
+            return
+        # The attempt took the scratch buffer away.
+        text = text_of(doc.data, doc.nodes + node, &crush.scratch)
     before_inline(entry, False, out)
     if text_is_block(text):
         mark = put_mark(text, out)
@@ -135,7 +138,9 @@ cdef bint put_json_entry(Crush* crush, Text text, int entry, int indent, int dep
         buffer_text(&crush.out, b"(" if entry == ENTRY_TOP else b"- (" if entry == ENTRY_ITEM else b" (")
         style_name(style, &crush.out)
         buffer_text(&crush.out, b")\n" if entry == ENTRY_TOP else b")")
+        crush.strings += 1
         put_entry(crush, &doc, 0, ENTRY_TOP if entry == ENTRY_TOP else ENTRY_MEMBER, indent, depth)
+        crush.strings -= 1
     crush.out.failed |= tape.failed or held.failed
     tape_close(&tape)
     buffer_close(&held)

@@ -25,6 +25,7 @@ cdef struct Crush:
     Arena arena
     Needles needles
     Py_ssize_t head  # size of the head in `text`
+    int strings  # that hold JSON and stand around the value being written
     bint gaps  # some cell is empty
     bint omit  # rows may be left out
 

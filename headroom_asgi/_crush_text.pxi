@@ -93,9 +93,9 @@ cdef bint text_is_literal(Text text) noexcept nogil:
         return False
     return scan_scalar(text.data, 0, text.size, &kind, &flags) == text.size
 
-cdef inline bint looks_like_marker(Text text) noexcept nogil:
-    """Whether it starts as the line of an omission does."""
-    return text.size >= 6 and memcmp(text.data, b"<<ccr:", 6) == 0
+cdef inline bint looks_like_marker(Text text, int length) noexcept nogil:
+    """Whether it starts with so many bytes of the line of an omission."""
+    return text.size >= length and memcmp(text.data, b"<<ccr:", length) == 0
 
 cdef bint text_is_bare(Text text, int place) noexcept nogil:
     """Whether a string may stand bare in a place."""
@@ -111,7 +111,7 @@ cdef bint text_is_bare(Text text, int place) noexcept nogil:
         return False
     if place == PLACE_FLOW and (text.marks & TEXT_FLOW or memchr(b"-?!&*|>@%`", first, 10) != NULL):
         return False
-    return not looks_like_marker(text) and not text_is_literal(text)
+    return not looks_like_marker(text, 6) and not text_is_literal(text)
 
 cdef bint key_is_bare(Text text) noexcept nogil:
     """Whether a key may stand bare."""
@@ -121,7 +121,8 @@ cdef bint key_is_bare(Text text) noexcept nogil:
     first = text.data[0]
     if first == 0x20 or first == 0x2D or first == 0x27 or first == 0x23 or text.data[text.size - 1] == 0x20:
         return False
-    return not text_is_literal(text)
+    # The colon of an omission's line may be the one behind the key.
+    return not looks_like_marker(text, 5) and not text_is_literal(text)
 
 cdef inline void put_string(Text text, int place, Buffer* out) noexcept nogil:
     """Append a string, bare where the place allows it."""

@@ -180,7 +180,7 @@ values = st.recursive(
 )
 
 # Small values are rarely worth a head line. Next to this table any of them is.
-TABLE = "[" + ",".join(f'{{"identifier":{i},"description of it":"the same","other":null}}' for i in range(60)) + "]"
+TABLE = "[" + ",".join(f'{{"identifier":{i},"words":"{"the same in every row, " * 4}","other":null}}' for i in range(60)) + "]"
 PLACES: tuple[Callable[[str], str], ...] = (
     lambda value: f'{{"v":{value},"table":{TABLE}}}',
     lambda value: f"[{value}, {TABLE}]",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headroom_asgi.errors import ResponseError
+from headroom_asgi.retrieval import Originals, Watch, rounds
 from headroom_asgi.wire import Answer, EventKind, Frame, Part, PartKind, StreamCodec, dialect_named, dump
 
 WIRE = dialect_named("anthropic")
@@ -297,6 +298,35 @@ def test_all_rounds_make_one_stream_that_says_what_the_merged_json_says(name: st
 
 
 @pytest.mark.parametrize("name", EXCHANGES)
+def test_watcher_and_loop_come_to_the_same_stream_and_the_same_json(name: str) -> None:
+    streams = [stream(answer) for answer in rounds_of(name)]
+    loop = rounds(WIRE, b'{"messages":[]}', Originals({"r1": "one"}, {}, max_bytes=99), max_rounds=9)
+    watch = Watch(WIRE.codec(), OURS, structured=False, max_hold_bytes=1 << 20)
+    body = next(loop)
+    out = b""
+    sent = [body]
+    for data in streams:
+        watch.begin_round()
+        out += watch.feed(data)
+        rest, answer = watch.end_round()
+        out += rest
+        assert answer is not None
+        try:
+            sent.append(loop.send(answer))
+        except StopIteration as ended:
+            outcome = ended.value
+    assert len(sent) == len(streams)
+    out += watch.finish(outcome)
+    assert out == play(streams)
+    codec = WIRE.codec()
+    codec.begin_round()
+    codec.feed(out)
+    merged = WIRE.merge(outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped)
+    assert json.loads(codec.answer().document.data) == json.loads(merged)
+    assert WIRE.unpaired(WIRE.decode(sent[-1])) == frozenset()
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
 def test_usage_is_summed_and_told_once_at_the_end(name: str) -> None:
     rounds = rounds_of(name)
     told = [said["usage"] for said in events_of(play([stream(answer) for answer in rounds])) if "usage" in said]
@@ -370,6 +400,7 @@ def test_events_tell_what_watchers_need() -> None:
         b'{"type":"content_block_start","index":-1,"content_block":{}}',
         b'{"type":"content_block_start","index":"0","content_block":{"type":"text"}}',
         b'{"type":"content_block_start","index":0,"content_block":[]}',
+        b'{"type":"content_block_stop","index":' + b"9" * 5000 + b"}",
         b'{"type":"content_block_delta","index":0}',
         b'{"type":"content_block_delta","index":1e3,"delta":{}}',
         b'{"type":"content_block_stop"}',
@@ -464,6 +495,14 @@ def test_odd_deltas_do_no_harm(delta: Any) -> None:
     client.read(data, whole)
     assert [client.answers[0].document.get(part.node, "text") >= 0 for part in client.answers[0].parts] == [True]
     assert b"abc" in client.answers[0].document.data
+
+
+def test_what_a_block_starts_with_stays() -> None:
+    start = event("content_block_start", index=0, content_block=text("a"))
+    events = [event("message_start", message=message()), start, *block_events(0, text("bcde", citations=[{"n": 1}]))[1:]]
+    client = Client()
+    client.read(b"".join(events), whole)
+    assert json.loads(client.answers[0].document.data)["content"] == [text("abcde", citations=[{"n": 1}])]
 
 
 def test_arguments_that_broke_off_are_none() -> None:
@@ -569,6 +608,21 @@ def test_a_block_that_an_upstream_left_open_is_closed_before_the_error() -> None
     assert told[-3] == b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}'
     assert json.loads(told[-2].split(b"data: ")[1])["error"] == {"type": "api_error", "message": 'it "broke" \u2028'}
     assert told[-1] == b""
+
+
+def test_an_error_in_a_later_round_does_not_follow_half_an_event() -> None:
+    codec = WIRE.codec()
+    codec.begin_round()
+    out = b""
+    for data in (stream(message(mine(), reason="tool_use")), broken_off(stream(message(text("hello"))), b'"hel')):
+        for frame in codec.feed(data) + codec.close():
+            is_shown = frame.events[0].kind in (EventKind.TEXT, EventKind.OPAQUE) or not out
+            out += codec.encode(frame, frame.events if is_shown else [])
+        codec.begin_round()
+    assert events_of(out + codec.error("gone"))[-2:] == [
+        {"type": "content_block_stop", "index": 0},
+        {"type": "error", "error": {"type": "api_error", "message": "gone"}},
+    ]
 
 
 def test_an_error_of_ours_is_an_error_for_the_sdk() -> None:

@@ -123,18 +123,16 @@ def test_a_wide_or_sparse_array_is_no_table() -> None:
     assert "\nv:\n -\n  k0:0" in rows(lambda i: {f"k{i}": i}, 3)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 31, 63, 64, 65, 66, 5000])
+@pytest.mark.parametrize("depth", [1, 2, 31, 62, 63, 64, 65, 5000])
 @pytest.mark.parametrize("kinds", ["a", "o", "ao", "oa"])
 def test_deep_nesting_is_written_to_64_levels_and_minified_beyond(depth: int, kinds: str) -> None:
     opened = "".join("[" if kind == "a" else '{"k":' for kind in itertools.islice(itertools.cycle(kinds), depth - 1))
     closed = "".join("]" if kind == "[" else "}" for kind in reversed([c for c in opened if c in "[{"]))
-    pad = " " * 40_000
-    document = f"{opened}{TABLE[:-1]}{pad}]{closed}"
-    deepest = depth + 1
+    document = f"[ {opened} [ 1 ] {closed} , {TABLE} ]" + "\n " * 50
     found = crush(document.encode())
     assert found is not None
-    assert found[0].startswith(b"[json]") == (deepest <= 64)
-    assert same(decode(found[0].decode()) if deepest <= 64 else found[0], document)
+    assert found[0].startswith(b"[json]") == (depth + 1 <= 64)
+    assert same(decode(found[0].decode()) if found[0].startswith(b"[json]") else found[0], document)
 
 
 def test_strings_of_json_count_as_nesting() -> None:

@@ -482,6 +482,11 @@ def test_the_reader_finds_values_between_other_lines() -> None:
     assert [find_field(value, "id", name, "n") for value, name in zip(values, ("y", "z"), strict=True)] == ["2", "3"]
 
 
+def test_the_reader_knows_where_a_table_with_gaps_ends() -> None:
+    text = "Found:\n[5]: id\tn\nx\t1\n<<ccr:R-1 3 rows left out>>\ny\t2\nThat was all."
+    assert list(values_in(text)) == [[{"id": "x", "n": "1"}, {"id": "y", "n": "2"}]]
+
+
 @pytest.mark.parametrize("text", ["", "plain", "[json]", "[json", "[1]: ", "[json]\nkey", "{", '[json]\n"', "[json]\n[2]: a\n"])
 def test_the_reader_takes_what_is_no_outline_for_text(text: str) -> None:
     assert all(find_field(value, "a", "b", "c") is None for value in values_in(text))

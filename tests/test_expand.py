@@ -62,6 +62,7 @@ PRODUCTIONS = {
     "duplicate keys": ("a: 1\na: 2", '{"a":1,"a":2}'),
     "nested members": ("a:\n b:\n  c: 1\n d: 2\ne: 3", '{"a":{"b":{"c":1},"d":2},"e":3}'),
     "items": ("- a\n- 1\n-2\n--3\n- {}\n- [1]\n- b: c", '["a",1,2,-3,{},[1],"b: c"]'),
+    "items that are numbers": ("-5\n- 6\n--7", "[5,6,-7]"),
     "items below members": ("a:\n - 1\n -\n  b: 2\n -\n  - 3\nc: 4", '{"a":[1,{"b":2},[3]],"c":4}'),
     "flow": ("a: [1,-2, b c, null]\nb: {}\nc: []", '{"a":[1,-2,"b c",null],"b":{},"c":[]}'),
     "flow in flow": ('a: [[], {b: [x], "c d":1, e: {}}]', '{"a":[[],{"b":["x"],"c d":1,"e":{}}]}'),
@@ -151,6 +152,8 @@ REFUSED = {
     "a tab in a string": ("a: b⇥c", 2, "more on the line"),
     "a DEL in a string": ("a: b\x7fc", 2, "more on the line"),
     "U+0085 in a string": ("a: b\x85c", 2, "more on the line"),
+    "U+2028 in a string": ("a: b\u2028c", 2, "more on the line"),
+    "U+2029 in a string": ("a: b\u2029c", 2, "more on the line"),
     "a string that looks like an item": ("a: - b", 2, "quoted"),
     "a dash": ("a: -", 2, "quoted"),
     "a string that looks like a marker": ("a: <<ccr:x", 2, "quoted"),
@@ -206,6 +209,7 @@ REFUSED = {
     "more columns than 256": ("[2]: " + "⇥".join(f"c{i}" for i in range(257)) + "\n1\n2", 2, "too many columns"),
     "no text below a row": ('[2]: a\n"""\nx\ny\n2', 3, "does not end"),
     "a malformed omission": ("[3]: a\n<<ccr:ab 2 rows left out>>\n1", 3, "malformed"),
+    "an omission without a ref": ("[3]: a\n<<ccr:-1 2 rows left out>>\n1", 3, "malformed"),
     "an omission of nothing": ("[3]: a\n<<ccr:ab-1 0 rows left out>>\n1\n2\n3", 3, "malformed"),
     "an omission of too much": ("[3]: a\n<<ccr:ab-1 3 rows left out>>\n1", 4, "behind the value"),
     "an omission of more than there is": ("[3]: a\n1\n<<ccr:ab-1 3 rows left out>>", 4, "too many"),
@@ -363,7 +367,7 @@ def test_broken_bytes_are_refused_or_stand_for_json(seed: int) -> None:
     for _ in range(20):
         broken = bytearray(text)
         for _ in range(rng.choice((1, 2, 5))):
-            at = rng.randrange(len(broken))
+            at = rng.randrange(len(broken) + 1)
             broken[at : at + rng.choice((0, 1, 3))] = rng.randbytes(rng.choice((0, 1, 2)))
         try:
             result = expand(bytes(broken))

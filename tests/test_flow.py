@@ -152,11 +152,13 @@ def test_under_structured_output_only_the_last_round_shows_text():
 
 def test_what_is_handed_out_in_one_exchange_is_bounded():
     source = Originals({}, {REF: "x" * 3_000}, max_bytes=4_000)
-    _, bodies = run([ours("c1"), ours("c2")], [ours("c3")], [text()], originals=source)
-    first, second = results(bodies[1])
-    assert (len(first["text"]), first["is_error"]) == (3_000, False)
-    assert len(second["text"]) <= 1_000
-    assert results(bodies[2])[0]["text"] == "retrieval limit reached, answer with what you have"
+    limit = "retrieval limit reached, answer with what you have"
+    _, bodies = run([ours("c1"), ours("c2"), ours("c3")], [text()], originals=source)
+    assert [len(r["text"]) <= most for r, most in zip(results(bodies[1]), (3_000, 1_000, 60), strict=True)] == [True] * 3
+    assert [r["is_error"] for r in results(bodies[1])] == [False, False, True]
+    _, bodies = run([ours("c1")], [ours("c2")], [ours("c3")], [text()], originals=source, max_rounds=5)
+    one, two, three = (results(body)[0]["text"] for body in bodies[1:])
+    assert (len(one), len(two) <= 1_000, three) == (3_000, True, limit)
 
 
 def test_a_call_that_is_not_a_function_is_the_clients_too():

@@ -86,6 +86,7 @@ def test_a_ref_names_a_whole_original_and_a_part_what_was_left_out():
         f"`{NAME}`",
         f'"{NAME}"',
         f"{NAME} 37 rows left out",
+        f"`{NAME}` please",
         f"`<<ccr:{NAME} 37 rows left out>>`",
     ],
 )

@@ -252,6 +252,20 @@ def test_a_name_that_only_begins_like_ours_is_shown_once_its_arguments_come():
     assert [watch.feed(frame) for frame in frames] == [b"", b"", b"".join(frames)]
 
 
+def test_a_name_that_comes_in_pieces_with_empty_arguments_beside_each_is_ours():
+    watch = toy()
+    for piece in ("headroom", "_", "retrieve"):
+        assert watch.feed(line(["call", 0, piece, "c1"], ["piece", 0, ""])) == b""
+    assert watch.feed(ARGS + line(["text", 1, "x"])) == line(["text", 0, "x"])
+
+
+def test_nothing_overtakes_a_call_that_is_held():
+    watch = toy()
+    frames = line(["call", 0, "head", "c1"]) + line(["ping"]) + line(["text", 1, "x"])
+    assert watch.feed(frames) == b""
+    assert watch.feed(line(["call", 0, "er", ""])) == frames + line(["call", 0, "er", ""])
+
+
 def test_a_name_that_is_only_the_beginning_of_ours_is_shown_at_the_end_of_the_round():
     watch = toy()
     frames = START + line(["call", 0, "head", "c1"]) + line(["piece", 0, "{}"])
@@ -354,9 +368,19 @@ def test_arguments_of_ours_without_end_are_an_error_that_loses_nothing():
 
 def test_an_error_in_the_stream_passes_with_what_was_held_and_ends_it():
     watch = toy(structured=True)
-    frames = START + line(["text", 0, "x"]) + line(["error", "overloaded"]) + line(["end"])
+    frames = START + line(["text", 0, "x"]) + line(["finish", "stop"]) + line(["error", "overloaded"]) + line(["end"])
     assert watch.feed(frames) == frames
     assert watch.failed
+    assert watch.end_round() == (b"", None)
+
+
+def test_a_later_round_that_breaks_off_after_its_usage_does_not_tell_it():
+    watch = toy()
+    watch.feed(START + CALL + ARGS + end("calls"))
+    watch.end_round()
+    watch.begin_round()
+    text = line(["text", 0, "x"])
+    assert watch.feed(line(["start", "a2"]) + text + line(["usage", 1])) == text
     assert watch.end_round() == (b"", None)
 
 

@@ -3,7 +3,6 @@
 import inspect
 import json
 import time
-from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,14 +11,15 @@ from headroom_asgi._crush import Document, crush
 from headroom_asgi.config import Route
 from headroom_asgi.engine.counting import Tally
 from headroom_asgi.engine.engine import Engine
+from headroom_asgi.engine.hooks import CompressContext, told
+from headroom_asgi.engine.notes import Notes, outcome_of
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.observers import Report
 from headroom_asgi.pipeline import PipelineEvent, PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.store import Store
-from headroom_asgi.transforms import Context, Phase, PipelineReport, Step, TransformResult, decoded_messages
+from headroom_asgi.transforms import Context, Phase, PipelineReport, Step, decoded_messages
 from headroom_asgi.wire import Answer, Payload, WireFormat, rewrite, splice
 
 _log = get_logger(__name__)
@@ -31,36 +31,6 @@ _STAGES = {
     Phase.DISPATCHED: PipelineStage.INPUT_ROUTED,
     Phase.COMPRESSED: PipelineStage.INPUT_COMPRESSED,
 }
-# Why nothing was compressed, the most telling reason first.
-_TELLING = ("failed", "does_not_pay", "kind", "exact_match_tool", "small", "disabled", "frozen")
-
-
-@dataclass(frozen=True, slots=True)
-class CompressContext:
-    """What `pre_compress` hooks are told besides the messages."""
-
-    request_id: str
-    provider: str
-    model: str
-    route: str
-    tenant: str
-
-
-@dataclass(slots=True)
-class Notes:
-    """What is jotted down on the way, for headers and the report."""
-
-    started: float = field(default_factory=time.perf_counter)
-    added_ms: float = 0.0
-    outcome: str = ""
-    tally: Tally = field(default_factory=lambda: Tally(0, 0))
-    report: PipelineReport = field(default_factory=PipelineReport)
-    prefix_risk: bool = False
-    rounds: int = 0
-    retrievals: int = 0
-    status: int = 0
-    sent: bool = False
-    received: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +166,7 @@ class Exchange:
         added = [self.engine.tool_text] if offered and self.route.mode == "ccr" else []
         self.notes.report = report
         self.notes.prefix_risk = self.notes.prefix_risk or bool(report.failures)
-        self.notes.outcome = _outcome(report) if self.route.mode != "audit" else "audit"
+        self.notes.outcome = outcome_of(report) if self.route.mode != "audit" else "audit"
         self.notes.tally = self.engine.counter.submit(
             self.payload.model if self.payload is not None else "",
             [d.segment.text for d in changed],
@@ -228,10 +198,9 @@ class Exchange:
         """Tell hooks what was done; they cannot change it."""
         if not self.engine.post_compress:
             return
-        report = step.report
         for hook in self.engine.post_compress:
             try:
-                outcome = hook(_hook_result(step, report))
+                outcome = hook(told(step))
                 if inspect.isawaitable(outcome):
                     await outcome
             except Exception as error:
@@ -297,7 +266,7 @@ class Exchange:
             return payload
         edited = self.wire.decode(splice(payload.body, edits))
         if not self.wire.unpaired(edited) <= self.wire.unpaired(payload):
-            raise PayloadError("unpaired_tool_calls")
+            raise PayloadError("unpaired")
         return edited
 
     async def _answered(self, event: PipelineEvent) -> Reply | None:
@@ -382,29 +351,16 @@ class Exchange:
 
     def close(self) -> None:
         """The exchange is over: tell the observers."""
-        notes, figures, report = self.notes, self.notes.tally.figures, self.notes.report
         payload = self.payload
         self.engine.observe(
-            Report(
+            self.notes.frozen(
                 request_id=self.request_id,
                 dialect=self.wire.name if payload is not None else "",
                 provider=self.wire.provider,
                 model=payload.model if payload is not None else "",
                 route=self.route.path,
                 mode=self.route.mode,
-                outcome=notes.outcome,
                 stream=payload is not None and payload.stream,
-                status=notes.status,
-                tokens_before=figures.before,
-                tokens_after=figures.after,
-                method=figures.method,
-                transforms=report.labels,
-                reasons=dict(Counter(decision.reason for decision in report.decisions)),
-                left_out=len(report.markers),
-                rounds=notes.rounds,
-                retrievals=notes.retrievals,
-                prefix_risk=notes.prefix_risk,
-                added_ms=notes.added_ms,
             )
         )
 
@@ -431,27 +387,6 @@ def _line_view(text: str) -> str:
     except UnicodeEncodeError:
         found = None
     return found[0].decode("utf-8") if found is not None else text
-
-
-def _outcome(report: PipelineReport) -> str:
-    reasons = {decision.reason.split(":")[0]: decision.reason for decision in report.decisions}
-    if "compressed" in reasons or report.labels:
-        return "compressed"
-    telling = next((reasons[name] for name in _TELLING if name in reasons), "no_tool_output")
-    return f"skipped:{telling}"
-
-
-def _hook_result(step: Step, report: PipelineReport) -> TransformResult:
-    """What `post_compress` hooks are told: fresh messages, figures by the estimate."""
-    return TransformResult(
-        messages=decoded_messages(step.payload),
-        tokens_before=sum(d.tokens_before for d in report.decisions),
-        tokens_after=sum(d.tokens_after for d in report.decisions),
-        transforms_applied=list(report.labels),
-        markers_inserted=list(report.markers),
-        warnings=[f"{name} failed and was skipped" for name in report.failures],
-        timing=dict(report.timing),
-    )
 
 
 def _where(error: BaseException) -> str:

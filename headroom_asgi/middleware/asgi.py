@@ -3,11 +3,11 @@
 import uuid
 from typing import Any
 
+import headroom_asgi.middleware.headers as head
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.engine import Engine, Exchange, Reply
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.middleware import headers as head
 from headroom_asgi.middleware.body import Received, read, replay
 from headroom_asgi.middleware.codings import CodingError, codings_of, decode
 from headroom_asgi.middleware.lifespan import run_lifespan

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Generator
 from enum import Enum, auto
 
+import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.middleware import headers as head
 from headroom_asgi.middleware.codings import codings_of, stream_decoder
 from headroom_asgi.retrieval import TOOL, Outcome, Watch
 from headroom_asgi.types import Message, Send

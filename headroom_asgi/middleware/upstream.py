@@ -6,8 +6,8 @@ from math import inf
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
+import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
-from headroom_asgi.middleware import headers as head
 from headroom_asgi.middleware.body import serve
 from headroom_asgi.middleware.respond import Relay
 from headroom_asgi.types import ASGIApp, Headers, Message, Receive, Scope, Send

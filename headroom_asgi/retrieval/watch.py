@@ -191,8 +191,17 @@ class Watch:
 
     def _run(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
-            self._note(frame)
             item = _Item(frame, [self._part(event) for event in frame.events])
+            # Nearly all frames are one piece of text that nothing holds.
+            if (
+                len(frame.events) == 1
+                and frame.events[0].kind is EventKind.TEXT
+                and self._text
+                and not (self._queue or self._tail)
+            ):
+                self._emit(item)
+                continue
+            self._note(frame)
             if self._failed:
                 self._decide_all()
                 self._text = True

@@ -98,17 +98,22 @@ class AnthropicCodec(StreamCodec):
     def __init__(self) -> None:
         self._open: dict[int, None] = {}  # client's indices of blocks that began and did not end
         self._owed = b""  # goes out before the next client bytes
-        self.begin_round()
+        self._rounds = 0
+        self._reset()
 
-    def begin_round(self) -> None:
-        """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
-        self._owed += self._closing()
+    def _reset(self) -> None:
         self._splitter = SSESplitter()
         self._start: Document | None = None
         self._blocks: list[_Block] = []
         self._current: dict[int, _Block] = {}
         self._deltas: list[Document] = []
         self._rest: Frame | None = None
+
+    def begin_round(self) -> None:
+        """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
+        self._owed += self._closing()
+        self._rounds += 1
+        self._reset()
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame for every event."""
@@ -141,7 +146,8 @@ class AnthropicCodec(StreamCodec):
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The event with the client's index. Its JSON keeps every other byte."""
-        if not events:
+        cut = frame is self._rest and frame.data is None
+        if not events or (cut and self._rounds > 1):  # a piece of an event would spoil the error that follows it
             return b""
         event = events[0]
         if frame.data == "content_block_start":

@@ -319,7 +319,7 @@ class WireFormat(ABC):
 
     @abstractmethod
     def complete(self, response: Mapping[str, Any], payload: Payload) -> bytes:
-        """A whole JSON answer out of the parts an extension gave, missing envelope fields filled. ResponseError if it can't be."""
+        """A whole JSON answer out of what an extension gave, missing envelope fields filled. ResponseError if it can't be."""
 
     @abstractmethod
     def as_stream(self, answer: Answer) -> bytes:

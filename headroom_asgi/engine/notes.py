@@ -1,0 +1,70 @@
+"""What is jotted down about an exchange while it goes on, for response headers and the report."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headroom_asgi.engine.counting import Tally
+from headroom_asgi.observers import Report
+from headroom_asgi.transforms import PipelineReport
+
+# Why nothing was compressed, the most telling reason first.
+_TELLING: Final = ("failed", "does_not_pay", "kind", "exact_match_tool", "small", "disabled", "frozen")
+
+
+@dataclass(slots=True)
+class Notes:
+    """The facts of one exchange, as far as they are known.
+
+    Attributes:
+        started: when the request body was complete, by the performance counter.
+        added_ms: from then to the inner app's call.
+        outcome: the code that says what was done, and why not.
+        tally: token figures of the changed texts.
+        report: what the pipeline did.
+        prefix_risk: forwarded bytes may differ from an earlier turn's, because something of an extension's was skipped.
+        rounds, retrievals: calls of the inner app, and originals that were asked for.
+        status: of the response.
+        sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
+    """
+
+    started: float = field(default_factory=time.perf_counter)
+    added_ms: float = 0.0
+    outcome: str = ""
+    tally: Tally = field(default_factory=lambda: Tally(0, 0))
+    report: PipelineReport = field(default_factory=PipelineReport)
+    prefix_risk: bool = False
+    rounds: int = 0
+    retrievals: int = 0
+    status: int = 0
+    sent: bool = False
+    received: bool = False
+
+    def frozen(self, **known: Any) -> Report:
+        """The report, with what else is known of the request."""
+        figures = self.tally.figures
+        return Report(
+            outcome=self.outcome,
+            status=self.status,
+            tokens_before=figures.before,
+            tokens_after=figures.after,
+            method=figures.method,
+            transforms=self.report.labels,
+            reasons=dict(Counter(decision.reason for decision in self.report.decisions)),
+            left_out=len(self.report.markers),
+            rounds=self.rounds,
+            retrievals=self.retrievals,
+            prefix_risk=self.prefix_risk,
+            added_ms=self.added_ms,
+            **known,
+        )
+
+
+def outcome_of(report: PipelineReport) -> str:
+    """`compressed`, or `skipped:` and the most telling of the segments' reasons."""
+    reasons = {decision.reason.split(":")[0]: decision.reason for decision in report.decisions}
+    if "compressed" in reasons or report.labels:
+        return "compressed"
+    telling = next((reasons[name] for name in _TELLING if name in reasons), "no_tool_output")
+    return f"skipped:{telling}"

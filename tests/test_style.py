@@ -1,0 +1,119 @@
+"""Styles of JSON inside strings: spelled as common writers spell them, recognized when they did."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headroom_asgi._crush import crush, expand, minify
+from headroom_asgi.errors import ExpandError
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "json": {"separators": (",", ":")},
+    "jsonp": {},
+    "json1": {"indent": 1},
+    "json2": {"indent": 2},
+    "json4": {"indent": 4},
+}
+STYLES = [layout + ascii_only + newline for layout in LAYOUTS for ascii_only in ("", "a") for newline in ("", "n")]
+
+
+def written(value: object, style: str) -> str:
+    """A value as Python's json writes it in a style; unpaired surrogates escaped, as UTF-8 has none."""
+    layout, ascii_only, newline = re.fullmatch(r"(json[p124]?)(a?)(n?)", style).groups()  # type: ignore[union-attr]
+    text = json.dumps(value, ensure_ascii=bool(ascii_only), **LAYOUTS[layout])
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text) + ("\n" if newline else "")
+
+
+def spelled(value: list[Any], style: str) -> str:
+    """What expand() makes of the flow form of an array that stands for a string in a style."""
+    flow = written(value, "jsonp")
+    return str(json.loads(expand(f"[json]\n({style})\n{flow}".encode())))
+
+
+def joined(text: str) -> str:
+    """The text with surrogate pairs joined, as every reader of JSON joins them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+
+strings = st.text(
+    st.one_of(st.characters(), st.sampled_from('"\\/\b\f\n\r\t\x00\x1f\x7f\x80\u2028\ud83d\ude00😀')), max_size=12
+).map(joined)
+scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), strings)
+values = st.lists(
+    st.recursive(scalars, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(strings, inner, max_size=4))),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(values, st.sampled_from(STYLES))
+def test_every_style_is_spelled_as_its_writer_spells_it(value: list[Any], style: str) -> None:
+    assert spelled(value, style) == written(value, style)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_string_in_a_style_is_recognized_and_comes_back(style: str) -> None:
+    records = [{"id": number, "name": f"Ünal 😀 {number}", "tags": [], "half": "\ud83d"} for number in range(20)]
+    document = written({"text": written(records, style)}, "json").encode()
+    crushed = crush(document)
+    assert crushed is not None
+    assert crushed[0].startswith(f"[json]\ntext ({style}) [20]: ".encode())
+    assert expand(crushed[0]) == minify(document)
+
+
+@pytest.mark.parametrize("style", ["json", "jsonp", "json4n"])
+def test_a_string_in_ascii_is_in_the_plainer_style(style: str) -> None:
+    document = written(
+        {"text": written([{"id": number, "name": f"row {number}"} for number in range(20)], style)}, "json"
+    ).encode()
+    crushed = crush(document)
+    assert crushed is not None
+    assert f"text ({style}) [20]".encode() in crushed[0]
+
+
+RECORDS = json.dumps([{"id": number, "path": f"/srv/é/{number}"} for number in range(20)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RECORDS.replace("\\u00e9", "\\u00E9"),
+        RECORDS.replace("/", "\\/"),
+        RECORDS.replace(", ", ",  "),
+        RECORDS.replace("[{", "[ {"),
+        RECORDS.replace("\\u00e9", "é", 1),
+        RECORDS + "\n\n",
+        RECORDS + " ",
+        json.dumps(json.loads(RECORDS), indent=3),
+        json.dumps(json.loads(RECORDS), indent=4).replace("\n    }", "\n  }", 1),
+        RECORDS[:-1],
+    ],
+)
+def test_a_string_that_no_style_reproduces_stays_a_string(text: str) -> None:
+    document = json.dumps({"text": text, "rows": [{"number": number, "also": "filler"} for number in range(40)]}).encode()
+    crushed = crush(document)
+    assert crushed is not None
+    assert b"(json" not in crushed[0]
+    assert json.loads(expand(crushed[0])) == json.loads(document)
+
+
+@pytest.mark.parametrize("name", ["json3", "jsonna", "jsonaa", "jsonnn", "Json", "jso", "a", "n", "jsonpp", "json2 ", ""])
+def test_other_names_are_no_styles(name: str) -> None:
+    with pytest.raises(ExpandError):
+        expand(f"[json]\n({name})\n[1, 2]".encode())
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_nesting_is_spelled_down_to_a_limit(style: str) -> None:
+    deep: list[Any] = [1]
+    for _ in range(59):
+        deep = [deep]
+    assert spelled(deep, style) == written(deep, style)
+    for _ in range(40):
+        deep = [deep]
+    with pytest.raises(ExpandError):
+        spelled(deep, style)
