@@ -100,6 +100,11 @@ class Tokenizer:
         self.encoding_name, self._per_mille, self._method = _measure_of(model[:_MAX_NAME_CHARS].lower())
 
     @property
+    def ruler(self) -> str:
+        """What this counts with; models with the same ruler count alike. Loads nothing."""
+        return f"{self.encoding_name} x {self._per_mille} / 1000"
+
+    @property
     def method(self) -> Method:
         """How this counts; loads the ranks if that hasn't been done, as they decide."""
         return self._method if self._encoder() is not None else "estimate"

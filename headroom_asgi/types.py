@@ -34,9 +34,12 @@ class Edit:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ToolSpec:
-    """A function tool in neutral form; each dialect spells it its own way. `parameters` is a JSON schema."""
+    """A function tool in neutral form; each dialect spells it its own way. `parameters` is a JSON schema.
+
+    Compared by identity, so that what a dialect spelled once can be kept.
+    """
 
     name: str
     description: str

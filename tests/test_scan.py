@@ -236,6 +236,13 @@ def test_every_two_byte_document_is_judged_as_the_reference_does() -> None:
         assert outcome(Document, data) == outcome(reference, data), data
 
 
+def test_every_byte_is_judged_as_the_reference_does_at_every_place_in_a_word() -> None:
+    for before in range(17):
+        for byte in range(256):
+            data = b'"' + b"a" * before + bytes([byte]) + b'bcdefghijklmnopq"'
+            assert outcome(Document, data) == outcome(reference, data), data
+
+
 def test_every_truncation_is_rejected() -> None:
     data = '{"a\\u00e9é": [1.5e+3, true, "\\ud83d\\ude00😀"], "b": {}}'.encode()
     Document(data)

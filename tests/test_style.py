@@ -75,6 +75,14 @@ def test_a_string_in_ascii_is_in_the_plainer_style(style: str) -> None:
     assert f"text ({style}) [20]".encode() in crushed[0]
 
 
+@pytest.mark.parametrize("tell", ["\x7f", "\x80", "\uffff", "\U00010000"])
+def test_the_first_escaped_character_tells_the_ascii_style(tell: str) -> None:
+    records = [{"id": number, "name": f"row {number}", "half": "\ude00\n"} for number in range(20)]
+    crushed = crush(written({"text": written([*records, {"id": 20, "name": tell, "half": ""}], "jsona")}, "json").encode())
+    assert crushed is not None
+    assert b"text (jsona) [21]" in crushed[0]
+
+
 RECORDS = json.dumps([{"id": number, "path": f"/srv/é/{number}"} for number in range(20)])
 
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from headroom_asgi._crush import estimate
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms import Decision
 
 _log = get_logger(__name__)
 
@@ -40,40 +42,64 @@ class Tally:
 
 
 class Counter:
-    """The worker that counts."""
+    """The worker that counts what is not counted yet.
 
-    def __init__(self) -> None:
+    Args:
+        added: the text that is added where the retrieve tool is offered.
+    """
+
+    def __init__(self, added: str) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="headroom-count")
         self._pending = 0
         self._lock = threading.Lock()
+        self._added = added
+        self._added_estimate = estimate(added.encode())
+        self._added_counts: dict[str, int] = {}
 
     def warm(self) -> None:
         """Load the token ranks in the worker, before the first request needs them."""
         self._pool.submit(_guarded, lambda: Tokenizer("").load())
 
-    def submit(self, model: str, before: Sequence[str], after: Sequence[str], estimates: tuple[int, int]) -> Tally:
-        """Start counting texts as they came and as they go; the estimates stand meanwhile, or if the worker is behind."""
-        tally = Tally(*estimates)
+    def tally(self, model: str, decisions: Sequence[Decision], *, offered: bool) -> Tally:
+        """Figures for the changed texts, and the tool if it was offered: counted if all of it was counted before, else
+        estimates that the worker replaces.
+        """
+        changed = [decision for decision in decisions if decision.compressed is not None]
+        added = self._added_estimate if offered else 0
+        tally = Tally(sum(d.tokens_before for d in changed), sum(d.tokens_after for d in changed) + added)
+        if not changed:
+            return tally
+        tokenizer = Tokenizer(model)
+        if tokenizer.ruler in self._added_counts and all(tokenizer.ruler in d.counts for d in changed):
+            self._settle(tally, tokenizer, changed, offered=offered)
+            return tally
         with self._lock:
-            if (not before and not after) or self._pending >= _MAX_PENDING:
+            if self._pending >= _MAX_PENDING:
                 return tally
             self._pending += 1
-        self._pool.submit(_guarded, lambda: self._count(tally, model, before, after))
+        self._pool.submit(_guarded, lambda: self._count(tally, tokenizer, changed, offered=offered))
         return tally
 
     def close(self) -> None:
         """Stop; what is waiting is dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _count(self, tally: Tally, model: str, before: Sequence[str], after: Sequence[str]) -> None:
+    def _count(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
         try:
-            tokenizer = Tokenizer(model)
-            first = sum(tokenizer.count_text(text) for text in before)
-            second = sum(tokenizer.count_text(text) for text in after)
-            tally.settle(Figures(first, second, tokenizer.method))
+            for decision in changed:
+                if decision.compressed is not None and tokenizer.ruler not in decision.counts:
+                    before = tokenizer.count_text(decision.segment.text)
+                    decision.counts[tokenizer.ruler] = (before, tokenizer.count_text(decision.compressed.text))
+            self._added_counts[tokenizer.ruler] = tokenizer.count_text(self._added)
+            self._settle(tally, tokenizer, changed, offered=offered)
         finally:
             with self._lock:
                 self._pending -= 1
+
+    def _settle(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
+        pairs = [decision.counts[tokenizer.ruler] for decision in changed]
+        added = self._added_counts[tokenizer.ruler] if offered else 0
+        tally.settle(Figures(sum(b for b, _ in pairs), sum(a for _, a in pairs) + added, tokenizer.method))
 
 
 def _guarded(job: object) -> None:

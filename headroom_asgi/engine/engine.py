@@ -7,7 +7,6 @@ from typing import Any, TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 
-from headroom_asgi._crush import estimate
 from headroom_asgi.config import Route, Settings
 from headroom_asgi.engine.counting import Counter
 from headroom_asgi.errors import ConfigError
@@ -62,9 +61,7 @@ class Engine:
             route: TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
             for route in (*settings.routes, settings.default)
         }
-        self.counter = Counter()
-        self.tool_text = dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode()
-        self.tool_tokens = estimate(self.tool_text.encode())
+        self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
         self._limiter: anyio.CapacityLimiter | None = None
         self._starting = anyio.Lock()

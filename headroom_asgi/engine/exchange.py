@@ -162,20 +162,12 @@ class Exchange:
     def _note(self, step: Step, *, offered: bool) -> None:
         """Outcome and figures, once it is known what was done."""
         report = step.report
-        changed = [d for d in report.decisions if d.compressed is not None]
-        added = [self.engine.tool_text] if offered and self.route.mode == "ccr" else []
+        audit = self.route.mode == "audit"
+        model = self.payload.model if self.payload is not None else ""
         self.notes.report = report
         self.notes.prefix_risk = self.notes.prefix_risk or bool(report.failures)
-        self.notes.outcome = outcome_of(report) if self.route.mode != "audit" else "audit"
-        self.notes.tally = self.engine.counter.submit(
-            self.payload.model if self.payload is not None else "",
-            [d.segment.text for d in changed],
-            [*(d.compressed.text for d in changed if d.compressed is not None), *added],
-            (
-                sum(d.tokens_before for d in changed),
-                sum(d.tokens_after for d in changed) + (self.engine.tool_tokens if added else 0),
-            ),
-        )
+        self.notes.outcome = "audit" if audit else outcome_of(report)
+        self.notes.tally = self.engine.counter.tally(model, report.decisions, offered=offered and not audit)
 
     # -- hooks ---------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """One log line per exchange."""
 
+import logging
 from dataclasses import fields
 
 from headroom_asgi.logs import get_logger
@@ -9,5 +10,7 @@ _log = get_logger(__name__)
 
 
 def log_report(report: Report) -> None:
-    """Write the report as one structured line, event `exchange`."""
+    """Write the report as one structured line, event `exchange`, at level INFO."""
+    if not logging.getLogger(__name__).isEnabledFor(logging.INFO):
+        return  # building the line costs more than everything else that is said about an exchange
     _log.info("exchange", **{f.name: getattr(report, f.name) for f in fields(report)}, tokens_saved=report.tokens_saved)

@@ -83,6 +83,7 @@ class Decision:
         compressed: the accepted result.
         remembered: the result came from the memo.
         tokens_before, tokens_after: estimates of the text as it came and as it goes.
+        counts: exact ones by the tokenizer's ruler, as far as they were made; shared with the memo.
     """
 
     segment: Segment
@@ -94,6 +95,7 @@ class Decision:
     remembered: bool = False
     tokens_before: int = 0
     tokens_after: int = 0
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def settled(self) -> bool:

@@ -149,6 +149,7 @@ class ContentRouter(Transform):
         decision.compressed = outcome.compressed
         decision.tokens_before = outcome.tokens_before
         decision.tokens_after = outcome.tokens_after
+        decision.counts = outcome.counts
 
     def _key(self, decision: Decision, digest: bytes, context: Context) -> bytes:
         """A hash of everything that the outcome depends on."""

@@ -50,15 +50,19 @@ class Memo:
 
 
 class Outcome:
-    """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it."""
+    """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.
 
-    __slots__ = ("compressed", "reason", "tokens_after", "tokens_before")
+    `counts` is filled in later: by ruler, tokens before and after. Figures only, no decision looks at them.
+    """
+
+    __slots__ = ("compressed", "counts", "reason", "tokens_after", "tokens_before")
 
     def __init__(self, reason: str, compressed: Compressed | None, tokens_before: int, tokens_after: int) -> None:
         self.reason = reason
         self.compressed = compressed
         self.tokens_before = tokens_before
         self.tokens_after = tokens_after
+        self.counts: dict[str, tuple[int, int]] = {}
 
     @property
     def size(self) -> int:

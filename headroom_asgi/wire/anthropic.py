@@ -6,6 +6,7 @@ Answers are in `anthropic_answer`, streams in `anthropic_stream`.
 import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
@@ -77,10 +78,8 @@ class AnthropicMessages(WireFormat):
         last = max((i for i, node in enumerate(tools) if _is_client_tool(document, node)), default=-1)
         if last < 0:
             return Offer(obstacle="no_tools")
-        spelled = {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
-        if any(_calls_tools(document, node) for node in tools):
-            spelled["allowed_callers"] = ["direct"]
-        return Offer(tuple(insert_elements(document, document.get(0, "tools"), last + 1, [dump(spelled)])))
+        spelled = _spelled(tool, direct=any(_calls_tools(document, node) for node in tools))
+        return Offer(tuple(insert_elements(document, document.get(0, "tools"), last + 1, [spelled])))
 
     def fields(self, payload: Payload) -> Mapping[str, int]:
         """`messages`, and `tools` if it is an array."""
@@ -143,6 +142,13 @@ class AnthropicMessages(WireFormat):
     def as_stream(self, answer: Answer) -> bytes:
         """The events that the API would have sent, each block in one piece."""
         return stream_of(answer)
+
+
+@cache
+def _spelled(tool: ToolSpec, *, direct: bool) -> bytes:
+    """The definition; `direct`: other tools may call tools, but not this one."""
+    callers = {"allowed_callers": ["direct"]} if direct else {}
+    return dump({"name": tool.name, "description": tool.description, "input_schema": tool.parameters, **callers})
 
 
 def _segments(document: Document, messages: int) -> Iterator[Segment]:

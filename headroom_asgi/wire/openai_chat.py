@@ -5,6 +5,7 @@ Answers are in `openai_chat_answer`, streams in `openai_chat_stream`.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
@@ -64,8 +65,7 @@ class OpenAIChat(WireFormat):
         obstacle, last = _obstacle(document, tools, tool.name)
         if obstacle:
             return Offer(obstacle=obstacle)
-        spec = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-        edits = insert_elements(document, tools, last + 1, [dump({"type": "function", "function": spec})])
+        edits = insert_elements(document, tools, last + 1, [_spelled(tool)])
         allowed = find(document, 0, "tool_choice", "allowed_tools", "tools")
         if allowed >= 0 and document.kind(allowed) == ARRAY:
             entry = dump({"type": "function", "function": {"name": tool.name}})
@@ -179,6 +179,12 @@ def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
         name = text(document, document.get(legacy, "name"))
         calls[f"function {name}"] = (name, document.get(legacy, "arguments"))
     return calls
+
+
+@cache
+def _spelled(tool: ToolSpec) -> bytes:
+    spec = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return dump({"type": "function", "function": spec})
 
 
 def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
