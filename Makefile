@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/python -m example_app $(if $(CORPUS),--corpus $(CORPUS)) $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from headroom_asgi.errors import ExpandError, ScanError
 
 include "_crush_buffer.pxi"
 include "_crush_scan.pxi"
+include "_crush_document.pxi"
 include "_crush_estimate.pxi"
 include "_crush_style.pxi"
 include "_crush_table.pxi"

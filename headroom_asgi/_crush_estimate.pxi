@@ -3,15 +3,16 @@
 # What other files use:
 #   int64_t estimate_tokens(text, size)     0 for nothing, else at least 1
 #
-# Fitted by non-negative least squares of the relative error against o200k_base, drawn towards a fit of coarser classes where a pair is
-# rare, on 28 000 pieces of 300 to 6000 bytes of 191 kinds of text, each kind of one weight: source code, documents, HTML, logs, tables,
-# records of 12 sources in nine spellings, 20 languages, hashes. Mean error of a piece 3.7 %, of families of kinds held out 6.7 %
-# (minified JSON 4.9 %, outlines 4.4 %, tables 7.7 %). Bias between spellings of records held out: at most 0.7 %.
+# Fitted by non-negative least squares of the relative error against o200k_base, drawn towards a fit of coarser classes where
+# a pair is rare, on 28 000 pieces of 300 to 6000 bytes of 191 kinds of text, each kind of one weight: source code, documents,
+# HTML, logs, tables, records of 14 sources in nine spellings, 24 languages, hashes. Mean error of a piece 3.7 %, of families
+# of kinds held out 6.7 % (minified JSON 4.9 %, outlines 4.4 %, tables 7.7 %). Bias between spellings of records held out: at
+# most 0.7 %.
 #
-# Why pairs of classes: a token ends where the kind of character changes (word, digits, punctuation, white space) and otherwise grows
-# with the run, and that is what pairs count. Letters are in three classes because words alternate and identifiers, hashes and
-# base64 do not; lead bytes of UTF-8 by script, because a character costs from a fifth of a token (Indic) to two (rare emoji).
-# No weight is negative: a longer text is never estimated shorter.
+# Why pairs of classes: a token ends where the kind of character changes (word, digits, punctuation, white space) and
+# otherwise grows with the run, and that is what pairs count. Letters are in three classes because words alternate and
+# identifiers, hashes and base64 do not; lead bytes of UTF-8 by script, because a character costs from a fifth of a token
+# (Indic) to two (rare emoji). No weight is negative: a longer text is never estimated shorter.
 
 cdef enum:
     BYTE_CLASSES = 25

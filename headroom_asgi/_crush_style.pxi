@@ -19,7 +19,7 @@ cdef enum:
     STYLE_ASCII = 8  # non-ASCII escaped
     STYLE_NEWLINE = 16  # one LF at the end
 
-# Indentation is repeated on every line; without a limit the result would be quadratic in the nesting. Deeper documents are minified.
+# Indentation is repeated on every line: without a limit the result would be quadratic in the nesting.
 cdef enum:
     STYLE_DEPTH = 64
 

@@ -84,6 +84,7 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ('"(json): a"', "v: (json): a"),
         ('"a: b, \\"c\\""', 'v: a: b, "c"'),
         ('"\\u2028"', 'v: "\u2028"'),
+        ('"a\u2029b\\u0085"', 'v: "a\u2029b\x85"'),
         ('"cr\\r\\nlf"', r'v: "cr\r\nlf"'),
         ('"a\\n\\"\\"\\""', 'v: """"\na\n"""\n""""'),
         ('{"a":{"b":1}}', "v:\n a:\n  b:1"),
@@ -121,6 +122,14 @@ def test_a_wide_or_sparse_array_is_no_table() -> None:
     assert "\nv:\n -\n  k0:0" in rows(lambda i: {f"k{k}": k + i for k in range(257)}, 2)
     assert "\nv [5]: " in rows(lambda i: {"a": i, f"k{i}": i, f"l{i}": i} if i < 2 else {"a": i, "b": i}, 5)
     assert "\nv:\n -\n  k0:0" in rows(lambda i: {f"k{i}": i}, 3)
+
+
+def test_an_order_of_many_keys_is_found_whatever_comes_first() -> None:
+    later = {f"k{k}": k for k in range(100)}
+    for earlier in ({"z": 1}, {f"z{k}": k for k in range(100)}):
+        records = [later, earlier | later, earlier]
+        text = crushed(f'{{"v":{json.dumps(records)},"table":{TABLE}}}')
+        assert "\nv [3]: " + "\t".join([*earlier, *later]) + "\n" in text
 
 
 @pytest.mark.parametrize("depth", [1, 2, 31, 62, 63, 64, 65, 5000])
