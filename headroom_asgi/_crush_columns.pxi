@@ -81,7 +81,6 @@ cdef struct Key:
     const uint8_t* name  # WTF-8
     Py_ssize_t size
     uint32_t hash
-    int32_t seen  # number of the last object that has it, from 1
     int32_t count  # objects that have it
     int32_t follower  # the key that last stood behind it, or -1
     int32_t waiting  # keys that must stand before it
@@ -164,8 +163,9 @@ cdef int32_t group_key(Table* table, Group* group, const uint8_t* name, Py_ssize
     return group.size - 1
 
 cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t count) noexcept nogil:
-    """Collect the keys of the objects and which stands before which. False: a duplicate key, or too many keys."""
+    """Collect the keys of the objects and which stands before which; False if they are too many."""
     # Records mostly look like the one before: the follower of the last key is tried first, and only a miss goes to the hash table.
+    # A duplicate key stands before itself, so no order will be found for it.
     cdef int32_t i, at, end, id, before, guess
     cdef int64_t written = 0
     cdef const Node* node
@@ -196,9 +196,6 @@ cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t co
                 if id < 0:
                     return False
             key = group.keys + id
-            if key.seen == i + 1:
-                return False
-            key.seen = i + 1
             key.count += 1
             if before < 0:
                 group.first = id

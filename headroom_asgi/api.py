@@ -103,7 +103,7 @@ async def aretrieve(ref: str, *, store: Store, query: str = "", offset: int = 0,
     asked: dict[str, Any] = {"ref": ref, "offset": offset}
     asked |= {"query": query} if query else {}
     asked |= {"limit": limit} if limit is not None else {}
-    originals = Originals({ref: found[ref].decode("utf-8", "surrogatepass")}, {}, max_bytes=HeadroomConfig().retrieval.max_bytes)
+    originals = Originals({ref: found[ref].decode("utf-8", "surrogatepass")}, max_bytes=HeadroomConfig().retrieval.max_bytes)
     return originals.answer(ToolCall("", TOOL.name, dump(asked).decode("ascii"))).text
 
 

@@ -67,7 +67,7 @@ def texts(content: Any) -> Iterator[str]:
 
 def run_file(path: Path, mode: str) -> dict[str, Any]:
     digest = hashlib.sha256()
-    found = {"file": path.name, "conversations": 0, "turns": 0, "broken": 0, "edited": 0, "left_out": 0, "unequal": 0}
+    found = {"file": path.name, "conversations": 0, "turns": 0, "broken": 0, "edited": 0, "left_out": 0, "unequal": 0, "moved": 0}
     for conversation in conversations(path):
         fields = {"model": conversation.get("model") or "gpt-4o", "tools": declared_tools(conversation)}
         if conversation.get("system") and conversation.get("format") == "anthropic":
@@ -81,24 +81,25 @@ def run_file(path: Path, mode: str) -> dict[str, Any]:
         except PrefixError:
             found["broken"] += 1
         digest.update(b"\0".join(turns[-1]))
-        sent = [json.loads(data) for data in turns[-1][-len(messages) :]] if messages else []
-        compare(messages, sent, found)
+        compare(messages, turns[-1][-len(messages) :] if messages else [], found)
     return found | {"digest": digest.hexdigest()}
 
 
-def compare(messages: list[Any], sent: list[Any], found: dict[str, Any]) -> None:
-    """Every edited tool output reads back as the value that it was."""
-    for before, after in zip(messages, sent, strict=True):
-        if before == after:
-            continue
+def compare(messages: list[Any], sent: list[bytes], found: dict[str, Any]) -> None:
+    """Every edited tool output reads back as the value that it was; all other bytes are as they came."""
+    for before, raw in zip(messages, sent, strict=True):
+        came = json.dumps(before).encode("ascii")
+        after = before if raw == came else json.loads(raw)
         for original, text in zip(tool_outputs(before), tool_outputs(after), strict=True):
             if original == text:
                 continue
+            came = came.replace(json.dumps(original).encode("ascii"), json.dumps(text).encode("ascii"), 1)
             found["edited"] += 1
             if "rows left out>>" in text:
                 found["left_out"] += 1
             elif not same(expand(text), original):
                 found["unequal"] += 1
+        found["moved"] += raw != came
 
 
 def main() -> None:

@@ -300,7 +300,7 @@ def test_all_rounds_make_one_stream_that_says_what_the_merged_json_says(name: st
 @pytest.mark.parametrize("name", EXCHANGES)
 def test_watcher_and_loop_come_to_the_same_stream_and_the_same_json(name: str) -> None:
     streams = [stream(answer) for answer in rounds_of(name)]
-    loop = rounds(WIRE, b'{"messages":[]}', Originals({"r1": "one"}, {}, max_bytes=99), max_rounds=9)
+    loop = rounds(WIRE, b'{"messages":[]}', Originals({"r1": "one"}, max_bytes=99), max_rounds=9)
     watch = Watch(WIRE.codec(), OURS, structured=False, max_hold_bytes=1 << 20)
     body = next(loop)
     out = b""

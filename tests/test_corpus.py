@@ -47,6 +47,11 @@ def test_every_edited_tool_output_reads_back_as_the_value_it_was(runs: tuple[str
     assert {f["file"]: f["unequal"] for f in found if f["unequal"]} == {}
 
 
+def test_bytes_outside_the_edited_texts_are_as_they_came(runs: tuple[str, list[list[dict[str, Any]]]]) -> None:
+    _, (found, _) = runs
+    assert {f["file"]: f["moved"] for f in found if f["moved"]} == {}
+
+
 def test_other_bytes_need_another_policy_number(runs: tuple[str, list[list[dict[str, Any]]]]) -> None:
     mode, (found, _) = runs
     kept = json.loads(DIGESTS.read_text())[str(POLICY)][mode]

@@ -9,7 +9,7 @@ from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.wire import PartKind
 
 REF = "aa-1"
-ORIGINALS = Originals({}, {REF: "the rows"}, max_bytes=100_000)
+ORIGINALS = Originals({REF: "the rows"}, max_bytes=100_000)
 BODY = b'{"turns":[]}'
 
 
@@ -151,7 +151,7 @@ def test_under_structured_output_only_the_last_round_shows_text():
 
 
 def test_what_is_handed_out_in_one_exchange_is_bounded():
-    source = Originals({}, {REF: "x" * 3_000}, max_bytes=4_000)
+    source = Originals({REF: "x" * 3_000}, max_bytes=4_000)
     limit = "retrieval limit reached, answer with what you have"
     _, bodies = run([ours("c1"), ours("c2"), ours("c3")], [text()], originals=source)
     assert [len(r["text"]) <= most for r, most in zip(results(bodies[1]), (3_000, 1_000, 60), strict=True)] == [True] * 3

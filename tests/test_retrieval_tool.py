@@ -25,7 +25,7 @@ storm warning
 
 def originals(**changes):
     return Originals(
-        changes.pop("texts", {REF: "whole\ntext"}), changes.pop("parts", {NAME: ROWS}), **({"max_bytes": 1 << 20} | changes)
+        changes.pop("texts", {REF: "whole\ntext"}) | changes.pop("parts", {NAME: ROWS}), **({"max_bytes": 1 << 20} | changes)
     )
 
 

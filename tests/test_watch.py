@@ -13,7 +13,7 @@ from headroom_asgi.retrieval import TOOL, Originals, Watch, rounds
 from headroom_asgi.wire import EventKind
 
 EVERY_DIALECT = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: type(d).__name__.lower())
-ORIGINALS = Originals({"aa": "rows"}, {}, max_bytes=1 << 20)
+ORIGINALS = Originals({"aa": "rows"}, max_bytes=1 << 20)
 ARGUMENTS = '{"ref": "aa"}'
 
 seeded = st.integers(0, 2**32).map(randoms.Random)  # how a stream is cut is not worth shrinking

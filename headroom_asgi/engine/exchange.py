@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from headroom_asgi._crush import Document, crush
@@ -150,7 +151,7 @@ class Exchange:
         if offer.obstacle:
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
         self.payload = self.wire.decode(splice(self.payload.body, offer.edits))
-        self.originals = Originals(report.originals(), {}, max_bytes=self.route.max_retrieved_bytes, view=_line_view)
+        self.originals = Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, view=_line_view)
 
     async def _store(self, report: PipelineReport) -> None:
         """Keep the originals of what was left out. The request itself holds them too, so a failure costs nothing now."""
@@ -298,6 +299,23 @@ class Exchange:
         structured = self.payload.structured
         return rounds(self.wire, self.body, self.originals, max_rounds=self.route.max_rounds, structured=structured)
 
+    async def advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
+        """Tell the loop what a round brought: the next round's body, or how it ended. A search in large originals leaves the
+        event loop alone.
+        """
+        asked = self.originals is not None and any(call.name == TOOL.name for call in answer.calls)
+        searched = self.originals.size if asked and self.originals is not None else 0
+        step = await self.engine.work(searched, _told, flow, answer)
+        if isinstance(step, Outcome):
+            self.notes.retrievals = step.retrievals
+        return step
+
+    async def merged(self, outcome: Outcome) -> bytes:
+        """One answer out of the rounds', as the client gets it."""
+        size = sum(len(answer.document.data) for answer in outcome.answers)
+        merge = partial(self.wire.merge, notice=outcome.notice, stopped=outcome.stopped)
+        return await self.engine.work(size, merge, outcome.answers, outcome.kept)
+
     async def over(self) -> None:
         """The inner app returned or failed: what has not fired by now fires."""
         await self.sent()
@@ -370,6 +388,15 @@ async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: floa
     for name, text in report.originals().items():
         value = text.encode("utf-8", "surrogatepass")
         await store.put(ORIGINALS, name, value, tenant=tenant, ttl=ttl_s, if_absent=True)
+
+
+def _told(flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
+    """What the loop says next. (A StopIteration would not get out of a worker.)"""
+    try:
+        return flow.send(answer)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
 
 
 def _line_view(text: str) -> str:

@@ -166,29 +166,26 @@ class Relay:
         data = body
         if self._flow is not None and not self._failed:
             try:
-                answer = self._exchange.wire.read(body)
+                answer = await self._exchange.engine.work(len(body), self._exchange.wire.read, body)
             except ResponseError as error:
                 _log.warning("answer_unreadable", request_id=self._exchange.request_id, reason=str(error))
             else:
-                outcome = self._advance(answer)
+                outcome = await self._advance(self._flow, answer)
                 if outcome is None:
                     return
-                data = self._exchange.wire.merge(outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped)
+                data = await self._exchange.merged(outcome)
         data = await self._exchange.received(data)
         changed = data is not body or self._decode is not bytes
         await self._send_start(changed=changed, size=len(data))
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
         self.done = True
 
-    def _advance(self, answer: Answer) -> Outcome | None:
+    async def _advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> Outcome | None:
         """Tell the loop what a round brought. None: `next_body` is the next round's."""
-        assert self._flow is not None
-        try:
-            self.next_body = self._flow.send(answer)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            self._exchange.notes.retrievals = outcome.retrievals
-            return outcome
+        step = await self._exchange.advance(flow, answer)
+        if isinstance(step, Outcome):
+            return step
+        self.next_body = step
         return None
 
     # -- streams -------------------------------------------------------------------------------------------------------
@@ -209,13 +206,13 @@ class Relay:
         if answer is None:
             await self._truncated()
             return
-        outcome = self._advance(answer) if self._flow is not None else None
+        outcome = await self._advance(self._flow, answer) if self._flow is not None else None
         if self.next_body is not None:
             return
         answered = answer.document.data
         if outcome is not None:
             await self._emit(self._watch.finish(outcome))
-            answered = self._exchange.wire.merge(outcome.answers, outcome.kept, notice=outcome.notice, stopped=outcome.stopped)
+            answered = await self._exchange.merged(outcome) if self._exchange.listens else b""
         await self._end()
         await self._exchange.received(answered, editable=False)
 

@@ -47,8 +47,7 @@ class Originals:
     """What one exchange left out and can hand back. Nothing else can be redeemed through it.
 
     Args:
-        originals: whole texts by ref.
-        omissions: what was left out, by the name in its marker, `REF-PART`.
+        texts: whole texts by ref, and what was left out of them by the name in its marker, `REF-PART`.
         max_bytes: UTF-8 bytes that may be handed out in one exchange.
         view: a text of one line to a form with several lines that can be searched, where it knows one.
     """
@@ -57,15 +56,19 @@ class Originals:
 
     def __init__(
         self,
-        originals: Mapping[str, str],
-        omissions: Mapping[str, str],
+        texts: Mapping[str, str],
         *,
         max_bytes: int,
         view: Callable[[str], str] = str,
     ) -> None:
-        self._texts = {**originals, **omissions}
+        self._texts = dict(texts)
         self._max_bytes = max_bytes
         self._view = view
+
+    @property
+    def size(self) -> int:
+        """Characters that a search may have to go through."""
+        return max(map(len, self._texts.values()), default=0)
 
     def answer(self, call: ToolCall, spent: int = 0) -> ToolResult:
         """The result of one call. Pure: the same call gets the same answer, as long as there is room for it.
