@@ -164,7 +164,7 @@ cdef int32_t group_key(Table* table, Group* group, const uint8_t* name, Py_ssize
 
 cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t count) noexcept nogil:
     """Collect the keys of the objects and which stands before which; False if they are too many."""
-    # Records mostly look like the one before: the follower of the last key is tried first, and only a miss goes to the hash table.
+    # Records mostly look like the one before: what followed the last key is tried first, and only a miss goes to the hash table.
     # A duplicate key stands before itself, so no order will be found for it.
     cdef int32_t i, at, end, id, before, guess
     cdef int64_t written = 0
@@ -267,7 +267,9 @@ cdef bint group_cells(Table* table, Group* group, const Cell* objects, int32_t c
             at = table.nodes[at + 1].next
     return True
 
-cdef bint spreads(const Table* table, const Group* group, const Cell* objects, int32_t count, Py_ssize_t path_size) noexcept nogil:
+cdef bint spreads(
+    const Table* table, const Group* group, const Cell* objects, int32_t count, Py_ssize_t path_size
+) noexcept nogil:
     """Whether objects of one column are alike enough to become columns of their own."""
     # At most 1.6 times the mean number of keys plus one. And the path, which every part repeats, must not outweigh the values:
     # else the head could grow faster than the text it is made from.
@@ -367,7 +369,7 @@ cdef bint add_column(Table* table, const uint8_t* path, Py_ssize_t path_size, Ce
     return not table.failed and add_leaf(table, path, path_size, cells, count)
 
 cdef bint table_columns(Table* table, int32_t array) noexcept nogil:
-    """Whether the array is a table, and its columns: two or more non-empty objects, one order of keys, 40 % of the cells filled."""
+    """Whether the array is a table (two or more objects, one order of keys, 40 % of the cells filled), and its columns."""
     cdef int32_t element = array + 1, i = 0
     cdef int64_t filled = 0
     cdef Cell* records

@@ -6,7 +6,7 @@ include "_crush_needles.pxi"
 cdef enum:
     # Below, first and last rows and what stands out are half of the table already.
     OMIT_ROWS = 24
-    # What one round of asking for the rows costs: the call, the answer's frame, and the prompt read once more at a tenth of its price.
+    # About what it costs to ask for the rows: the call, the answer's frame, the prompt read once more at a tenth of its price.
     OMIT_TOKENS = 1200
     KEEP_FIRST = 8
     KEEP_LAST = 4
@@ -63,9 +63,9 @@ cdef void fill_error_words() noexcept:
     cdef uint32_t slot
     memset(ERROR_WORDS, 0, sizeof(ERROR_WORDS))
     for word in (
-        b"error errors exception exceptions fail fails failed failing failure failures fatal critical panic panicked denied refused"
-        b" rejected forbidden unauthorized timeout timeouts crash crashed crashes abort aborted traceback unreachable unavailable"
-        b" corrupt corrupted overflow killed segfault"
+        b"error errors exception exceptions fail fails failed failing failure failures fatal critical panic panicked denied"
+        b" refused rejected forbidden unauthorized timeout timeouts crash crashed crashes abort aborted traceback unreachable"
+        b" unavailable corrupt corrupted overflow killed segfault"
     ).split():
         slot = word_hash(word) & (WORD_SLOTS - 1)
         while ERROR_WORDS[slot]:

@@ -3,7 +3,7 @@
 # Blocks call each other once for every level of nesting, strings that hold JSON included; NEST_LIMIT bounds that.
 
 cdef enum:
-    # What the grammar allows: containers in containers, and among them strings that hold JSON, whose backslashes double at every level.
+    # What the grammar allows: containers in containers, and strings of JSON in strings of JSON (each doubles its backslashes).
     NEST_LIMIT = 64
     STRING_LIMIT = 8
     # What a ref counts when forms are compared: choices may depend on whether there is one, never on which.
@@ -82,7 +82,7 @@ cdef bint is_flow(Crush* crush, const Doc* doc, int32_t array) noexcept nogil:
     return True
 
 cdef void put_string_entry(Crush* crush, const Doc* doc, int32_t node, int entry, int indent, int depth) noexcept nogil:
-    """Append a string: as the JSON it holds, fenced, or on the line. At the top it is never bare, for it could be taken for a member."""
+    """Append a string: as the JSON it holds, fenced, or on the line; never bare at the top, where it would look like a member."""
     cdef Buffer* out = &crush.out
     cdef Text text = text_of(doc.data, doc.nodes + node, &crush.scratch)
     cdef Py_ssize_t mark

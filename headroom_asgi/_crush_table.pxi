@@ -84,7 +84,7 @@ cdef void put_flow(Crush* crush, const Doc* doc, int32_t node) noexcept nogil:
     buffer_byte(out, 0x7D if keyed else 0x5D)
 
 cdef bint same_scalar(Crush* crush, const Doc* doc, int32_t first, Text text, int32_t node) noexcept nogil:
-    """Whether two scalars or empty containers are the same value, spelled numbers and all. `text`: the content of the first, if a string."""
+    """Whether two scalars or empty containers are the same, numbers by their spelling. `text`: the first one's, if a string."""
     cdef const Node* a = doc.nodes + first
     cdef const Node* b = doc.nodes + node
     if a.kind != b.kind or a.count != b.count:

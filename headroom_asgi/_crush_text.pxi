@@ -1,4 +1,4 @@
-# How strings and keys stand in a crush text: bare, quoted or fenced (docs/crush-format.md, "Bare strings", "Bare keys", "Fences").
+# How strings and keys stand in a crush text: bare, quoted or fenced (docs/crush-format.md).
 #
 # What other files use:
 #   Text       text_of(data, node, scratch)                content of a STRING node; lives in the data or in the scratch buffer
@@ -139,7 +139,7 @@ cdef inline void put_key(Text text, Buffer* out) noexcept nogil:
         quote_string(text.data, text.size, False, out)
 
 cdef Py_ssize_t put_mark(Text text, Buffer* out) noexcept nogil:
-    """Append the mark that opens a block: three quotes, or one more than its longest line of nothing but quotes. The mark's length."""
+    """Append the mark that opens a block: three quotes, or one more than its longest line of only quotes. Its length."""
     cdef const uint8_t* line = text.data
     cdef const uint8_t* end = text.data + text.size
     cdef const uint8_t* stop

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ import anyio
 
 from headroom_asgi import _crush
 from headroom_asgi.config import HeadroomConfig
-from headroom_asgi.engine import ORIGINALS, POLICY, keep
+from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
 from headroom_asgi.errors import HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
 from headroom_asgi.store import Store
@@ -103,7 +103,8 @@ async def aretrieve(ref: str, *, store: Store, query: str = "", offset: int = 0,
     asked: dict[str, Any] = {"ref": ref, "offset": offset}
     asked |= {"query": query} if query else {}
     asked |= {"limit": limit} if limit is not None else {}
-    originals = Originals({ref: found[ref].decode("utf-8", "surrogatepass")}, max_bytes=HeadroomConfig().retrieval.max_bytes)
+    text = found[ref].decode("utf-8", "surrogatepass")
+    originals = Originals({ref: text}, max_bytes=HeadroomConfig().retrieval.max_bytes, view=line_view)
     return originals.answer(ToolCall("", TOOL.name, dump(asked).decode("ascii"))).text
 
 
@@ -112,12 +113,12 @@ def _compress(
 ) -> tuple[Step, CompressResult, HeadroomConfig]:
     config = HeadroomConfig().with_settings(settings)
     mode = config.resolve().default.mode
+    if mode in ("off", "audit"):
+        config = replace(config, content_router=replace(config.content_router, enabled=False))
     tokenizer = Tokenizer(model)
     before = tokenizer.count_messages(messages)
     payload = payload_of(messages, model, dialect)
     context = Context(redeemable=redeemable and mode == "ccr", policy=POLICY)
-    if mode in ("off", "audit"):
-        config.content_router.enabled = False
     step = drain(TransformPipeline(config).steps(payload, context, model=model))
     result = result_of(step, tokenizer, before)
     refs = tuple(step.report.originals())

@@ -7,7 +7,7 @@ Precedence: a route's own value, then the value of the configuration, then the d
 import difflib
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -217,6 +217,11 @@ def _check_flag(key: str, value: object) -> None:
     _expect(isinstance(value, bool), key, value, "True or False")
 
 
+def _check_list(key: str, value: object, of: str) -> None:
+    """A list of something; not the thing itself, although that may be a list as well (an observer that collects, say)."""
+    _expect(isinstance(value, Collection) and not isinstance(value, str) and not callable(value), key, value, f"a list of {of}")
+
+
 def _check_section(key: str, value: object, kind: type) -> None:
     _expect(isinstance(value, kind), key, value, f"a {kind.__name__}")
 
@@ -233,6 +238,10 @@ def _check_top(config: HeadroomConfig) -> None:
     _check_number("max_workers", config.max_workers, int, 1)
     _check_number("memo_bytes", config.memo_bytes, int, 0)
     _expect(config.tenant is None or callable(config.tenant), "tenant", config.tenant, "a callable or None")
+    _check_list("routes", config.routes, "RouteConfigs")
+    _check_list("observers", config.observers, "callables")
+    if config.transforms is not None:
+        _check_list("transforms", config.transforms, "Transforms")
     for i, observer in enumerate(config.observers):
         _expect(callable(observer), f"observers[{i}]", observer, "a callable")
     for i, route in enumerate(config.routes):
@@ -254,12 +263,8 @@ def _route(key: str, config: HeadroomConfig, own: RouteConfig | None) -> Route:
     _check_section(router_key, router, ContentRouterConfig)
     _check_flag(f"{router_key}.enabled", router.enabled)
     tools = router.exact_match_tools
-    _expect(
-        not isinstance(tools, str) and all(isinstance(t, str) for t in tools),
-        f"{router_key}.exact_match_tools",
-        tools,
-        "a list of tool names",
-    )
+    _check_list(f"{router_key}.exact_match_tools", tools, "tool names")
+    _expect(all(isinstance(t, str) for t in tools), f"{router_key}.exact_match_tools", tools, "a list of tool names")
     crusher_key, crusher = pick("smart_crusher")
     _check_section(crusher_key, crusher, SmartCrusherConfig)
     _check_flag(f"{crusher_key}.enabled", crusher.enabled)

@@ -173,11 +173,12 @@ def json_in_strings(draw: st.DrawFn, values: st.SearchStrategy[str]) -> str:
     return spell_string(inner + draw(st.sampled_from(["", "", "\n", "\n\n"])), draw(spellings))
 
 
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(arrays(inner), objects(inner), records(inner), json_in_strings(inner)),
-    max_leaves=25,
-)
+def containers(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(arrays(values), objects(values), records(values))
+
+
+values = st.recursive(scalars, lambda inner: st.one_of(containers(inner), json_in_strings(containers(inner))), max_leaves=25)
+strings_of_json = json_in_strings(containers(st.one_of(scalars, json_in_strings(containers(scalars)))))
 
 # Small values are rarely worth a head line. Next to this table any of them is.
 TABLE = "[" + ",".join(f'{{"identifier":{i},"words":"{"the same in every row, " * 4}","other":null}}' for i in range(60)) + "]"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crush_cases import PLACES, TABLE, long_tables, values, whole
+from crush_cases import PLACES, TABLE, long_tables, strings_of_json, values, whole
 from crush_reference import HEAD, HEAD_EMPTY, decode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,6 +35,13 @@ def crushed(document: str) -> str:
 @given(values, st.sampled_from(PLACES))
 def test_reads_back_as_the_same_value(value: str, place: Callable[[str], str]) -> None:
     document = place(value)
+    assert same(decode(crushed(document)), document)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(strings_of_json)
+def test_strings_that_hold_json_read_back_as_the_same_strings(value: str) -> None:
+    document = PLACES[0](value)
     assert same(decode(crushed(document)), document)
 
 
@@ -84,7 +91,10 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ('"(json): a"', "v: (json): a"),
         ('"a: b, \\"c\\""', 'v: a: b, "c"'),
         ('"\\u2028"', 'v: "\u2028"'),
-        ('"a\u2029b\\u0085"', 'v: "a\u2029b\x85"'),
+        ('"a\u2029"', 'v: "a\u2029"'),
+        ('"a\\u0085"', 'v: "a\x85"'),
+        ('"a\x7f"', 'v: "a\x7f"'),
+        ('"a\u2027"', "v: a\u2027"),
         ('"cr\\r\\nlf"', r'v: "cr\r\nlf"'),
         ('"a\\n\\"\\"\\""', 'v: """"\na\n"""\n""""'),
         ('{"a":{"b":1}}', "v:\n a:\n  b:1"),
@@ -92,6 +102,8 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ("[[1,2],[],{}]", "v:\n - [1,2]\n - []\n - {}"),
         ('[5,"(x","a\\nb"]', 'v:\n - 5\n - "(x"\n - """\na\nb\n"""'),
         ('"{\\"a\\": [1, 2]}"', "v (jsonp):\n a: [1,2]"),
+        ('"{\\"a\\": 1,\\"b\\": 2}"', 'v: "{\\"a\\": 1,\\"b\\": 2}"'),
+        ('"[1 ]"', 'v: "[1 ]"'),
         ('"[\\n  1,\\n  \\"é\\"\\n]\\n"', "v (json2n): [1, é]"),
         ('[[{"a":1},{"a":2}],3]', "v:\n - [2]: a\n  1\n  2\n - 3"),
         ('[{"a":1,"b":{"c":[{"d":1}]}},{"a":2,"b":{"c":[]}}]', "v [2]: a\tb.c\n 1\t[{d:1}]\n 2\t[]"),

@@ -85,7 +85,8 @@ def test_rows_that_tell_of_an_error_are_kept(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["terror", "errorless", "the mirror", {"error": "none"}, {"failed": False}, "timed, and out", "infallible"]
+    "value",
+    ["terror", "errorless", "a mirror", {"error": "none"}, [{"error": 1}, {"failed": False}], "timed, and out", "infallible"],
 )
 def test_words_that_only_look_like_errors_and_keys_do_not_count(value: object) -> None:
     assert shown(rows_of(300, note=dict.fromkeys(range(300), value) | {0: "x"})) == expected(300)

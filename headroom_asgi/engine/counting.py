@@ -49,7 +49,7 @@ class Counter:
     """
 
     def __init__(self, added: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="headroom-count")
+        self._pool = _worker()
         self._pending = 0
         self._lock = threading.Lock()
         self._added = added
@@ -81,8 +81,10 @@ class Counter:
         return tally
 
     def close(self) -> None:
-        """Stop; what is waiting is dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Stop; what is waiting is dropped. An app that is started again counts with a new worker."""
+        with self._lock:
+            old, self._pool, self._pending = self._pool, _worker(), 0
+        old.shutdown(wait=False, cancel_futures=True)
 
     def _count(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
         try:
@@ -94,12 +96,17 @@ class Counter:
             self._settle(tally, tokenizer, changed, offered=offered)
         finally:
             with self._lock:
-                self._pending -= 1
+                self._pending = max(0, self._pending - 1)
 
     def _settle(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
         pairs = [decision.counts[tokenizer.ruler] for decision in changed]
         added = self._added_counts[tokenizer.ruler] if offered else 0
         tally.settle(Figures(sum(b for b, _ in pairs), sum(a for _, a in pairs) + added, tokenizer.method))
+
+
+def _worker() -> ThreadPoolExecutor:
+    """An executor, whose thread starts with its first job."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="headroom-count")
 
 
 def _guarded(job: object) -> None:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from headroom_asgi.config import Route, Settings
 from headroom_asgi.engine.counting import Counter
@@ -63,7 +64,7 @@ class Engine:
         }
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")
         self._starting = anyio.Lock()
         self._stages = [PipelineStage.SETUP, PipelineStage.PRE_START, PipelineStage.POST_START]
 
@@ -84,18 +85,21 @@ class Engine:
                     await self.manager.emit(stage, operation="process")
 
     async def aclose(self) -> None:
-        """Release workers, and the store if it is ours."""
+        """Release workers, and the store if it is ours. An app that is started again gets new ones."""
         self.counter.close()
         if self._own_store:
-            await self.store.aclose()
+            old, self.store = self.store, MemoryStore()
+            await old.aclose()
 
     async def work(self, size: int, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call a function here if it works on little, else in a worker of the bounded pool. A full pool waits."""
         if size <= _INLINE_BYTES:
             return function(*args)
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self.settings.max_workers)
-        return await anyio.to_thread.run_sync(partial(function, *args), limiter=self._limiter)
+        limiter = self._limiters.get(None)  # it belongs to the event loop in which it was made
+        if limiter is None:
+            limiter = anyio.CapacityLimiter(self.settings.max_workers)
+            self._limiters.set(limiter)
+        return await anyio.to_thread.run_sync(partial(function, *args), limiter=limiter)
 
     def observe(self, report: Report) -> None:
         """Tell every observer; one that fails is logged and does not disturb the others."""

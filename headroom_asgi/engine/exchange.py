@@ -3,29 +3,37 @@
 import inspect
 import json
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from headroom_asgi._crush import Document, crush
+import anyio
+
+from headroom_asgi._crush import Document
 from headroom_asgi.config import Route
 from headroom_asgi.engine.counting import Tally
+from headroom_asgi.engine.edits import edited_headers, edited_payload
 from headroom_asgi.engine.engine import Engine
 from headroom_asgi.engine.hooks import CompressContext, told
 from headroom_asgi.engine.notes import Notes, outcome_of
+from headroom_asgi.engine.originals import keep, line_view
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.pipeline import PipelineEvent, PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
-from headroom_asgi.store import Store
-from headroom_asgi.transforms import Context, Phase, PipelineReport, Step, decoded_messages
+from headroom_asgi.transforms import (
+    SCANNED_PER_COMPRESSED,
+    Context,
+    Phase,
+    PipelineReport,
+    Step,
+    decoded_messages,
+)
 from headroom_asgi.wire import Answer, Payload, WireFormat, rewrite, splice
 
 _log = get_logger(__name__)
-
-ORIGINALS = "originals"  # the store's namespace for what was left out
 
 _STAGES = {
     Phase.LOOKED_UP: PipelineStage.INPUT_CACHED,
@@ -54,6 +62,7 @@ class Exchange:
         headers: of the request as extensions see and edit them, lower-case names.
         original: the body as the client sent it, decoded from its content coding.
         payload: what goes upstream as it stands; None while, or if, the body is not decoded.
+        safe: the same without anything shortened: what goes upstream if something of ours fails.
         originals: what this exchange left out and can hand back; None if the tool was not offered.
         metadata: belongs to extensions.
         notes: for headers and the report.
@@ -67,6 +76,7 @@ class Exchange:
     headers: dict[str, str]
     original: bytes
     payload: Payload | None = None
+    safe: Payload | None = None
     originals: Originals | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
@@ -78,24 +88,26 @@ class Exchange:
 
         Whatever fails leaves the last good bytes, for a reason in `notes.outcome`.
         """
-        good: Payload | None = None
         reply: Reply | None = None
         try:
-            good = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original)
-            reply = await self._shorten(good)
+            self.safe = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original)
+            reply = await self._emit(PipelineStage.INPUT_RECEIVED)
+            if reply is None:
+                self.safe = await self._pre_compress(self.payload)
+                reply = await self._shorten(self.safe)
         except Exception as error:
-            self._fail_open(good, error)
+            self._fail_open(error)
         self.notes.added_ms = (time.perf_counter() - self.notes.started) * 1e3
         return reply
 
-    def _fail_open(self, good: Payload | None, error: Exception) -> None:
-        """Go on with the body as it was decoded, or not at all if it could not be."""
-        self.payload, self.originals = good, None
+    def _fail_open(self, error: Exception) -> None:
+        """Go on with the body before anything was shortened, or not at all if it could not be decoded."""
+        self.payload, self.originals = self.safe, None
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
-        if good is None and isinstance(error, PayloadError):
+        if self.safe is None and isinstance(error, PayloadError):
             self.notes.outcome = f"skipped:{error.reason}"
             return
-        self.notes.outcome = "failed_open:decode" if good is None else "failed_open:engine"
+        self.notes.outcome = "failed_open:decode" if self.safe is None else "failed_open:engine"
         self.notes.prefix_risk = True
         _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
 
@@ -105,16 +117,13 @@ class Exchange:
         return self.original if self.payload is None else self.payload.body
 
     async def _shorten(self, payload: Payload) -> Reply | None:
-        if (reply := await self._emit(PipelineStage.INPUT_RECEIVED)) is not None:
-            return reply
-        payload = await self._pre_compress(self.payload or payload)
         offer = self.wire.offer(payload, TOOL) if self.route.mode == "ccr" else None
         redeemable = offer is not None and not offer.obstacle
         step, reply = await self._pipeline(Context(self.tenant, redeemable, POLICY))
         if reply is not None:
             return reply
         if self.route.mode != "audit" and redeemable:
-            self._offer_tool(step.report)
+            await self._offer_tool(step.report)
         self._note(step, offered=redeemable)
         if redeemable:
             await self._store(step.report)
@@ -139,25 +148,28 @@ class Exchange:
             if (reply := await self._emit(_STAGES[step.phase])) is not None:
                 break
             edited = self.payload if self.payload is not before else None
+            if step.phase is not Phase.COMPRESSED:
+                self.safe = self.payload  # with what extensions changed so far
             size = len(self.payload.body) if edited is not None else step.pending_bytes
         if reply is None:
             await self._post_compress(step)
         return step, reply
 
-    def _offer_tool(self, report: PipelineReport) -> None:
+    async def _offer_tool(self, report: PipelineReport) -> None:
         """Put the tool into the request, from the conversation's first one on, whether or not anything was left out yet."""
         assert self.payload is not None
         offer = self.wire.offer(self.payload, TOOL)
-        if offer.obstacle:
+        if offer.obstacle:  # an extension changed the tools meanwhile
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
-        self.payload = self.wire.decode(splice(self.payload.body, offer.edits))
-        self.originals = Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, view=_line_view)
+        body = splice(self.payload.body, offer.edits)
+        self.payload = await self.engine.work(len(body) // SCANNED_PER_COMPRESSED, self.wire.decode, body)
+        self.originals = Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, view=line_view)
 
     async def _store(self, report: PipelineReport) -> None:
         """Keep the originals of what was left out. The request itself holds them too, so a failure costs nothing now."""
         try:
             await keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
-        except HeadroomError as error:
+        except Exception as error:  # stores of others raise what they like; the bytes must not depend on it
             _log.warning("store_failed", request_id=self.request_id, error=type(error).__name__)
 
     def _note(self, step: Step, *, offered: bool) -> None:
@@ -179,9 +191,9 @@ class Exchange:
             for hook in self.engine.pre_compress:
                 try:
                     messages = hook(decoded_messages(payload), context)
-                    messages = await messages if inspect.isawaitable(messages) else messages
+                    messages = await self._in_time(messages) if inspect.isawaitable(messages) else messages
                     if messages is not None:
-                        payload = self._edited(payload, {"messages": messages})
+                        payload = edited_payload(payload, {"messages": messages})
                 except Exception as error:
                     self._hook_failed("pre_compress", error)
         self.payload = payload
@@ -195,9 +207,14 @@ class Exchange:
             try:
                 outcome = hook(told(step))
                 if inspect.isawaitable(outcome):
-                    await outcome
+                    await self._in_time(outcome)
             except Exception as error:
                 self._hook_failed("post_compress", error)
+
+    async def _in_time(self, outcome: Awaitable[Any]) -> Any:
+        """What a hook's awaitable gives. TimeoutError if that takes too long."""
+        with anyio.fail_after(self.engine.settings.extension_timeout_s):
+            return await outcome
 
     def _hook_failed(self, name: str, error: Exception) -> None:
         self.notes.prefix_risk = True
@@ -220,14 +237,14 @@ class Exchange:
         self.notes.prefix_risk = self.notes.prefix_risk or bool(failures)
         if event.stage is PipelineStage.RESPONSE_RECEIVED and stage is not PipelineStage.RESPONSE_RECEIVED:
             return await self._answered(event)
-        if event.headers is not None:
-            self.headers = {str(name).lower(): str(value) for name, value in event.headers.items()}
-        edits = {name: value for name, value in (("messages", event.messages), ("tools", event.tools)) if name in seen}
+        edits = {name: value for name, value in (("messages", event.messages), ("tools", event.tools)) if name in seen or value}
         try:
-            self.payload = self._edited(self.payload, edits)
-        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
+            self.payload = edited_payload(self.payload, edits, offered=self.intercepts)
+            self.headers = self.headers if event.headers is None else edited_headers(self.headers, event.headers)
+        except (HeadroomError, AttributeError, TypeError, ValueError, RecursionError) as error:
             self.notes.prefix_risk = True
-            _log.warning("extension_edit_refused", stage=stage.value, request_id=self.request_id, error=type(error).__name__)
+            reason = str(error) if isinstance(error, PayloadError) else type(error).__name__
+            _log.warning("extension_edit_refused", stage=stage.value, request_id=self.request_id, error=reason)
         return None
 
     def _event(self, stage: PipelineStage, **fields: Any) -> PipelineEvent:
@@ -241,27 +258,6 @@ class Exchange:
             **fields,
         )
 
-    def _edited(self, payload: Payload, values: Mapping[str, Any]) -> Payload:
-        """The payload with edited fields: what did not change keeps its bytes, spans are found again.
-
-        Raises:
-            PayloadError: the edit would tear tool calls and their results apart, or is no payload.
-        """
-        nodes = self.wire.fields(payload)
-        old = self.wire.values(payload)
-        edits = [
-            edit
-            for name, value in values.items()
-            if name in nodes
-            for edit in rewrite(payload.document, nodes[name], old[name], value)
-        ]
-        if not edits:
-            return payload
-        edited = self.wire.decode(splice(payload.body, edits))
-        if not self.wire.unpaired(edited) <= self.wire.unpaired(payload):
-            raise PayloadError("unpaired")
-        return edited
-
     async def _answered(self, event: PipelineEvent) -> Reply | None:
         """An extension's answer, completed to the client's dialect; None (and a log line) if it is no answer."""
         assert self.payload is not None
@@ -269,13 +265,19 @@ class Exchange:
         try:
             if not isinstance(event.response, Mapping):
                 raise ResponseError("the response is not a mapping")
-            body = self.wire.complete(event.response, self.payload)
-            body = await self.received(body)
             stream = self.payload.stream
+            body = self.wire.complete(event.response, self.payload)
             data = self.wire.as_stream(self.wire.read(body)) if stream else body
         except (HeadroomError, TypeError, ValueError, RecursionError) as error:
             _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=str(error))
             return None
+        # It is an answer, so everybody hears of it, and may change it as far as it stays one.
+        told = await self.received(body)
+        if told is not body:
+            try:
+                data = self.wire.as_stream(self.wire.read(told)) if stream else told
+            except ResponseError as error:
+                _log.warning("extension_edit_refused", stage="response_received", request_id=self.request_id, error=str(error))
         self.notes.outcome = "answered"
         self.notes.sent = True
         return Reply(data, "text/event-stream; charset=utf-8" if stream else "application/json")
@@ -312,6 +314,9 @@ class Exchange:
 
     async def merged(self, outcome: Outcome) -> bytes:
         """One answer out of the rounds', as the client gets it."""
+        first = outcome.answers[0]
+        if len(outcome.answers) == 1 and outcome.kept[0] == first.parts and not outcome.notice:
+            return first.document.data  # the usual case: nothing was asked for
         size = sum(len(answer.document.data) for answer in outcome.answers)
         merge = partial(self.wire.merge, notice=outcome.notice, stopped=outcome.stopped)
         return await self.engine.work(size, merge, outcome.answers, outcome.kept)
@@ -349,7 +354,7 @@ class Exchange:
             seen = handed = None
         event = self._event(PipelineStage.RESPONSE_RECEIVED, response=handed, headers=dict(self.headers))
         event, _ = await self.engine.manager.dispatch(event)
-        if seen is None or not editable:
+        if seen is None or event.response is None or not editable:
             return data
         try:
             return splice(data, rewrite(Document(data), 0, seen, event.response))
@@ -383,13 +388,6 @@ def _advance(steps: Generator[Step, Payload | None, Step], edited: Payload | Non
         return end.value, True
 
 
-async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: float) -> None:
-    """Put every text that something was left out of, and every part that was, into a store."""
-    for name, text in report.originals().items():
-        value = text.encode("utf-8", "surrogatepass")
-        await store.put(ORIGINALS, name, value, tenant=tenant, ttl=ttl_s, if_absent=True)
-
-
 def _told(flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
     """What the loop says next. (A StopIteration would not get out of a worker.)"""
     try:
@@ -397,15 +395,6 @@ def _told(flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Ou
     except StopIteration as end:
         outcome: Outcome = end.value
         return outcome
-
-
-def _line_view(text: str) -> str:
-    """A text by lines: JSON in its crushed form, so that its rows can be searched and counted; anything else as it is."""
-    try:
-        found = crush(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        found = None
-    return found[0].decode("utf-8") if found is not None else text
 
 
 def _where(error: BaseException) -> str:

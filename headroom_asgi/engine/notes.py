@@ -20,7 +20,7 @@ class Notes:
     Attributes:
         started: when the request body was complete, by the performance counter.
         added_ms: from then to the inner app's call.
-        outcome: the code that says what was done, and why not.
+        outcome: the code that says what was done, and why not; `canceled` until that is known.
         tally: token figures of the changed texts.
         report: what the pipeline did.
         prefix_risk: forwarded bytes may differ from an earlier turn's, because something of an extension's was skipped.
@@ -31,7 +31,7 @@ class Notes:
 
     started: float = field(default_factory=time.perf_counter)
     added_ms: float = 0.0
-    outcome: str = ""
+    outcome: str = "canceled"
     tally: Tally = field(default_factory=lambda: Tally(0, 0))
     report: PipelineReport = field(default_factory=PipelineReport)
     prefix_risk: bool = False

@@ -71,11 +71,11 @@ class HeadroomMiddleware:
         """Dialect and route of a request that is ours to handle."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return None
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        wire = dialect_for(path)
+        # A dialect is known by the end of the path, whatever part of that a mount or a proxy calls the root.
+        wire = dialect_for(scope["path"])
         if wire is None:
             return None
-        route = self._settings.route(path)
+        route = self._settings.route(head.route_path(scope))
         if route.mode == "off":
             return None
         if "headroom" in (scope.get("extensions") or {}):
@@ -87,9 +87,6 @@ class HeadroomMiddleware:
 
     async def _handle(self, wire: WireFormat, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         received = await read(receive, self._settings.max_body_bytes)
-        if received.messages[-1]["type"] != "http.request":
-            await self.app(scope, replay(received, receive), send)
-            return
         headers = [(bytes(key), bytes(value)) for key, value in scope["headers"]]
         exchange = Exchange(
             engine=self._engine,
@@ -121,6 +118,8 @@ class HeadroomMiddleware:
 
     async def _read_into(self, exchange: Exchange, received: Received, scope: Scope) -> str:
         """Tenant and decoded body; or the reason why this request passes as it came."""
+        if received.messages[-1]["type"] != "http.request":
+            return "skipped:client_left"
         if not received.complete:
             return "skipped:too_large"
         headers = scope["headers"]
@@ -137,7 +136,9 @@ class HeadroomMiddleware:
             return "skipped:too_large"
         try:
             exchange.original = (
-                await self._engine.work(len(body), decode, body, codings, self._settings.max_body_bytes) if codings else body
+                await self._engine.work(self._settings.max_body_bytes, decode, body, codings, self._settings.max_body_bytes)
+                if codings  # whatever its size, it may become as large as is allowed
+                else body
             )
         except CodingError as error:
             return f"skipped:{error.reason}"
@@ -165,7 +166,7 @@ class HeadroomMiddleware:
                 message = {**message, "headers": [*message.get("headers", []), *head.ours(exchange)]}
             await send(message)
 
-        await self.app(scope, receive, reasoned)
+        await self.app(head.marked(scope), receive, reasoned)
 
 
 async def _answer(exchange: Exchange, reply: Reply, send: Send) -> None:

@@ -32,6 +32,8 @@ async def read(receive: Receive, max_bytes: int) -> Received:
     received = Received()
     while True:
         message = await receive()
+        if message.get("more_body", False) and not message.get("body"):
+            continue  # says nothing, and any number of them may come
         received.messages.append(message)
         if message["type"] != "http.request":
             return received

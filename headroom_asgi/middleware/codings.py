@@ -18,6 +18,8 @@ except ImportError:
     zstandard = None  # type: ignore[assignment]
 
 _PIECE: Final = 64 * 1024
+# Bodies have one member, rarely a few. Thousands of empty ones say nothing and take their time: 20 bytes are a member.
+_MAX_MEMBERS: Final = 100
 
 
 class CodingError(HeadroomError):
@@ -51,11 +53,22 @@ def decode(data: bytes, codings: list[str], max_bytes: int) -> bytes:
 
 
 def stream_decoder(codings: list[str]) -> Callable[[bytes], bytes] | None:
-    """A function that decodes a response piece by piece, None if these codings cannot be decoded. `b""` ends nothing."""
-    if len(codings) != 1:
+    """A function that decodes a response piece by piece, None if these codings cannot be decoded. `b""` ends nothing.
+
+    It raises CodingError where the response is corrupt.
+    """
+    factory = _STREAMS.get(codings[0]) if len(codings) == 1 else None
+    if factory is None:
         return None
-    factory = _STREAMS.get(codings[0])
-    return factory() if factory is not None else None
+    decoder = factory()
+
+    def decode_piece(data: bytes) -> bytes:
+        try:
+            return decoder(data)
+        except _BROKEN as error:
+            raise CodingError("corrupt_encoding") from error
+
+    return decode_piece
 
 
 def _gzip(data: bytes, max_bytes: int) -> bytes:
@@ -73,25 +86,31 @@ def _deflate(data: bytes, max_bytes: int) -> bytes:
 
 
 def _inflate(data: bytes, window: int, max_bytes: int) -> bytes:
-    """All members of a zlib, gzip or raw stream."""
+    """All members of a zlib, gzip or raw stream. Read in pieces: zlib copies whatever it leaves over of what it is given."""
     out: list[bytes] = []
-    size = 0
-    rest = data
-    while rest:
-        member = zlib.decompressobj(window)
-        while not member.eof:
-            try:
-                piece = member.decompress(rest, _PIECE)
-            except zlib.error as error:
-                raise CodingError("corrupt_encoding") from error
-            rest = member.unconsumed_tail
-            size += len(piece)
-            out.append(piece)
-            if size > max_bytes:
-                raise CodingError("too_large")
-            if not piece and not rest and not member.eof:
-                raise CodingError("corrupt_encoding")
-        rest = member.unused_data
+    size = members = at = 0
+    rest = b""
+    member: Any = None
+    while rest or at < len(data) or member is not None:
+        if not rest:
+            rest = data[at : at + _PIECE]
+            at += len(rest)
+        if member is None:
+            member = zlib.decompressobj(window)
+            members += 1
+        try:
+            piece = member.decompress(rest, _PIECE)
+        except zlib.error as error:
+            raise CodingError("corrupt_encoding") from error
+        size += len(piece)
+        out.append(piece)
+        if size > max_bytes:
+            raise CodingError("too_large")
+        ended = member.eof
+        if members > _MAX_MEMBERS or not (rest or piece or ended):
+            raise CodingError("corrupt_encoding")
+        rest = member.unused_data if ended else member.unconsumed_tail
+        member = None if ended else member
     return b"".join(out)
 
 
@@ -136,8 +155,26 @@ _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
 }
 
 
+# What the decoders raise for bytes that they cannot read.
+_BROKEN: Final[tuple[type[Exception], ...]] = (
+    zlib.error,
+    *((brotli.error,) if brotli is not None else ()),
+    *((zstandard.ZstdError,) if zstandard is not None else ()),
+)
+
+
 def _zlib_stream() -> Callable[[bytes], bytes]:
-    return zlib.decompressobj(47).decompress
+    member = zlib.decompressobj(47)
+
+    def decompress(data: bytes) -> bytes:
+        nonlocal member
+        out = member.decompress(data)
+        while member.unused_data:
+            rest, member = member.unused_data, zlib.decompressobj(47)
+            out += member.decompress(rest)
+        return out
+
+    return decompress
 
 
 def _brotli_stream() -> Callable[[bytes], bytes]:

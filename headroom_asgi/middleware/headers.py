@@ -1,5 +1,6 @@
 """Header lists on their way through: what a changed body makes wrong goes, what we say is added."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from headroom_asgi.engine import Exchange
@@ -13,6 +14,9 @@ _STALE_IN_REQUEST = frozenset(
 _STALE_IN_RESPONSE = frozenset(
     {b"content-length", b"content-encoding", b"etag", b"content-md5", b"digest", b"content-digest", b"accept-ranges"}
 )
+# Labels come from other people's transforms; a server refuses a response with a line feed in a header.
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_MAX_SAID = 1000  # characters of one header of ours; servers and proxies take some 8 kB for all of them
 # A second round is another request: it must not be answered with the first one's answer.
 _FIRST_ROUND_ONLY = frozenset({b"idempotency-key", b"if-none-match"})
 # Whoever signs a body's bytes does not want them changed.
@@ -74,14 +78,26 @@ def for_round(headers: Headers, size: int, number: int, *, body_changed: bool, i
     return kept
 
 
-def round_scope(snapshot: Scope, headers: Headers, number: int) -> Scope:
-    """A scope of its own for each call: frameworks write into theirs."""
-    scope = {**snapshot, "headers": headers}
+def round_scope(snapshot: Scope, headers: Headers, number: int, *, read: bool) -> Scope:
+    """A scope of its own for each call: frameworks write into theirs. Where the answer is read, it has to come past us."""
+    scope = marked({**snapshot, "headers": headers}, number)
     if "path_params" in snapshot:
         scope["path_params"] = dict(snapshot["path_params"])
-    extensions = {name: value for name, value in (snapshot.get("extensions") or {}).items() if name not in _HIDDEN_WAYS}
-    scope["extensions"] = {**extensions, "headroom": {"round": number}}
+    for name in _HIDDEN_WAYS if read else ():
+        scope["extensions"].pop(name, None)
     return scope
+
+
+def marked(scope: Scope, number: int = 1) -> Scope:
+    """A copy of the scope that says it was handled here, so that a second middleware of ours leaves it alone."""
+    return {**scope, "extensions": {**(scope.get("extensions") or {}), "headroom": {"round": number}}}
+
+
+def route_path(scope: Scope) -> str:
+    """The path below the root path, where the path begins with it (a server or a mount has put it in front)."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root.rstrip('/')}/") else path
 
 
 def of_response(headers: Headers, exchange: Exchange, *, size: int | None, changed: bool) -> Headers:
@@ -115,4 +131,4 @@ def ours(exchange: Exchange) -> Headers:
         }
     if exchange.intercepts:
         said["x-headroom-rounds"] = str(max(notes.rounds, 1))
-    return [(name.encode("ascii"), value.encode("ascii", "replace")) for name, value in said.items()]
+    return [(name.encode("ascii"), _UNPRINTABLE.sub("?", value)[:_MAX_SAID].encode("ascii")) for name, value in said.items()]

@@ -5,9 +5,9 @@ from enum import Enum, auto
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
-from headroom_asgi.errors import ResponseError
+from headroom_asgi.errors import HeadroomError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.middleware.codings import codings_of, stream_decoder
+from headroom_asgi.middleware.codings import codings_of, decode, stream_decoder
 from headroom_asgi.retrieval import TOOL, Outcome, Watch
 from headroom_asgi.types import Message, Send
 from headroom_asgi.wire import Answer
@@ -47,6 +47,7 @@ class Relay:
         self._held: list[bytes] = []
         self._size = 0
         self._decode: Callable[[bytes], bytes] = bytes
+        self._codings: list[str] = []
         self._failed = False
         self._watch: Watch | None = None
         self._round = 0
@@ -109,11 +110,11 @@ class Relay:
         """How to treat a response: only what we understand is read."""
         given = message.get("headers", [])
         codings = codings_of(head.get(given, b"content-encoding"))
-        decode = stream_decoder(codings) if codings else bytes
+        decoder = stream_decoder(codings) if codings else bytes
         self._failed = message["status"] not in _OK
-        if not self._reads or decode is None or (self._failed and not self._exchange.listens):
+        if not self._reads or decoder is None or (self._failed and not self._exchange.listens):
             return Way.PASS
-        self._decode = decode
+        self._decode, self._codings = decoder, codings
         media = head.get(given, b"content-type").split(";")[0].strip().lower()
         if media == "application/json":
             return Way.COLLECT
@@ -143,9 +144,9 @@ class Relay:
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
             self.done = last
         elif self._way is Way.COLLECT:
-            await self._collect(self._decode(data) if data else b"", last=last)
+            await self._collect(data, last=last)
         elif self._way is Way.WATCH:
-            await self._stream(self._decode(data) if data else b"", last=last)
+            await self._stream(data, last=last)
         elif self._way is Way.SWALLOW and last:
             await self._give_up("an internal retrieval failed")
         return last or self.done
@@ -155,30 +156,42 @@ class Relay:
         self._size += len(data)
         if self._size > self._exchange.route.max_response_bytes:
             # Too large to hold: it passes as it is, and so does the rest.
-            await self._send_start(changed=self._decode is not bytes)
+            await self._send_start(changed=False)
             await self._send({"type": "http.response.body", "body": b"".join(self._held), "more_body": not last})
             self._held, self._way, self.done = [], Way.PASS, last
         elif last:
             await self._answer(b"".join(self._held))
 
-    async def _answer(self, body: bytes) -> None:
-        """A whole JSON answer: the next round, or the merged answer for the client."""
-        data = body
-        if self._flow is not None and not self._failed:
-            try:
+    async def _answer(self, raw: bytes) -> None:
+        """A whole JSON answer: the next round, or the merged answer for the client. What cannot be read passes as it came."""
+        body = data = raw
+        try:
+            body = data = await self._decoded(raw)
+            if self._flow is not None and not self._failed:
                 answer = await self._exchange.engine.work(len(body), self._exchange.wire.read, body)
-            except ResponseError as error:
-                _log.warning("answer_unreadable", request_id=self._exchange.request_id, reason=str(error))
-            else:
                 outcome = await self._advance(self._flow, answer)
                 if outcome is None:
                     return
                 data = await self._exchange.merged(outcome)
+        except Exception as error:  # nothing of ours may become an error of the app
+            self._unreadable("answer_unreadable", error)
         data = await self._exchange.received(data)
-        changed = data is not body or self._decode is not bytes
+        changed = data is not body
         await self._send_start(changed=changed, size=len(data))
-        await self._send({"type": "http.response.body", "body": data, "more_body": False})
-        self.done = True
+        await self._send({"type": "http.response.body", "body": data if changed else raw, "more_body": False})
+        self._way, self.done = Way.DONE, True
+
+    async def _decoded(self, raw: bytes) -> bytes:
+        """The answer without its content coding. CodingError if it is corrupt, or too large to be read here."""
+        if not self._codings or not raw:
+            return raw
+        most = self._exchange.route.max_response_bytes
+        return await self._exchange.engine.work(most, decode, raw, self._codings, most)
+
+    def _unreadable(self, event: str, error: Exception) -> None:
+        """Log why an answer was not followed; of errors that are not ours only the kind, as the text may quote the answer."""
+        reason = str(error) if isinstance(error, HeadroomError) else type(error).__name__
+        _log.warning(event, request_id=self._exchange.request_id, reason=reason)
 
     async def _advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> Outcome | None:
         """Tell the loop what a round brought. None: `next_body` is the next round's."""
@@ -192,29 +205,55 @@ class Relay:
 
     async def _stream(self, data: bytes, *, last: bool) -> None:
         assert self._watch is not None
+        answer: Answer | None = None
+        out = end = answered = b""
         try:
+            data = self._decode(data) if data else b""
             out = self._watch.feed(data) if data else b""
-            rest, answer = self._watch.end_round() if last else (b"", None)
-        except ResponseError as error:
-            _log.warning("stream_unreadable", request_id=self._exchange.request_id, reason=str(error))
-            await self._give_up("the answer cannot be followed")
-            self._way = Way.DONE
+            if last:
+                rest, answer = self._watch.end_round()
+                out += rest
+            if answer is not None:
+                end, answered = await self._finished(self._watch, answer)
+        except Exception as error:  # nothing of ours may become an error of the app
+            self._unreadable("stream_unreadable", error)
+            await self._unfollowed(data, out, last=last)
             return
-        await self._emit(out + rest)
-        if not last:
-            return
-        if answer is None:
+        await self._emit(out)
+        if last and answer is None:
             await self._truncated()
+        elif last and self.next_body is None:
+            await self._emit(end)
+            await self._end()
+            await self._exchange.received(answered, editable=False)
+
+    async def _finished(self, watch: Watch, answer: Answer) -> tuple[bytes, bytes]:
+        """After a whole round: the end of the client's stream and the whole answer, both empty if another round follows."""
+        if self._flow is None:
+            return b"", answer.document.data
+        outcome = await self._advance(self._flow, answer)
+        if outcome is None:
+            return b"", b""
+        return watch.finish(outcome), await self._exchange.merged(outcome) if self._exchange.listens else b""
+
+    async def _unfollowed(self, data: bytes, out: bytes, *, last: bool) -> None:
+        """A stream that cannot be read: it passes if we only listen, else it ends with an error, as it may ask for us.
+
+        Args:
+            data: what came last.
+            out: what of it may go to the client.
+            last: nothing follows.
+        """
+        if self._flow is None and self._decode is bytes:
+            self._way = Way.PASS
+            if not self._started:
+                await self._send_start(changed=False)
+            await self._body(data, last=last)
             return
-        outcome = await self._advance(self._flow, answer) if self._flow is not None else None
-        if self.next_body is not None:
-            return
-        answered = answer.document.data
-        if outcome is not None:
-            await self._emit(self._watch.finish(outcome))
-            answered = await self._exchange.merged(outcome) if self._exchange.listens else b""
-        await self._end()
-        await self._exchange.received(answered, editable=False)
+        self.next_body = None
+        self._way = Way.DONE
+        await self._emit(out)
+        await self._give_up("the answer cannot be followed")
 
     async def _truncated(self) -> None:
         """A stream without its end: the first round's ends as it came; a later one's must not look complete."""

@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from math import inf
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
+from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.body import serve
 from headroom_asgi.middleware.respond import Relay
 from headroom_asgi.types import ASGIApp, Headers, Message, Receive, Scope, Send
+
+_log = get_logger(__name__)
 
 # Seconds that an inner app gets to end by itself once its client has left.
 _GRACE_S = 0.5
@@ -41,7 +45,7 @@ class Call:
         raw = body if changed else self.sent_body
         reads = exchange.intercepts or exchange.listens
         own = head.for_round(self.headers, len(raw), number, body_changed=changed, identity=reads)
-        return head.round_scope(self.scope, own, number), raw
+        return head.round_scope(self.scope, own, number, read=reads), raw
 
 
 async def call_once(call: Call, exchange: Exchange) -> None:
@@ -78,8 +82,12 @@ async def call_in_rounds(call: Call, exchange: Exchange) -> None:
             group.cancel_scope.cancel()
         watcher.cancel()
     await exchange.over()
-    if rounds.error is not None:
-        raise rounds.error
+    failure, rounds.error = rounds.error, None
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and that the bodies
 
 
 @dataclass(slots=True)
@@ -89,6 +97,7 @@ class _Rounds:
     gone: anyio.Event = field(default_factory=anyio.Event)
     error: Exception | None = None
     running: list[anyio.Event] = field(default_factory=list)
+    deadline: float = inf  # until then the start of a stream may be held, over all rounds
     finished: bool = False
 
     async def run(self, group: TaskGroup) -> None:
@@ -97,7 +106,7 @@ class _Rounds:
         body: bytes | None = next(flow)
         relay = Relay(self.exchange, self.call.send, flow)
         number = 0
-        while body is not None and self.error is None:
+        while body is not None:
             number += 1
             scope, data = self.call.prepared(self.exchange, body, number)
             outbox, inbox = anyio.create_memory_object_stream[Message](0)
@@ -108,14 +117,19 @@ class _Rounds:
             async with inbox:
                 body = await self._pump(inbox, relay)
         self.finished = True
+        self.gone.set()  # as servers say once a response is complete
         for over in self.running:
             await over.wait()
 
     async def watch(self, scope: anyio.CancelScope, everything: anyio.CancelScope) -> None:
         """The only reader of the server's receive: notices that the client left."""
         with scope:
-            while (await self.call.receive())["type"] != "http.disconnect":
-                pass
+            try:
+                while (await self.call.receive())["type"] != "http.disconnect":
+                    await anyio.lowlevel.checkpoint()  # test clients may answer at once, again and again
+            except Exception as error:
+                _log.warning("receive_failed", request_id=self.exchange.request_id, error=type(error).__name__)
+                return
             self.gone.set()
             await anyio.sleep(_GRACE_S)
             if not self.finished:
@@ -143,17 +157,15 @@ class _Rounds:
 
     async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay) -> bytes | None:
         """Feed the relay until the round is over; the next round's body, or None."""
-        deadline = inf
         while True:
-            if relay.waiting and deadline == inf:
-                deadline = anyio.current_time() + self.exchange.route.hold_s
-            with anyio.CancelScope(deadline=deadline if relay.waiting else inf) as hold:
+            if relay.waiting and self.deadline == inf:
+                self.deadline = anyio.current_time() + self.exchange.route.hold_s
+            with anyio.CancelScope(deadline=self.deadline if relay.waiting else inf) as hold:
                 try:
                     message = await inbox.receive()
                 except anyio.EndOfStream:
                     return None
             if hold.cancelled_caught:
                 await relay.release()
-                deadline = inf
             elif await relay.feed(message):
                 return relay.next_body

@@ -3,8 +3,9 @@
 from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
-from headroom_asgi.transforms.messages import decoded_messages, payload_of
+from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
 from headroom_asgi.transforms.pipeline import (
+    SCANNED_PER_COMPRESSED,
     Phase,
     Step,
     TransformPipeline,
@@ -13,6 +14,7 @@ from headroom_asgi.transforms.pipeline import (
 )
 
 __all__ = [
+    "SCANNED_PER_COMPRESSED",
     "ContentRouter",
     "Context",
     "Decision",
@@ -27,4 +29,5 @@ __all__ = [
     "drain",
     "payload_of",
     "result_of",
+    "with_edits",
 ]

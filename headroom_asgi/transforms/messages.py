@@ -1,9 +1,11 @@
 """Messages as Python values, and the payload that a request with them would make."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from headroom_asgi.errors import ConfigError, PayloadError
-from headroom_asgi.wire import Payload, dialect_named, dump, guess_dialect
+from headroom_asgi.types import Edit
+from headroom_asgi.wire import Payload, dialect_named, dump, guess_dialect, splice
 
 
 def payload_of(messages: list[Any], model: str, dialect: str | None) -> Payload:
@@ -17,6 +19,20 @@ def payload_of(messages: list[Any], model: str, dialect: str | None) -> Payload:
         return wire.decode(dump({"model": model, "messages": messages}))
     except (TypeError, ValueError, RecursionError, PayloadError) as error:
         raise ConfigError(f"messages: not a list of JSON values ({error})") from error
+
+
+def with_edits(payload: Payload, edits: Sequence[Edit]) -> Payload:
+    """The payload with edits that somebody made of its messages or tools.
+
+    Raises:
+        PayloadError: they would tear tool calls and their results apart, or what they make is no payload.
+    """
+    if not edits:
+        return payload
+    edited = payload.wire.decode(splice(payload.body, edits))
+    if not payload.wire.unpaired(edited) <= payload.wire.unpaired(payload):
+        raise PayloadError("unpaired")
+    return edited
 
 
 def decoded_messages(payload: Payload) -> list[Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ConfigError
@@ -13,10 +13,14 @@ from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
-from headroom_asgi.transforms.messages import decoded_messages, payload_of
+from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
 from headroom_asgi.wire import Payload, rewrite, splice
 
 log = get_logger(__name__)
+
+
+# Bytes that are scanned in the time that it takes to compress one.
+SCANNED_PER_COMPRESSED: Final = 4
 
 
 class Phase(Enum):
@@ -62,8 +66,8 @@ class TransformPipeline:
         chosen = settings.transforms if transforms is None else transforms
         self.transforms = self._build_default_transforms() if chosen is None else list(chosen)
         for transform in self.transforms:
-            if not isinstance(transform, Transform):
-                raise ConfigError(f"transforms: {transform!r} is not a Transform")
+            if not isinstance(transform, Transform) or not isinstance(getattr(transform, "name", None), str):
+                raise ConfigError(f"transforms: {transform!r} is not a Transform with a name")
 
     def _build_default_transforms(self) -> list[Transform]:
         """The default transforms, in their order."""
@@ -183,8 +187,14 @@ class _Run:
     def step(self, phase: Phase) -> Step:
         decisions = tuple(d for found in self._decisions.values() for d in found)
         report = PipelineReport(decisions, tuple(self._labels), tuple(self._markers), tuple(self._failures), dict(self._timing))
-        pending = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
-        return Step(phase, self.payload, report, pending)
+        return Step(phase, self.payload, report, 0 if phase is Phase.COMPRESSED else self._pending_bytes(decisions))
+
+    def _pending_bytes(self, decisions: tuple[Decision, ...]) -> int:
+        """What the next phase costs, in bytes to compress: what is open, and the body where edits make it scanned again."""
+        open_bytes = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
+        custom = len(self._transforms) > len(self._decisions)
+        rescans = open_bytes or custom or any(d.compressed is not None for d in decisions)
+        return open_bytes + (len(self.payload.body) // SCANNED_PER_COMPRESSED if rescans else 0)
 
     def _routers(self) -> list[tuple[int, ContentRouter]]:
         return [(i, t) for i, t in enumerate(self._transforms) if isinstance(t, ContentRouter)]
@@ -210,12 +220,12 @@ class _Run:
             result = transform.apply(messages, tokenizer, **kwargs)
             node = self.payload.wire.fields(self.payload)["messages"]
             edits = rewrite(self.payload.document, node, old, result.messages)
-            if edits:
-                self.payload = self.payload.wire.decode(splice(self.payload.body, edits))
+            labels, markers = dict.fromkeys(result.transforms_applied), list(result.markers_inserted)
+            self.payload = with_edits(self.payload, edits)
         except Exception as error:
             log.warning("transform_failed", transform=transform.name, error=type(error).__name__)
             self._failures.append(transform.name)
             return False
-        self._labels.update(dict.fromkeys(result.transforms_applied))
-        self._markers += result.markers_inserted
+        self._labels.update(labels)
+        self._markers += markers
         return bool(edits)
