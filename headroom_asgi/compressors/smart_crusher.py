@@ -8,10 +8,10 @@ from headroom_asgi.compressors.marker import part_name
 from headroom_asgi.errors import CompressError
 
 # What a question may be looking for: quoted strings, e-mails, and words that are names rather than prose (a digit, a capital,
-# or a joint inside). Prose words would match every row.
+# or a joint inside). Prose words would match every row. A search starts at the beginning of a word only: linear on any text.
 _LITERALS = re.compile(
     r"""["'`]([^"'`\n]{3,60})["'`]"""
-    r"""|([\w.+-]+@[\w.-]+\w)"""
+    r"""|(?<![\w.+-])([\w.+-]+@[\w.-]+\w)"""
     r"""|\b([A-Za-z_]*\d[\w.:-]*\w|[A-Za-z]+(?:[_.:/-]\w+)+|[A-Z][A-Za-z]{2,})\b"""
 )
 _MAX_QUESTION = 20_000  # characters; a question longer than this names everything

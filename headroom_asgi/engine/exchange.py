@@ -35,6 +35,9 @@ from headroom_asgi.wire import Answer, Payload, WireFormat, rewrite, splice
 
 _log = get_logger(__name__)
 
+# Seconds that a request waits for a store: what is stored is in the request too, so nothing hangs on it.
+_STORE_S = 0.5
+
 _STAGES = {
     Phase.LOOKED_UP: PipelineStage.INPUT_CACHED,
     Phase.DISPATCHED: PipelineStage.INPUT_ROUTED,
@@ -168,7 +171,8 @@ class Exchange:
     async def _store(self, report: PipelineReport) -> None:
         """Keep the originals of what was left out. The request itself holds them too, so a failure costs nothing now."""
         try:
-            await keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
+            with anyio.fail_after(_STORE_S):
+                await keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
         except Exception as error:  # stores of others raise what they like; the bytes must not depend on it
             _log.warning("store_failed", request_id=self.request_id, error=type(error).__name__)
 

@@ -14,7 +14,7 @@ class Report:
         dialect, provider, model: of the request; empty if it could not be decoded.
         route: the path pattern whose settings held.
         mode: `audit`, `lossless` or `ccr`.
-        outcome: `compressed`, `audit`, `answered`, `skipped:REASON` or `failed_open:WHERE`.
+        outcome: `compressed`, `audit`, `answered`, `skipped:REASON`, `failed_open:WHERE`, or `canceled` before it was known.
         stream: the client asked for a stream.
         status: of the response, 0 if there was none.
         tokens_before, tokens_after: of the texts that were changed; the tool definition counts as added text.
