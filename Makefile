@@ -19,7 +19,7 @@ $(VENV)/.deps: pyproject.toml
 build: $(VENV)/.built
 
 $(VENV)/.built: $(VENV)/.deps setup.py pyproject.toml $(SOURCES)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e .
 	@touch $@
 
 demo: setup

@@ -11,11 +11,22 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
 from headroom_asgi.errors import ExpandError, ScanError
 
+# Bytes, and JSON as it comes.
 include "_crush_buffer.pxi"
 include "_crush_scan.pxi"
 include "_crush_document.pxi"
 include "_crush_estimate.pxi"
 include "_crush_style.pxi"
+
+# JSON to crush text.
+include "_crush_text.pxi"
+include "_crush_columns.pxi"
+include "_crush_needles.pxi"
+include "_crush_keep.pxi"
 include "_crush_table.pxi"
 include "_crush_render.pxi"
+
+# Crush text to JSON.
+include "_crush_decode_line.pxi"
+include "_crush_decode_table.pxi"
 include "_crush_decode.pxi"

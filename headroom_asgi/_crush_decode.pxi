@@ -5,9 +5,6 @@
 # containers that a value stands in; it is the indent of its members, items or rows as well. Whatever the grammar does not
 # prescribe is refused, so a text that was cut, re-indented or re-typed is not taken for another value.
 
-include "_crush_decode_line.pxi"
-include "_crush_decode_table.pxi"
-
 # Strings that hold JSON
 
 cdef int read_style(Decoder* d) noexcept nogil:

@@ -1,8 +1,6 @@
 # Which rows of a large table stay when the rest may be left out. Fixed rules on the values: no share, no percentile, nothing that
 # another document or another moment could change.
 
-include "_crush_needles.pxi"
-
 cdef enum:
     # Below, first and last rows and what stands out are half of the table already.
     OMIT_ROWS = 24

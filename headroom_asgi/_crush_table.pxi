@@ -1,9 +1,5 @@
 # One table: its head with the constants, its rows, the texts below them; and the rows that are left out.
 
-include "_crush_text.pxi"
-include "_crush_columns.pxi"
-include "_crush_keep.pxi"
-
 # Rows that were left out of one table.
 cdef struct Part:
     Py_ssize_t start  # span in Crush.parts

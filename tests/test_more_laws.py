@@ -10,6 +10,7 @@ import anyio.to_thread
 import pytest
 
 from headroom_asgi import HeadroomMiddleware, MemoryStore, Tokenizer, Transform, TransformResult, retrieve
+from headroom_asgi._crush import crush, estimate
 from headroom_asgi.testing import CapturedReports, assert_prefix_stable
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
@@ -93,8 +94,8 @@ async def test_the_ref_of_each_output_gives_back_its_own_rows(dialect: str) -> N
     body = with_more(dialect, question_body(dialect, TABLE), json.dumps(others), 2)
     await post(wrapped(inner, store=store), PATHS[dialect], body)
     for text, prefix in zip(tool_texts(inner.bodies[0]), ("ORD-", "OLD-"), strict=True):
-        (ref, count), *_ = found = REF.findall(text)
-        rows = (await _retrieved(ref, store)).split("\n")[2:]
+        found = REF.findall(text)
+        rows = (await _retrieved(found[0][0], store)).split("\n")[2:]
         assert len(rows) == sum(int(count) for _, count in found)
         assert all(row.startswith(prefix) for row in rows)
 
@@ -116,12 +117,16 @@ async def test_an_output_that_is_an_error_is_never_left_out() -> None:
 @pytest.mark.parametrize(
     "output",
     [
-        json.dumps({"state": "ready", "items": list(range(40)), "owner": "somebody"}, indent=1),
-        json.dumps([{"note": f"{n} " + "words that stay as they are, one after the other, " * 9} for n in range(12)]),
+        json.dumps([{"order": f"ORD-{n}", "city": city} for n, city in enumerate(("Oslo", "Lima", "Pune", "Cork"))]),
+        json.dumps([{"note": f"{n} " + "words that stay as they are, one after the other, " * 9} for n in range(30)]),
     ],
     ids=["fewer than 32 tokens", "less than a tenth"],
 )
 async def test_what_would_save_too_little_goes_as_it_came(output: str) -> None:
+    found, before = crush(output.encode()), estimate(output.encode())
+    assert found is not None
+    saved = before - estimate(found[0])
+    assert (saved < 32) != (saved * 10 < before)
     inner = Inner()
     body = json.dumps(question_body("openai-chat", output)).encode()
     response = await post(wrapped(inner, mode="lossless"), PATHS["openai-chat"], body)
@@ -134,7 +139,10 @@ async def test_what_would_save_too_little_goes_as_it_came(output: str) -> None:
 
 @both_dialects
 async def test_an_answer_of_two_rounds_has_one_length_and_it_is_its_own(dialect: str) -> None:
-    rounds = [call_answer(dialect, ("own", "headroom_retrieve", {"ref": "x"}), text="Let me look."), text_answer(dialect, "Here.")]
+    rounds = [
+        call_answer(dialect, ("own", "headroom_retrieve", {"ref": "x"}), text="Let me look."),
+        text_answer(dialect, "Here."),
+    ]
     app = wrapped(Inner(*(answer_json(answer) for answer in rounds)))
     response = await post(app, PATHS[dialect], question_body(dialect, TABLE))
     lengths = [value for name, value in response.messages[0]["headers"] if name == b"content-length"]
@@ -158,6 +166,20 @@ async def test_a_stream_of_two_rounds_is_one_stream(dialect: str) -> None:
     assert [choice["finish_reason"] for choice in choices if choice["finish_reason"]] == ["tool_calls"]
     assert [c["index"] for choice in choices for c in choice["delta"].get("tool_calls", []) if "id" in c] == [0, 1]
     assert response.body.count(b"[DONE]") == 1
+
+
+@both_dialects
+async def test_a_stream_whose_second_round_fails_ends_with_one_error_of_the_dialect(dialect: str) -> None:
+    first = call_answer(dialect, ("own", "headroom_retrieve", {"ref": "x"}), text="Let me look.")
+    refused = answer_json({"error": {"type": "overloaded", "message": "meant for us"}}, 529)
+    app = wrapped(Inner(answer_stream(stream_of(dialect, first)), refused))
+    response = await post(app, PATHS[dialect], question_body(dialect, TABLE, stream=True))
+    assert [message["type"] for message in response.messages].count("http.response.start") == 1
+    *_, last, rest = response.body.split(b"\n\n")
+    assert rest == b""
+    assert set(json.loads(last.partition(b"data: ")[2])) >= {"error"}
+    assert b"meant for us" not in response.body
+    assert response.complete
 
 
 async def test_path_parameters_that_one_round_changes_are_as_they_were_in_the_next() -> None:
@@ -199,8 +221,7 @@ async def test_the_event_loop_goes_on_while_a_large_body_is_worked_on(dialect: s
     app = wrapped(Inner(answer_json(text_answer(dialect, "ok"))), transforms=[waiting], mode="lossless")
 
     async def elsewhere() -> None:
-        while not waiting.begun.is_set():
-            await anyio.sleep(0)
+        await anyio.to_thread.run_sync(waiting.begun.wait, 5)
         waiting.answered.set()
 
     async with anyio.create_task_group() as group:

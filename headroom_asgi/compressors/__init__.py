@@ -2,7 +2,7 @@
 
 from headroom_asgi.compressors.base import Compressed, Compressor, Omission, Request
 from headroom_asgi.compressors.detect import ContentKind, detect
-from headroom_asgi.compressors.marker import make_ref, part_name, text_digest
+from headroom_asgi.compressors.marker import make_ref, text_digest
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
 
 __all__ = [
@@ -14,6 +14,5 @@ __all__ = [
     "SmartCrusher",
     "detect",
     "make_ref",
-    "part_name",
     "text_digest",
 ]

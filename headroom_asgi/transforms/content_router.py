@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from headroom_asgi._crush import estimate
@@ -45,11 +45,6 @@ class ContentRouter(Transform):
         if route.crusher_enabled:
             self._compressors[ContentKind.JSON] = SmartCrusher()
         self._table = " ".join(sorted(kind.value for kind in self._compressors))
-
-    @property
-    def compressors(self) -> Mapping[ContentKind, Compressor]:
-        """The dispatch table."""
-        return self._compressors
 
     def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
         """A decision for every segment: left alone for a reason, remembered, or still open."""

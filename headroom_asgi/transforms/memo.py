@@ -43,11 +43,6 @@ class Memo:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 
-    @property
-    def size(self) -> int:
-        """Bytes in use."""
-        return self._bytes
-
 
 class Outcome:
     """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.

@@ -1,0 +1,513 @@
+"""The faults that `tests.mutants` plants: mistakes that somebody could make, and the test that has to notice each.
+
+`old` is as little of the code as says where, and occurs once in its file.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One planted fault.
+
+    Attributes:
+        name: what goes wrong.
+        file: where, below `headroom_asgi/`.
+        old, new: the snippet that is there, and the faulty one.
+        test: node id, below `tests/`, of a test that passes without the fault and fails with it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+    @property
+    def compiled(self) -> bool:
+        """It takes a compiler to plant it."""
+        return self.file.endswith((".pyx", ".pxi"))
+
+
+_REFS: Final = (
+    Mutant(
+        "ref-without-tenant",
+        "compressors/marker.py",
+        "blake2b(digest + name,",
+        "blake2b(digest,",
+        "test_middleware.py::test_tenants_have_different_refs_and_separate_originals",
+    ),
+    Mutant(
+        "same-ref-for-all-texts",
+        "transforms/content_router.py",
+        "make_ref(context.tenant, digest)",
+        'make_ref(context.tenant, b"")',
+        "test_more_laws.py::test_the_ref_of_each_output_gives_back_its_own_rows",
+    ),
+    Mutant(
+        "part-named-wrong",
+        "compressors/marker.py",
+        '{ref}-{part}"',
+        '{ref}-{part - 1}"',
+        "test_rounds.py::test_a_row_that_was_left_out_is_found_and_the_client_sees_an_ordinary_answer",
+    ),
+    Mutant(
+        "forged-ref-honored",
+        "retrieval/tool.py",
+        "self._texts.get(wanted.ref)",
+        "self._texts.get(wanted.ref) or next(iter(self._texts.values()), None)",
+        "test_rounds.py::test_only_refs_that_this_exchange_wrote_are_honored",
+    ),
+    Mutant(
+        "originals-without-tenant",
+        "engine/originals.py",
+        "tenant=tenant,",
+        'tenant="",',
+        "test_middleware.py::test_tenants_have_different_refs_and_separate_originals",
+    ),
+    Mutant(
+        "other-tenants-entry",
+        "store/memory.py",
+        "entry = self._tenants.get(tenant, {}).get(ns, {}).get(key)",
+        "entry = next((s[ns][key] for s in self._tenants.values() if key in s.get(ns, {})), None)",
+        "test_store.py::test_a_tenant_sees_and_changes_only_its_own",
+    ),
+    Mutant(
+        "retrieval-without-bound",
+        "retrieval/tool.py",
+        "min(PAGE_BYTES, self._max_bytes - spent)",
+        "PAGE_BYTES",
+        "test_flow.py::test_what_is_handed_out_in_one_exchange_is_bounded",
+    ),
+    Mutant(
+        "store-failure-raises",
+        "engine/exchange.py",
+        "except Exception as error:  # stores of others",
+        "except HeadroomError as error:  # stores of others",
+        "test_attacks.py::test_a_store_that_raises_what_it_likes_does_not_change_the_bytes",
+    ),
+)
+
+_BYTES: Final = (
+    Mutant(
+        "newest-question-decides",
+        "wire/openai_chat.py",
+        "question = texts or question",
+        "question = _texts(document, document.elements(messages)[-1]) or texts or question",
+        "test_more_laws.py::test_a_conversation_that_grows_only_ever_extends_what_was_sent",
+    ),
+    Mutant(
+        "question-as-plain-text-ignored",
+        "wire/anthropic.py",
+        "(content,) if document.text(content).strip() else question",
+        "question",
+        "test_more_laws.py::test_the_nearest_question_before_an_output_decides_what_is_kept_of_it",
+    ),
+    Mutant(
+        "newest-output-left-alone",
+        "transforms/content_router.py",
+        "for segment in segments]",
+        "for segment in segments[:-1]]",
+        "test_more_laws.py::test_a_conversation_that_grows_only_ever_extends_what_was_sent",
+    ),
+    Mutant(
+        "memo-decides",
+        "transforms/content_router.py",
+        "self._table, decision.ref, question)",
+        "self._table, decision.ref)",
+        "test_more_laws.py::test_what_was_seen_before_changes_no_byte",
+    ),
+    Mutant(
+        "tool-before-the-clients",
+        "wire/openai_chat.py",
+        "insert_elements(document, tools, last + 1,",
+        "insert_elements(document, tools, 0,",
+        "test_openai_chat.py::test_the_tool_goes_behind_the_last_function_tool",
+    ),
+    Mutant(
+        "tool-only-when-needed",
+        "engine/exchange.py",
+        'if self.route.mode != "audit" and redeemable:',
+        'if self.route.mode != "audit" and redeemable and step.report.markers:',
+        "test_middleware.py::test_ccr_offers_the_tool_from_the_first_request_of_a_conversation_that_has_tools",
+    ),
+    Mutant(
+        "omission-without-tool",
+        "engine/exchange.py",
+        "Context(self.tenant, redeemable, POLICY)",
+        'Context(self.tenant, self.route.mode == "ccr", POLICY)',
+        "test_middleware.py::test_rows_are_left_out_only_where_the_tool_is_offered",
+    ),
+    Mutant(
+        "errors-left-out",
+        "transforms/content_router.py",
+        "context.redeemable and not segment.is_error",
+        "context.redeemable",
+        "test_more_laws.py::test_an_output_that_is_an_error_is_never_left_out",
+    ),
+    Mutant(
+        "exact-match-by-case",
+        "transforms/content_router.py",
+        "tool_name.lower()",
+        "tool_name",
+        "test_middleware.py::test_exact_match_tools_are_never_touched",
+    ),
+    Mutant(
+        "exact-match-without-prefix",
+        "transforms/content_router.py",
+        "name[joint.end() :]",
+        "name[joint.start() :]",
+        "test_middleware.py::test_exact_match_tools_are_never_touched",
+    ),
+    Mutant(
+        "no-minimum-of-tokens",
+        "transforms/content_router.py",
+        "saved < _MIN_SAVED_TOKENS or ",
+        "",
+        "test_more_laws.py::test_what_would_save_too_little_goes_as_it_came",
+    ),
+    Mutant(
+        "no-minimum-share",
+        "transforms/content_router.py",
+        "saved * _MIN_SAVED_SHARE < tokens_before or ",
+        "",
+        "test_more_laws.py::test_what_would_save_too_little_goes_as_it_came",
+    ),
+    Mutant(
+        "audit-sends-the-shorter",
+        "engine/exchange.py",
+        'if self.route.mode != "audit":',
+        "if self.route.mode:",
+        "test_middleware.py::test_audit_measures_and_sends_the_original",
+    ),
+    Mutant(
+        "splice-serializes-anew",
+        "wire/splice.py",
+        'return b"".join(pieces)',
+        'return json.dumps(json.loads(b"".join(pieces))).encode()',
+        "test_middleware.py::test_a_table_arrives_shorter_and_everything_else_as_it_was",
+    ),
+    Mutant(
+        "first-of-duplicate-keys-edited",
+        "wire/splice.py",
+        "values = dict(document.items(node))",
+        "values = dict(document.items(node)[::-1])",
+        "test_splice.py::test_what_did_not_change_keeps_its_bytes",
+    ),
+)
+
+_STAGES: Final = (
+    Mutant(
+        "stage-skipped",
+        "engine/exchange.py",
+        "(PipelineStage.INPUT_REMEMBERED, PipelineStage.PRE_SEND)",
+        "(PipelineStage.PRE_SEND,)",
+        "test_lifecycle.py::test_every_stage_fires_once_in_order",
+    ),
+    Mutant(
+        "stage-fired-twice",
+        "engine/exchange.py",
+        "if self.notes.received:",
+        "if self.notes.received and editable:",
+        "test_lifecycle.py::test_every_stage_fires_once_in_order",
+    ),
+    Mutant(
+        "stage-fired-per-hidden-round",
+        "middleware/respond.py",
+        "self._exchange.wire.read, body)",
+        "self._exchange.wire.read, await self._exchange.received(body))",
+        "test_lifecycle.py::test_hidden_rounds_fire_no_stage_of_their_own",
+    ),
+    Mutant(
+        "extension-failure-gets-out",
+        "pipeline/extensions.py",
+        "if isinstance(error, Exception) or",
+        "if isinstance(error, ConfigError) or",
+        "test_lifecycle.py::test_an_extension_that_fails_is_skipped_and_said_to_be_a_risk",
+    ),
+    Mutant(
+        "edits-of-a-failed-extension-kept",
+        "pipeline/extensions.py",
+        "self.event = self._saved",
+        "self.event = self.event",
+        "test_pipeline.py::test_after_an_exception_the_next_extension_gets_the_last_good_state",
+    ),
+    Mutant(
+        "torn-calls-accepted",
+        "transforms/messages.py",
+        "if not payload.wire.unpaired(edited) <= payload.wire.unpaired(payload):",
+        "if False:",
+        "test_lifecycle.py::test_an_edit_that_tears_calls_and_results_apart_is_refused",
+    ),
+    Mutant(
+        "spans-of-before-the-edit",
+        "transforms/pipeline.py",
+        "self.payload = payload\n        self.look_up()",
+        "self.payload = payload",
+        "test_lifecycle.py::test_edits_at_any_input_stage_reach_the_app_and_leave_all_else_as_it_was",
+    ),
+    Mutant(
+        "app-called-after-a-short-circuit",
+        "middleware/asgi.py",
+        "await _answer(exchange, reply, send)",
+        "await _answer(exchange, reply, send)\n                await self.app(scope, replay(received, receive), send)",
+        "test_lifecycle.py::test_an_extension_answers_and_later_input_stages_do_not_fire",
+    ),
+    Mutant(
+        "our-failure-gets-out",
+        "engine/exchange.py",
+        "self._fail_open(error)\n",
+        "raise\n",
+        "test_attacks_inside.py::test_what_an_extension_redacted_stays_redacted_when_we_fail",
+    ),
+    Mutant(
+        "observer-failure-gets-out",
+        "engine/engine.py",
+        "except Exception as error:\n                _log.warning(",
+        "except ConfigError as error:\n                _log.warning(",
+        "test_middleware.py::test_an_observer_that_fails_disturbs_nobody",
+    ),
+)
+
+_ROUNDS: Final = (
+    Mutant(
+        "max-rounds-ignored",
+        "retrieval/flow.py",
+        "last=len(answers) >= max_rounds",
+        "last=False",
+        "test_flow.py::test_the_last_round_is_announced_in_its_last_result_and_its_own_calls_are_dropped",
+    ),
+    Mutant(
+        "hidden-call-kept-beside-the-clients",
+        "retrieval/flow.py",
+        "if (part.call is not None and part.call.name == TOOL.name) or (",
+        "if (",
+        "test_rounds.py::test_beside_the_clients_own_calls_a_hidden_one_is_dropped_and_forgotten",
+    ),
+    Mutant(
+        "hidden-call-leaks-into-the-stream",
+        "retrieval/watch.py",
+        "if (part is not None and part.fate is _Fate.OURS) or (",
+        "if (",
+        "test_rounds.py::test_a_row_that_was_left_out_is_found_and_the_client_sees_an_ordinary_answer",
+    ),
+    Mutant(
+        "mixed-round-answered",
+        "retrieval/flow.py",
+        'return "mixed"',
+        'return ""',
+        "test_flow.py::test_beside_a_call_of_the_client_ours_is_dropped_and_the_turn_is_the_clients",
+    ),
+    Mutant(
+        "cut-round-answered",
+        "retrieval/flow.py",
+        "if answer.finish is Finish.CUT:",
+        "if not ours:",
+        "test_flow.py::test_a_round_that_was_cut_is_never_answered",
+    ),
+    Mutant(
+        "signed-thinking-of-later-rounds-shown",
+        "retrieval/flow.py",
+        "redacted=retrievals > 0",
+        "redacted=False",
+        "test_flow.py::test_what_was_signed_after_a_call_of_ours_is_not_kept",
+    ),
+    Mutant(
+        "thinking-not-sent-back",
+        "wire/anthropic.py",
+        "if not _is_empty_text(answer.document, part)]",
+        "if part.kind is not PartKind.SIGNED]",
+        "test_anthropic.py::test_the_next_round_has_the_whole_turn_verbatim_and_the_results",
+    ),
+    Mutant(
+        "preamble-before-structured-output",
+        "retrieval/flow.py",
+        "texts=bool(reason) or not structured",
+        "texts=True",
+        "test_rounds.py::test_structured_output_has_no_preamble_of_hidden_rounds",
+    ),
+    Mutant(
+        "streamed-preamble-before-structured-output",
+        "retrieval/watch.py",
+        "self._text = not self._structured",
+        "self._text = True",
+        "test_rounds.py::test_structured_output_has_no_preamble_of_hidden_rounds",
+    ),
+    Mutant(
+        "usage-of-the-last-round-only",
+        "wire/usage.py",
+        "return sum(value for value in present if _is_number(value))",
+        "return last",
+        "test_rounds.py::test_usage_is_summed_over_rounds",
+    ),
+    Mutant(
+        "index-restarted",
+        "retrieval/watch.py",
+        "self._next if self._redacted else event.index",
+        "event.index",
+        "test_more_laws.py::test_a_stream_of_two_rounds_is_one_stream",
+    ),
+    Mutant(
+        "index-restarted-in-chat-chunks",
+        "wire/openai_chat_stream.py",
+        'return entry if round_ <= 1 and event.index == entry.get("index") else',
+        "return entry if round_ else",
+        "test_openai_chat_stream.py::test_indices_of_the_client_s_calls_are_dense",
+    ),
+    Mutant(
+        "index-restarted-in-anthropic-events",
+        "wire/anthropic_stream.py",
+        "frame.raw if event.index == frame.events[0].index else _moved(event)",
+        "frame.raw",
+        "test_more_laws.py::test_a_stream_of_two_rounds_is_one_stream",
+    ),
+    Mutant(
+        "second-start",
+        "retrieval/watch.py",
+        "if event.kind is EventKind.START:\n            return self._first",
+        "if event.kind is EventKind.START:\n            return True",
+        "test_more_laws.py::test_a_stream_of_two_rounds_is_one_stream",
+    ),
+    Mutant(
+        "second-finish",
+        "retrieval/watch.py",
+        "(self._first and not self._redacted) if ends is None else ends",
+        "True",
+        "test_more_laws.py::test_a_stream_of_two_rounds_is_one_stream",
+    ),
+)
+
+_HTTP: Final = (
+    Mutant(
+        "stale-length-on-the-request",
+        "middleware/headers.py",
+        '{b"content-length", b"transfer-encoding",',
+        '{b"transfer-encoding",',
+        "test_middleware.py::test_a_changed_body_has_its_own_length_and_other_headers_stay",
+    ),
+    Mutant(
+        "stale-length-on-the-response",
+        "middleware/headers.py",
+        '{b"content-length", b"content-encoding", b"etag",',
+        '{b"content-encoding", b"etag",',
+        "test_more_laws.py::test_an_answer_of_two_rounds_has_one_length_and_it_is_its_own",
+    ),
+    Mutant(
+        "coding-named-on-a-decoded-body",
+        "middleware/headers.py",
+        'b"transfer-encoding", b"content-encoding",',
+        'b"transfer-encoding",',
+        "test_middleware.py::test_coded_bodies_are_read_and_forwarded_uncoded_if_changed",
+    ),
+    Mutant(
+        "idempotency-key-repeated",
+        "middleware/headers.py",
+        'frozenset({b"idempotency-key", ',
+        "frozenset({",
+        "test_rounds.py::test_every_round_has_a_scope_of_its_own",
+    ),
+    Mutant(
+        "scope-shared-by-rounds",
+        "middleware/headers.py",
+        'scope = marked({**snapshot, "headers": headers}, number)',
+        'snapshot |= marked({**snapshot, "headers": headers}, number)\n    scope = snapshot',
+        "test_rounds.py::test_every_round_has_a_scope_of_its_own",
+    ),
+    Mutant(
+        "path-parameters-shared-by-rounds",
+        "middleware/headers.py",
+        'dict(snapshot["path_params"])',
+        'snapshot["path_params"]',
+        "test_more_laws.py::test_path_parameters_that_one_round_changes_are_as_they_were_in_the_next",
+    ),
+    Mutant(
+        "decompressed-size-unbounded",
+        "middleware/asgi.py",
+        "decode, body, codings, self._settings.max_body_bytes)",
+        "decode, body, codings, 1 << 40)",
+        "test_middleware.py::test_a_bomb_passes_whole_and_is_not_unpacked",
+    ),
+    Mutant(
+        "loop-blocked",
+        "engine/engine.py",
+        "if size <= _INLINE_BYTES:",
+        "if size >= 0:",
+        "test_more_laws.py::test_the_event_loop_goes_on_while_a_large_body_is_worked_on",
+    ),
+    Mutant(
+        "start-not-held",
+        "middleware/respond.py",
+        "if self._started or self._watch.visible or self._flow is None:",
+        "if self._watch:",
+        "test_rounds.py::test_a_second_round_that_fails_before_anything_was_said_fails_the_request",
+    ),
+    Mutant(
+        "start-held-for-ever",
+        "middleware/upstream.py",
+        "deadline=self.deadline if relay.waiting else inf",
+        "deadline=inf",
+        "test_rounds.py::test_the_start_is_held_no_longer_than_allowed",
+    ),
+    Mutant(
+        "failed-round-looks-complete",
+        "middleware/respond.py",
+        "return Way.SWALLOW if self._started else Way.PASS",
+        "return Way.PASS",
+        "test_more_laws.py::test_a_stream_whose_second_round_fails_ends_with_one_error_of_the_dialect",
+    ),
+    Mutant(
+        "background-work-delays-the-round",
+        "middleware/upstream.py",
+        "body = await self._pump(inbox, relay)",
+        "body = await self._pump(inbox, relay)\n            await over.wait()",
+        "test_rounds.py::test_a_second_round_does_not_wait_for_the_first_ones_background_work",
+    ),
+    Mutant(
+        "disconnect-not-passed-on",
+        "middleware/upstream.py",
+        "await self.gone.wait()",
+        "await anyio.sleep_forever()",
+        "test_rounds.py::test_when_the_client_leaves_the_app_is_told_and_then_canceled",
+    ),
+    Mutant(
+        "disconnect-not-passed-on-without-the-tool",
+        "middleware/upstream.py",
+        "serve(body, call.receive, exchange.sent)",
+        "serve(body, anyio.sleep_forever, exchange.sent)",
+        "test_more_laws.py::test_without_the_tool_the_app_hears_from_the_server_that_the_client_left",
+    ),
+)
+
+_KERNEL: Final = (
+    Mutant(
+        "marker-without-count",
+        "_crush_table.pxi",
+        "put_int(rows, &crush.out)",
+        "pass",
+        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_marker_counts_the_others",
+    ),
+    Mutant(
+        "marker-dropped",
+        "_crush_table.pxi",
+        "put_marker(crush, run)",
+        "pass",
+        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_marker_counts_the_others",
+    ),
+    Mutant(
+        "constant-but-for-the-last-row",
+        "_crush_table.pxi",
+        "for i in range(1, rows):",
+        "for i in range(1, rows - 1):",
+        "test_crush.py::test_writes_each_form_as_the_grammar_says",
+    ),
+    Mutant(
+        "comma-not-quoted-in-a-list",
+        "_crush_text.pxi",
+        "b',[]{}\":'",
+        "b'[]{}\":'",
+        "test_crush.py::test_writes_each_form_as_the_grammar_says",
+    ),
+)
+
+MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_KERNEL)
