@@ -138,9 +138,17 @@ async def post(
         return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            assert not received.messages, "a second start"
+            lengths = [value for key, value in message.get("headers", []) if key.lower() == b"content-length"]
+            assert len(lengths) <= 1, "two lengths"
+        assert not over.is_set(), "a message after the end"
         received.messages.append(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             over.set()
+            started = received.messages[0].get("headers", [])  # there are apps that never start
+            lengths = [value for key, value in started if key.lower() == b"content-length"]
+            assert lengths in ([], [b"%d" % len(received.body)]), "the length is not the body's"
 
     sized = [(b"content-length", b"%d" % len(data)), *headers]
     await app(http_scope(path, sized, **scope), receive, send)
