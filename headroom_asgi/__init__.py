@@ -11,6 +11,7 @@ from headroom_asgi.config import (
     RouteConfig,
     SmartCrusherConfig,
 )
+from headroom_asgi.engine import CompressContext
 from headroom_asgi.errors import (
     CompressError,
     ConfigError,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CANONICAL_PIPELINE_STAGES",
+    "CompressContext",
     "CompressError",
     "CompressResult",
     "ConfigError",

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import anyio
 
 from headroom_asgi import _crush
-from headroom_asgi.config import HeadroomConfig
+from headroom_asgi.config import HeadroomConfig, SettingFields
 from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
 from headroom_asgi.errors import HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
@@ -48,7 +48,7 @@ def compress(
     model: str,
     format: str | None = None,
     store: Store | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingFields],
 ) -> CompressResult:
     """Messages with their tool outputs shortened: losslessly, or with a store also by leaving out what can be retrieved.
 
@@ -75,7 +75,7 @@ async def acompress(
     model: str,
     format: str | None = None,
     store: Store | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingFields],
 ) -> CompressResult:
     """`compress` for callers inside an event loop; the work is done in a thread."""
     work = partial(_compress, messages, model, format, settings, redeemable=store is not None)
@@ -109,7 +109,7 @@ async def aretrieve(ref: str, *, store: Store, query: str = "", offset: int = 0,
 
 
 def _compress(
-    messages: list[Any], model: str, dialect: str | None, settings: dict[str, Any], *, redeemable: bool
+    messages: list[Any], model: str, dialect: str | None, settings: SettingFields, *, redeemable: bool
 ) -> tuple[Step, CompressResult, HeadroomConfig]:
     config = HeadroomConfig().with_settings(settings)
     mode = config.resolve().default.mode

@@ -9,7 +9,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from headroom_asgi.errors import ConfigError
 
@@ -155,6 +155,25 @@ class HeadroomConfig:
             observers=tuple(self.observers),
             transforms=None if self.transforms is None else tuple(self.transforms),
         )
+
+
+class SettingFields(TypedDict, total=False):
+    """The fields of HeadroomConfig as keyword arguments."""
+
+    mode: Mode
+    routes: Sequence[RouteConfig]
+    content_router: ContentRouterConfig
+    smart_crusher: SmartCrusherConfig
+    retrieval: RetrievalConfig
+    max_body_bytes: int
+    max_response_bytes: int
+    hold_s: float
+    extension_timeout_s: float
+    max_workers: int
+    memo_bytes: int
+    tenant: TenantResolver | None
+    observers: Sequence[Callable[[Any], None]]
+    transforms: Sequence[Any] | None
 
 
 @dataclass(frozen=True, slots=True)

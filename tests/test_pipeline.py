@@ -28,7 +28,7 @@ from headroom_asgi.pipeline import (
     PipelineStage,
     discover_pipeline_extensions,
 )
-from headroom_asgi.pipeline.extensions import _copied
+from headroom_asgi.pipeline.extensions import copied
 
 pytestmark = pytest.mark.anyio
 
@@ -306,7 +306,7 @@ def test_a_copy_is_equal_and_shares_no_container(value: list[Any]) -> None:
         inner = box.values() if isinstance(box, dict) else box if isinstance(box, list) else None
         return set() if inner is None else {id(box)}.union(*map(containers, inner))
 
-    copy = _copied(value)
+    copy = copied(value)
     assert copy == value
     assert not containers(copy) & containers(value)
 
@@ -314,7 +314,7 @@ def test_a_copy_is_equal_and_shares_no_container(value: list[Any]) -> None:
 def test_a_copy_keeps_what_is_shared_and_what_is_circular() -> None:
     shared: dict[str, Any] = {}
     shared["me"] = shared
-    copy = _copied([shared, shared])
+    copy = copied([shared, shared])
     assert copy[0] is copy[1] is copy[0]["me"] is not shared
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from typing import Any
 
 import anyio
@@ -28,6 +29,7 @@ from headroom_asgi import (
     aretrieve,
     compress,
 )
+from headroom_asgi.config import SettingFields
 from headroom_asgi.transforms import Context, drain, payload_of
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, stream_of, text_answer, tool_texts
@@ -236,3 +238,7 @@ async def test_a_routes_limits_of_rounds_and_answers_hold_for_its_requests_only(
 
 def test_a_routes_hold_s_comes_before_the_general_one() -> None:
     assert [round(started_after(60, routes=[RouteConfig(path, hold_s=4)]), 3) for path in ("/v1/*", "/a/*")] == [4, 10]
+
+
+def test_every_setting_is_a_keyword_of_the_middleware() -> None:
+    assert [f.name for f in fields(HeadroomConfig)] == list(SettingFields.__annotations__)

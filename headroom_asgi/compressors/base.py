@@ -17,11 +17,6 @@ class Request:
     question: str = ""
     ref: str = ""
 
-    @property
-    def redeemable(self) -> bool:
-        """Text may be left out, since the model can ask for it."""
-        return bool(self.ref)
-
 
 @dataclass(frozen=True, slots=True)
 class Omission:

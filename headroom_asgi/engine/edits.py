@@ -41,7 +41,7 @@ def edited_payload(payload: Payload, values: Mapping[str, Any], *, offered: bool
     nodes = payload.wire.fields(payload)
     if not values.keys() <= nodes.keys():
         raise PayloadError("no_such_field")
-    old = payload.wire.values(payload)
+    old = payload.decoded
     edits = [edit for name, value in values.items() for edit in rewrite(payload.document, nodes[name], old[name], value)]
     edited = with_edits(payload, edits)
     if offered and edits and payload.wire.offer(edited, TOOL).obstacle != _OFFERED:

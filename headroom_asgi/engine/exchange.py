@@ -21,7 +21,7 @@ from headroom_asgi.engine.originals import keep, line_view
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.pipeline import PipelineEvent, PipelineStage
+from headroom_asgi.pipeline import PipelineEvent, PipelineStage, copied
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
     SCANNED_PER_COMPRESSED,
@@ -231,12 +231,12 @@ class Exchange:
         if not self.engine.manager.enabled or self.payload is None:
             return None
         try:
-            seen = self.wire.values(self.payload)
-            handed = self.wire.values(self.payload)
+            seen = self.payload.decoded
         except PayloadError as error:
             _log.warning("stage_without_messages", stage=stage.value, reason=error.reason, request_id=self.request_id)
-            seen, handed = {}, {}
-        event = self._event(stage, messages=handed.get("messages"), tools=handed.get("tools"), headers=dict(self.headers))
+            seen = {}
+        messages, tools = copied([seen.get("messages"), seen.get("tools")])
+        event = self._event(stage, messages=messages, tools=tools, headers=dict(self.headers))
         event, failures = await self.engine.manager.dispatch(event)
         self.notes.prefix_risk = self.notes.prefix_risk or bool(failures)
         if event.stage is PipelineStage.RESPONSE_RECEIVED and stage is not PipelineStage.RESPONSE_RECEIVED:
@@ -292,6 +292,11 @@ class Exchange:
     def intercepts(self) -> bool:
         """The tool was offered, so calls of it must be answered here."""
         return self.originals is not None
+
+    @property
+    def streams(self) -> bool:
+        """The client asked for a stream."""
+        return self.payload is not None and self.payload.stream
 
     @property
     def listens(self) -> bool:
@@ -379,7 +384,7 @@ class Exchange:
                 model=payload.model if payload is not None else "",
                 route=self.route.path,
                 mode=self.route.mode,
-                stream=payload is not None and payload.stream,
+                stream=self.streams,
             )
         )
 

@@ -52,7 +52,7 @@ class Notes:
             method=figures.method,
             transforms=self.report.labels,
             reasons=dict(Counter(decision.reason for decision in self.report.decisions)),
-            left_out=len(self.report.markers),
+            left_out=self.report.left_out,
             rounds=self.rounds,
             retrievals=self.retrievals,
             prefix_risk=self.prefix_risk,

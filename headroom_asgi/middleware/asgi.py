@@ -1,10 +1,10 @@
 """The ASGI middleware: matches, reads, hands to the engine, calls the inner app, answers."""
 
 import uuid
-from typing import Any
+from typing import Unpack
 
 import headroom_asgi.middleware.headers as head
-from headroom_asgi.config import HeadroomConfig, Route
+from headroom_asgi.config import HeadroomConfig, Route, SettingFields
 from headroom_asgi.engine import Engine, Exchange, Reply
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
@@ -38,14 +38,13 @@ class HeadroomMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        /,
         *,
         config: HeadroomConfig | None = None,
         store: Store | None = None,
         extensions: object = None,
         hooks: object = None,
         discover: bool = True,
-        **settings: Any,
+        **settings: Unpack[SettingFields],
     ) -> None:
         if config is not None and not isinstance(config, HeadroomConfig):
             raise ConfigError(f"config: {config!r} is not a HeadroomConfig")

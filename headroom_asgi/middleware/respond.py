@@ -116,7 +116,9 @@ class Relay:
             return Way.PASS
         self._decode, self._codings = decoder, codings
         media = head.get(given, b"content-type").split(";")[0].strip().lower()
-        if media == "application/json":
+        # Some servers say little or nothing of their JSON. Unread, a call of ours in it would reach the client.
+        plain = media in ("", "text/plain") and not self._exchange.streams
+        if media == "application/json" or media.endswith("+json") or plain:
             return Way.COLLECT
         return Way.WATCH if media in self._exchange.wire.stream_types and not self._failed else Way.PASS
 
@@ -256,8 +258,9 @@ class Relay:
         await self._give_up("the answer cannot be followed")
 
     async def _truncated(self) -> None:
-        """A stream without its end: the first round's ends as it came; a later one's must not look complete."""
-        if self._round == 1:
+        """A stream without its end: the first round's ends as it came, one with an error by it; others must not look whole."""
+        assert self._watch is not None
+        if self._round == 1 or self._watch.failed:
             await self._end()
         else:
             await self._give_up("an internal retrieval was cut short")

@@ -21,7 +21,7 @@ class Report:
         method: `exact`, `scaled` or `estimate`: how those were counted.
         transforms: labels of what was applied.
         reasons: number of segments by what was decided about them.
-        left_out: number of parts that were left out and can be asked for.
+        left_out: rows (lines, blocks) that were left out and can be asked for.
         rounds: calls of the inner app.
         retrievals: originals that the model asked for.
         prefix_risk: an extension failed or was skipped, so the forwarded bytes may differ from an earlier turn's.

@@ -4,6 +4,7 @@ from headroom_asgi.pipeline.extensions import (
     Failure,
     PipelineExtension,
     PipelineExtensionManager,
+    copied,
     discover_pipeline_extensions,
 )
 from headroom_asgi.pipeline.stages import CANONICAL_PIPELINE_STAGES, PipelineEvent, PipelineStage
@@ -15,5 +16,6 @@ __all__ = [
     "PipelineExtension",
     "PipelineExtensionManager",
     "PipelineStage",
+    "copied",
     "discover_pipeline_extensions",
 ]

@@ -283,11 +283,11 @@ def _last_line(trace: TracebackType | None) -> str:
 
 def _snapshot(event: PipelineEvent) -> PipelineEvent:
     """The event with copies of all that a handler could change in place, except `metadata`."""
-    messages, tools, headers, response = _copied([event.messages, event.tools, event.headers, event.response])
+    messages, tools, headers, response = copied([event.messages, event.tools, event.headers, event.response])
     return replace(event, messages=messages, tools=tools, headers=headers, response=response)
 
 
-def _copied(root: list[Any]) -> list[Any]:
+def copied(root: list[Any]) -> list[Any]:
     """A copy of JSON-like data: new dicts and lists to any depth, the same leaves.
 
     Costs time per container, not per byte of text, and has no recursion to run out of. Other objects are shared.

@@ -121,6 +121,11 @@ class PipelineReport:
     failures: tuple[str, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def left_out(self) -> int:
+        """Rows (lines, blocks) that were left out, of all segments."""
+        return sum(o.units for d in self.decisions if d.compressed is not None for o in d.compressed.omissions)
+
     def originals(self) -> dict[str, str]:
         """What can be asked for: the whole text under each ref, and what was left out under each `REF-PART`."""
         found: dict[str, str] = {}

@@ -97,6 +97,18 @@ class Payload:
     stream: bool
     structured: bool
     segments: tuple[Segment, ...]
+    _decoded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def decoded(self) -> Mapping[str, Any]:
+        """What extensions see: the values of the dialect's `fields`, decoded once. Not to be changed; hand out copies.
+
+        Raises:
+            PayloadError: they are nested deeper than Python's parser goes.
+        """
+        if not self._decoded:
+            self._decoded.update(self.wire.values(self))
+        return self._decoded
 
     @property
     def body(self) -> bytes:

@@ -68,12 +68,6 @@ def insert_elements(document: Document, node: int, at: int, elements: Sequence[b
     return arrange(document, node, [*range(at), *elements, *range(at, count)])
 
 
-def remove(document: Document, node: int, positions: Iterable[int]) -> list[Edit]:
-    """Take the elements or members at these positions out of an array or object."""
-    gone = set(positions)
-    return arrange(document, node, [i for i in range(document.count(node)) if i not in gone])
-
-
 def arrange(document: Document, node: int, children: Sequence[int | bytes]) -> list[Edit]:
     """Make these the children of an array or object.
 
