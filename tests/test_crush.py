@@ -269,7 +269,7 @@ def corpus_texts(path: Path) -> Iterator[str]:
 CORPUS_FILES = sorted(CORPUS.glob("*/*.jsonl.gz")) if CORPUS.is_dir() else []
 
 
-@pytest.mark.skipif(not CORPUS_FILES, reason=f"no corpus at {CORPUS}; set HEADROOM_CORPUS")
+@pytest.mark.skipif(not CORPUS_FILES, reason="the recorded conversations are not here: set HEADROOM_CORPUS to their folder")
 @pytest.mark.parametrize("path", CORPUS_FILES, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
 @pytest.mark.timeout(600)
 def test_recorded_documents_read_back_as_the_same_value(path: Path) -> None:

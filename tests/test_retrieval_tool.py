@@ -1,6 +1,5 @@
 """The retrieve tool: what it costs, what it hands out, and what it says where it cannot."""
 
-import importlib.util
 import json
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom_asgi.retrieval import PAGE_BYTES, TOOL, Originals
+from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.types import ToolCall, ToolResult
 
 REF = "0123456789abcdef0123456789abcdef"
@@ -50,10 +50,6 @@ def paged(source, ref, **arguments) -> list[str]:
 
 
 def test_the_definition_costs_at_most_130_tokens_in_either_dialect():
-    if importlib.util.find_spec("headroom_asgi.tokenizer") is None:
-        pytest.skip("no tokenizer in this build")
-    from headroom_asgi.tokenizer import Tokenizer
-
     tokenizer = Tokenizer("gpt-4o")
     function = {"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}
     for spelled in (

@@ -10,20 +10,17 @@ from functools import cache
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
-from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.anthropic_answer import (
     complete_answer,
-    elements_at,
-    given,
     merge_answers,
     overlay,
     read_answer,
     stream_of,
-    text_at,
 )
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
 from headroom_asgi.wire.base import Answer, Offer, Part, PartKind, Payload, Segment, WireFormat
+from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
 from headroom_asgi.wire.splice import dump, insert_elements, splice
 
 # Tools that Anthropic defines and the client runs: as with function tools, their calls and results pass through the client.
@@ -45,21 +42,13 @@ class AnthropicMessages(WireFormat):
 
     def decode(self, body: bytes) -> Payload:
         """Segments: text in tool results, and user texts (frozen) that say what was asked."""
-        try:
-            document = Document(body)
-        except ScanError as error:
-            raise PayloadError(error.reason) from error
-        if document.kind(0) != OBJECT:
-            raise PayloadError("not_an_object")
-        messages = document.get(0, "messages")
-        if messages < 0 or document.kind(messages) != ARRAY:
-            raise PayloadError("no_messages")
-        stream, config = document.get(0, "stream"), document.get(0, "output_config")
+        document, messages = request(body)
+        config = document.get(0, "output_config")
         return Payload(
             wire=self,
             document=document,
             model=text_at(document, 0, "model"),
-            stream=stream >= 0 and document.kind(stream) == TRUE,
+            stream=is_true(document, 0, "stream"),
             structured=given(document, 0, "output_format") >= 0 or (config >= 0 and given(document, config, "format") >= 0),
             segments=tuple(_segments(document, messages)),
         )

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document, minify
+from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.nodes import given, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, replace, rewrite, splice
 from headroom_asgi.wire.usage import total
 
@@ -21,24 +22,6 @@ CUT_REASONS = frozenset({"max_tokens", "refusal", "pause_turn", "model_context_w
 _DELTA_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
 # What `usage.iterations` says of one round, where the upstream itself did not list any.
 _ITERATION_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-
-
-def text_at(document: Document, node: int, key: str) -> str:
-    """The string under a key of an object, "" if there is none."""
-    value = document.get(node, key)
-    return document.text(value) if value >= 0 and document.kind(value) == STRING else ""
-
-
-def given(document: Document, node: int, key: str) -> int:
-    """The node of a value that is there and not null, else -1."""
-    value = document.get(node, key)
-    return -1 if value >= 0 and document.kind(value) == NULL else value
-
-
-def elements_at(document: Document, node: int, key: str) -> list[int]:
-    """The elements of the array under a key, [] if there is none."""
-    value = document.get(node, key)
-    return document.elements(value) if value >= 0 else []
 
 
 def overlay(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:

@@ -11,17 +11,16 @@ from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.anthropic_answer import (
     SIGNED_BLOCKS,
-    given,
     overlaid,
     overlay,
     read_answer,
     spell,
     spell_stop,
     spell_text,
-    text_at,
     total_usage,
 )
 from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.nodes import given, text_at
 from headroom_asgi.wire.splice import dump, literal, replace, rewrite, splice
 
 _BLOCK_KINDS = {"text": EventKind.TEXT, "tool_use": EventKind.CALL, **dict.fromkeys(SIGNED_BLOCKS, EventKind.SIGNED)}

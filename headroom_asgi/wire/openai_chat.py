@@ -8,19 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
-from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi._crush import ARRAY, NULL, NUMBER, STRING, Document
 from headroom_asgi.types import RETRIEVE_NAME, ToolResult, ToolSpec
 from headroom_asgi.wire.base import Answer, Offer, Part, Payload, Segment, StreamCodec, WireFormat
+from headroom_asgi.wire.nodes import elements_at, find, is_true, request, text_at
 from headroom_asgi.wire.openai_chat_answer import (
     call_part,
     complete_answer,
-    elements,
-    find,
     merge_answers,
     read_answer,
     stream_of,
-    text,
 )
 from headroom_asgi.wire.openai_chat_stream import ChatCodec
 from headroom_asgi.wire.splice import dump, insert_elements, splice
@@ -39,22 +36,13 @@ class OpenAIChat(WireFormat):
 
     def decode(self, body: bytes) -> Payload:
         """Segments: results of tools and functions, and user texts (frozen) that say what was asked."""
-        try:
-            document = Document(body)
-        except ScanError as error:
-            raise PayloadError(error.reason) from error
-        if document.kind(0) != OBJECT:
-            raise PayloadError("not_an_object")
-        messages = document.get(0, "messages")
-        if messages < 0 or document.kind(messages) != ARRAY:
-            raise PayloadError("no_messages")
-        stream = document.get(0, "stream")
+        document, messages = request(body)
         return Payload(
             wire=self,
             document=document,
-            model=text(document, document.get(0, "model")),
-            stream=stream >= 0 and document.kind(stream) == TRUE,
-            structured=text(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
+            model=text_at(document, document.get(0, "model")),
+            stream=is_true(document, 0, "stream"),
+            structured=text_at(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
             segments=tuple(_segments(document, messages)),
         )
 
@@ -84,17 +72,17 @@ class OpenAIChat(WireFormat):
         open_calls: dict[str, int] = {}  # how often each call of the last assistant message was answered
         role = ""
         for message in document.elements(document.get(0, "messages")):
-            role = text(document, document.get(message, "role"))
+            role = text_at(document, document.get(message, "role"))
             if role == "tool":
-                answered = text(document, document.get(message, "tool_call_id"))
+                answered = text_at(document, document.get(message, "tool_call_id"))
                 if answered in open_calls:
                     open_calls[answered] += 1
                 else:
                     bad.add(answered)
                 continue
             bad.update(call for call, count in open_calls.items() if count != 1)
-            calls = elements(document, document.get(message, "tool_calls")) if role == "assistant" else []
-            open_calls = {text(document, document.get(call, "id")): 0 for call in calls}
+            calls = elements_at(document, document.get(message, "tool_calls")) if role == "assistant" else []
+            open_calls = {text_at(document, document.get(call, "id")): 0 for call in calls}
         if role == "tool":
             bad.update(call for call, count in open_calls.items() if count != 1)
         return frozenset(bad)
@@ -103,7 +91,7 @@ class OpenAIChat(WireFormat):
         """The assistant message goes in with its very bytes, as vendors want their own fields back; then one message a result."""
         document = Document(body)
         messages = document.get(0, "messages")
-        choice = elements(answer.document, answer.document.get(0, "choices"))[0]
+        choice = elements_at(answer.document, answer.document.get(0, "choices"))[0]
         turn = answer.document.raw(answer.document.get(choice, "message"))
         added = [dump({"role": "tool", "tool_call_id": result.call.id, "content": result.text}) for result in results]
         return splice(body, insert_elements(document, messages, document.count(messages), [turn, *added]))
@@ -133,7 +121,7 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
     calls: dict[str, tuple[str, int]] = {}  # name and arguments of calls by their id, of legacy ones by their name
     question: tuple[int, ...] = ()
     for message in document.elements(messages):
-        role = text(document, document.get(message, "role"))
+        role = text_at(document, document.get(message, "role"))
         if role == "assistant":
             calls |= _calls(document, message)
         elif role == "user":
@@ -141,8 +129,8 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
             yield from (Segment(document, node, role=role, question=question, frozen=True) for node in texts)
             question = texts or question
         elif role in ("tool", "function"):
-            own_name = text(document, document.get(message, "name"))
-            key = text(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
+            own_name = text_at(document, document.get(message, "name"))
+            key = text_at(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
             name, arguments = calls.get(key, (own_name, -1))
             for node in _texts(document, message):
                 yield Segment(
@@ -161,14 +149,14 @@ def _texts(document: Document, message: int) -> tuple[int, ...]:
     content = document.get(message, "content")
     if content >= 0 and document.kind(content) == STRING:
         return (content,)
-    parts = [part for part in elements(document, content) if text(document, document.get(part, "type")) == "text"]
+    parts = [part for part in elements_at(document, content) if text_at(document, document.get(part, "type")) == "text"]
     nodes = (document.get(part, "text") for part in parts)
     return tuple(node for node in nodes if node >= 0 and document.kind(node) == STRING)
 
 
 def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
     calls = {}
-    for node in elements(document, document.get(message, "tool_calls")):
+    for node in elements_at(document, document.get(message, "tool_calls")):
         call = call_part(document, node).call
         if call is not None:
             custom = find(document, node, "custom", "input")
@@ -176,7 +164,7 @@ def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
             calls[call.id] = (call.name, arguments)
     legacy = document.get(message, "function_call")
     if legacy >= 0:
-        name = text(document, document.get(legacy, "name"))
+        name = text_at(document, document.get(legacy, "name"))
         calls[f"function {name}"] = (name, document.get(legacy, "arguments"))
     return calls
 
@@ -194,12 +182,12 @@ def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
     ):
         return "legacy_functions", -1
     last = -1
-    for position, node in enumerate(elements(document, tools)):
+    for position, node in enumerate(elements_at(document, tools)):
         function = document.get(node, "function")
         inner = function if function >= 0 else document.get(node, "custom")
-        if text(document, find(document, inner, "name")).endswith(ours):
+        if text_at(document, find(document, inner, "name")).endswith(ours):
             return "client_has_tool", -1
-        if text(document, document.get(node, "type")) == "function":
+        if text_at(document, document.get(node, "type")) == "function":
             last = position
     if last < 0:
         return "no_tools", -1

@@ -11,6 +11,7 @@ from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_elements, insert_members, literal, replace, rewrite, splice
 from headroom_asgi.wire.usage import total
 
@@ -51,25 +52,8 @@ def read_answer(body: bytes) -> Answer:
     return Answer(document, parts, _finish(document, [part.call for part in parts if part.call is not None]))
 
 
-def find(document: Document, node: int, *keys: str) -> int:
-    """The node under a path of keys, -1 if there is none."""
-    for key in keys:
-        node = document.get(node, key) if node >= 0 else -1
-    return node
-
-
-def elements(document: Document, node: int) -> list[int]:
-    """The elements of an array; none if the node is no array, or -1."""
-    return document.elements(node) if node >= 0 else []
-
-
-def text(document: Document, node: int) -> str:
-    """The string at a node, "" if there is none."""
-    return document.text(node) if node >= 0 and document.kind(node) == STRING else ""
-
-
 def _choice(document: Document) -> int:
-    choices = elements(document, document.get(0, "choices"))
+    choices = elements_at(document, document.get(0, "choices"))
     return choices[0] if choices else -1
 
 
@@ -98,7 +82,7 @@ def _parts(document: Document, message: int) -> Iterable[Part]:
             yield Part(PartKind.CALL, node, ToolCall("", *_named(document, node, "arguments")))
         else:
             yield Part(PartKind.SIGNED if is_signed(key, document.raw(node)) else PartKind.OTHER, node)
-    for node in elements(document, document.get(message, "tool_calls")):
+    for node in elements_at(document, document.get(message, "tool_calls")):
         yield call_part(document, node)
 
 
@@ -109,20 +93,20 @@ def call_part(document: Document, node: int) -> Part:
     name, given = _named(document, inner, arguments)
     if not name:
         return Part(PartKind.OTHER, node)
-    return Part(PartKind.CALL, node, ToolCall(text(document, document.get(node, "id")), name, given))
+    return Part(PartKind.CALL, node, ToolCall(text_at(document, document.get(node, "id")), name, given))
 
 
 def _named(document: Document, node: int, arguments: str) -> tuple[str, str]:
     """Name and arguments of a call; arguments that are no string (Mistral) as their JSON text."""
     given = find(document, node, arguments)
-    name = text(document, find(document, node, "name"))
+    name = text_at(document, find(document, node, "name"))
     if given >= 0 and document.kind(given) not in (STRING, NULL):
         return name, document.raw(given).decode()
-    return name, text(document, given)
+    return name, text_at(document, given)
 
 
 def _finish(document: Document, calls: Sequence[ToolCall]) -> Finish:
-    reason = text(document, find(document, _choice(document), "finish_reason"))
+    reason = text_at(document, find(document, _choice(document), "finish_reason"))
     if reason:
         return Finish.CUT if reason in _CUT_REASONS else Finish.DONE
     # Without a reason the answer may have been cut: its calls count if their arguments are whole.
@@ -143,7 +127,7 @@ def merge_answers(answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, 
     last = documents[-1]
     edits = [*_envelope(documents), *_message_edits(answers, kept, notice), *_logprobs(answers, kept)]
     reason = last.get(_choice(last), "finish_reason")
-    if stopped and text(last, reason) in _CALL_REASONS:
+    if stopped and text_at(last, reason) in _CALL_REASONS:
         edits += replace(last, reason, b'"stop"')
     return splice(last.data, edits)
 
@@ -240,11 +224,11 @@ def _change_calls(
     calls = [
         document.raw(entry)
         for document, shown in earlier
-        for entry in elements(document, document.get(_message(document), "tool_calls"))
+        for entry in elements_at(document, document.get(_message(document), "tool_calls"))
         if entry in shown
     ]
     node = last.get(message, "tool_calls")
-    entries = elements(last, node)
+    entries = elements_at(last, node)
     staying = [i for i, entry in enumerate(entries) if entry not in gone]
     if entries and (calls or staying):
         changes.edits += arrange(last, node, [*calls, *staying])
@@ -281,7 +265,7 @@ def _logprobs(answers: Sequence[Answer], kept: Sequence[Sequence[Part]]) -> list
         answer.document.raw(element)
         for answer, parts in zip(answers[:-1], kept[:-1], strict=True)
         if any(part.kind is PartKind.TEXT for part in parts)
-        for element in elements(answer.document, find(answer.document, _choice(answer.document), "logprobs", "content"))
+        for element in elements_at(answer.document, find(answer.document, _choice(answer.document), "logprobs", "content"))
     ]
     return insert_elements(last, node, 0, earlier) if earlier and node >= 0 and last.kind(node) == ARRAY else []
 

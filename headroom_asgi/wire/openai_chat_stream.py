@@ -9,7 +9,14 @@ from typing import Any
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
-from headroom_asgi.wire.openai_chat_answer import IDENTITY, SEPARATOR, is_signed, natural_stop, read_answer, usages_of
+from headroom_asgi.wire.openai_chat_answer import (
+    IDENTITY,
+    SEPARATOR,
+    is_signed,
+    natural_stop,
+    read_answer,
+    usages_of,
+)
 from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls
 from headroom_asgi.wire.splice import dump
 from headroom_asgi.wire.usage import total

@@ -1,0 +1,53 @@
+"""Looking into a scanned body or answer without believing anything about it: what is missing or of another kind is not there."""
+
+from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
+from headroom_asgi.errors import PayloadError, ScanError
+
+
+def find(document: Document, node: int, *keys: str) -> int:
+    """The node under a path of keys, -1 if there is none."""
+    for key in keys:
+        node = document.get(node, key) if node >= 0 else -1
+    return node
+
+
+def given(document: Document, node: int, key: str) -> int:
+    """The node of a value that is there and not null, else -1."""
+    value = document.get(node, key)
+    return -1 if value >= 0 and document.kind(value) == NULL else value
+
+
+def text_at(document: Document, node: int, *keys: str) -> str:
+    """The string under a path of keys, "" if there is none."""
+    value = find(document, node, *keys)
+    return document.text(value) if value >= 0 and document.kind(value) == STRING else ""
+
+
+def elements_at(document: Document, node: int, *keys: str) -> list[int]:
+    """The elements of the array under a path of keys, [] if there is none."""
+    value = find(document, node, *keys)
+    return document.elements(value) if value >= 0 else []
+
+
+def is_true(document: Document, node: int, key: str) -> bool:
+    """The value under a key is `true`."""
+    value = document.get(node, key)
+    return value >= 0 and document.kind(value) == TRUE
+
+
+def request(body: bytes) -> tuple[Document, int]:
+    """A scanned request body and the node of its messages.
+
+    Raises:
+        PayloadError: no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`, `no_messages`.
+    """
+    try:
+        document = Document(body)
+    except ScanError as error:
+        raise PayloadError(error.reason) from error
+    if document.kind(0) != OBJECT:
+        raise PayloadError("not_an_object")
+    messages = document.get(0, "messages")
+    if messages < 0 or document.kind(messages) != ARRAY:
+        raise PayloadError("no_messages")
+    return document, messages
