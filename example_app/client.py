@@ -90,7 +90,7 @@ def run(client: Client, conversation: Conversation) -> Iterator[tuple[Sent, str 
         for _ in range(_MAX_STEPS):
             sent = client.send(request_body(conversation, list(messages)))
             messages.append(sent.answer)
-            results = list(_tool_turn(client.wire_format, sent.answer, conversation.results))
+            results = list(tool_turn(client.wire_format, sent.answer, conversation.results))
             yield sent, None if results else answer_text(sent.answer)
             if sent.status != 200:
                 return
@@ -142,7 +142,7 @@ def _definition(wire_format: WireFormat, tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": schema}}
 
 
-def _tool_turn(wire_format: WireFormat, answer: dict[str, Any], results: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def tool_turn(wire_format: WireFormat, answer: dict[str, Any], results: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """What the client answers to tool calls: one message per call in Chat, one turn in Anthropic's format."""
     if wire_format == "chat":
         for call in answer.get("tool_calls") or ():

@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import anthropic
+import httpx
 import openai
 import pytest
 import uvicorn
 
+from example_app import upstream
+from example_app.client import answer_text, request_body, tool_turn
+from example_app.conversations import Conversation, dozen
 from headroom_asgi import HeadroomMiddleware
 from tests.driver import ORDERS, Inner, answer_json, answer_stream, call_answer, question_body, stream_of
 from tests.test_rounds import Model
@@ -107,6 +111,73 @@ async def test_anthropic_streamed(preamble: str) -> None:
     kinds = [event.type for event in events]
     assert kinds.count("message_start") == kinds.count("message_stop") == kinds.count("message_delta") == 1
     assert "headroom" not in answer.model_dump_json()
+
+
+class Agent:
+    """The agent loop of somebody who uses an SDK: asks, runs the tools that are called, sends everything again, until the answer."""
+
+    def __init__(self, url: str, conversation: Conversation, *, stream: bool) -> None:
+        self.conversation = conversation
+        self.stream = stream
+        self.seen: list[str] = []
+        self._ask = self._openai if conversation.wire_format == "chat" else self._anthropic
+        self._url = url
+
+    async def run(self) -> list[str]:
+        """The answers to all questions, in one growing conversation."""
+        messages: list[dict[str, Any]] = []
+        answers = []
+        for question in self.conversation.questions:
+            messages.append({"role": "user", "content": question.spoken()})
+            results = None
+            while results is None or results:
+                body = request_body(self.conversation, list(messages))
+                for name in ("stream", "stream_options"):
+                    body.pop(name, None)
+                messages.append(await self._ask(body))
+                self.seen.append(json.dumps(messages[-1]))
+                results = list(tool_turn(self.conversation.wire_format, messages[-1], self.conversation.results))
+                messages.extend(results)
+            answers.append(answer_text(messages[-1]))
+        return answers
+
+    async def _openai(self, body: dict[str, Any]) -> dict[str, Any]:
+        async with openai.AsyncOpenAI(api_key="x", base_url=f"{self._url}/v1", max_retries=0) as client:
+            if self.stream:
+                async with client.chat.completions.stream(**body) as stream:
+                    answer = await stream.get_final_completion()
+            else:
+                answer = await client.chat.completions.create(**body)
+        message = answer.choices[0].message.model_dump(exclude_none=True)
+        return {name: message[name] for name in ("role", "content", "tool_calls") if name in message} | (
+            {} if "tool_calls" in message or "content" in message else {"content": ""}
+        )
+
+    async def _anthropic(self, body: dict[str, Any]) -> dict[str, Any]:
+        async with anthropic.AsyncAnthropic(api_key="x", base_url=self._url, max_retries=0) as client:
+            if self.stream:
+                async with client.messages.stream(**body) as stream:
+                    answer = await stream.get_final_message()
+            else:
+                answer = await client.messages.create(**body)
+        return {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in answer.content]}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_sdk_agents_hold_all_demo_conversations_with_an_upstream_that_validates(stream: bool) -> None:
+    """Several turns, signed thinking, hidden rounds: right answers, nothing refused, no prefix changed, no trace of our tool."""
+    upstream_app = upstream.app()
+    with served(HeadroomMiddleware(upstream_app, discover=False)) as url:
+        for conversation in dozen():
+            agent = Agent(url, conversation, stream=stream)
+            answers = await agent.run()
+            for question, answer in zip(conversation.questions, answers, strict=True):
+                assert answer.endswith(question.expected), conversation.name
+            assert not any("headroom" in message for message in agent.seen)
+        async with httpx.AsyncClient() as client:
+            stats = (await client.get(f"{url}/_stats")).json()
+    assert stats["validation_failures"] == stats["prefix_broken"] == 0
+    assert stats["retrievals"] >= 6
 
 
 async def test_an_error_of_the_second_round_is_an_error_the_sdk_understands() -> None:
