@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from headroom_asgi import HeadroomMiddleware, PipelineEvent, PipelineStage
+from headroom_asgi import HeadroomMiddleware, PipelineEvent, PipelineStage, Tokenizer, Transform, TransformResult
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
@@ -157,6 +157,43 @@ async def test_without_a_lifespan_the_first_request_starts_the_process_and_concu
         group.start_soon(one)
     assert seen.stages[:3] == PROCESS
     assert [s for s in seen.stages if s in PROCESS] == PROCESS
+
+
+async def test_a_request_waits_until_the_process_has_started() -> None:
+    order: list[str] = []
+
+    class Slow:
+        async def on_pipeline_event(self, event: PipelineEvent) -> None:
+            if event.stage is Stage.POST_START:
+                await anyio.sleep(0.1)
+                order.append("started")
+            elif event.stage is Stage.INPUT_RECEIVED:
+                order.append("request")
+
+    app = wrapped(Inner(), Slow(), mode="lossless")
+
+    async def one(after_s: float) -> None:
+        await anyio.sleep(after_s)
+        await post(app, PATHS["openai-chat"], question_body("openai-chat", "x"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, 0)
+        group.start_soon(one, 0.03)
+    assert order == ["started", "request", "request"]
+
+
+async def test_transforms_are_told_the_same_in_the_middleware() -> None:
+    told: list[set[str]] = []
+
+    class Looking(Transform):
+        name = "looking"
+
+        def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
+            told.append(set(kwargs))
+            return TransformResult(messages, 0, 0)
+
+    await post(wrapped(Inner(), transforms=[Looking()]), PATHS["openai-chat"], question_body("openai-chat", "x"))
+    assert told == [{"model", "model_limit", "last_transform"}]
 
 
 async def test_an_app_without_lifespan_says_so_itself() -> None:

@@ -102,6 +102,20 @@ def test_a_transform_that_fails_is_skipped_with_a_warning() -> None:
     assert result.warnings == ["broken failed and was skipped"]
 
 
+def test_warnings_markers_and_labels_of_every_transform_are_aggregated() -> None:
+    class Telling(Transform):
+        name = "telling"
+
+        def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
+            assert kwargs["model_limit"] == 128_000
+            return TransformResult(messages, 0, 0, ["told"], ["marker"], ["a warning"])
+
+    result = TransformPipeline(transforms=[Telling(), ContentRouter()]).apply(messages, "gpt-4o", 128_000)
+    assert result.transforms_applied == ["told", "smart:lossless"]
+    assert result.markers_inserted == ["marker"]
+    assert result.warnings == ["a warning"]
+
+
 def test_the_models_limit_warns_and_changes_nothing() -> None:
     result = TransformPipeline().apply(messages, model="gpt-4o", model_limit=10)
     assert result.messages == TransformPipeline().apply(messages, model="gpt-4o").messages

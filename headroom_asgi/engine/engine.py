@@ -66,6 +66,7 @@ class Engine:
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")
         self._starting = anyio.Lock()
+        self._ready = False
         self._stages = [PipelineStage.SETUP, PipelineStage.PRE_START, PipelineStage.POST_START]
 
     def pipeline(self, route: Route) -> TransformPipeline:
@@ -74,15 +75,16 @@ class Engine:
 
     async def start(self, *, until: PipelineStage = PipelineStage.POST_START) -> None:
         """Fire the stages of the process that have not fired yet, up to and including `until`. Each fires once."""
-        if not self._stages:
+        if self._ready:
             return
-        async with self._starting:
+        async with self._starting:  # who comes meanwhile waits until the last handler is through
             while self._stages and self._stages[0].value in _up_to(until):
                 stage = self._stages.pop(0)
                 if stage is PipelineStage.PRE_START:
                     self.counter.warm()
                 if self.manager.enabled:
                     await self.manager.emit(stage, operation="process")
+            self._ready = not self._stages
 
     async def aclose(self) -> None:
         """Release workers, and the store if it is ours. An app that is started again gets new ones."""

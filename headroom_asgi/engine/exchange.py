@@ -139,7 +139,7 @@ class Exchange:
         """Drive the steps: emit the stage at each pause, send edits back in."""
         assert self.payload is not None
         size = len(self.payload.body)
-        steps = self.engine.pipeline(self.route).steps(self.payload, context, model=self.payload.model)
+        steps = self.engine.pipeline(self.route).steps(self.payload, context, model=self.payload.model, model_limit=None)
         reply, edited, done = None, None, False
         while True:
             step, done = await self.engine.work(size, _advance, steps, edited)

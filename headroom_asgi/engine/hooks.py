@@ -25,6 +25,6 @@ def told(step: Step) -> TransformResult:
         tokens_after=sum(d.tokens_after for d in report.decisions),
         transforms_applied=list(report.labels),
         markers_inserted=list(report.markers),
-        warnings=[f"{name} failed and was skipped" for name in report.failures],
+        warnings=list(report.warnings),
         timing=dict(report.timing),
     )

@@ -112,6 +112,7 @@ class PipelineReport:
         labels: of what was applied, in order, each once.
         markers: names of what was left out.
         failures: names of transforms that failed and were skipped.
+        warnings: of transforms, and one for each that failed.
         timing: transform name to milliseconds.
     """
 
@@ -119,6 +120,7 @@ class PipelineReport:
     labels: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -136,7 +136,7 @@ def result_of(final: Step, tokenizer: Tokenizer, tokens_before: int) -> Transfor
         tokens_after=tokenizer.count_messages(messages),
         transforms_applied=list(report.labels),
         markers_inserted=list(report.markers),
-        warnings=[f"{name} failed and was skipped" for name in report.failures],
+        warnings=list(report.warnings),
         timing=dict(report.timing),
     )
 
@@ -152,6 +152,7 @@ class _Run:
         self._labels: dict[str, None] = {}
         self._markers: list[str] = []
         self._failures: list[str] = []
+        self._warnings: list[str] = []
         self._timing: dict[str, float] = {}
         self.payload = payload
 
@@ -186,7 +187,14 @@ class _Run:
 
     def step(self, phase: Phase) -> Step:
         decisions = tuple(d for found in self._decisions.values() for d in found)
-        report = PipelineReport(decisions, tuple(self._labels), tuple(self._markers), tuple(self._failures), dict(self._timing))
+        report = PipelineReport(
+            decisions=decisions,
+            labels=tuple(self._labels),
+            markers=tuple(self._markers),
+            failures=tuple(self._failures),
+            warnings=tuple(self._warnings),
+            timing=dict(self._timing),
+        )
         return Step(phase, self.payload, report, 0 if phase is Phase.COMPRESSED else self._pending_bytes(decisions))
 
     def _pending_bytes(self, decisions: tuple[Decision, ...]) -> int:
@@ -220,12 +228,14 @@ class _Run:
             result = transform.apply(messages, tokenizer, **kwargs)
             node = self.payload.wire.fields(self.payload)["messages"]
             edits = rewrite(self.payload.document, node, old, result.messages)
-            labels, markers = dict.fromkeys(result.transforms_applied), list(result.markers_inserted)
+            labels, markers, warnings = dict.fromkeys(result.transforms_applied), [*result.markers_inserted], [*result.warnings]
             self.payload = with_edits(self.payload, edits)
         except Exception as error:
             log.warning("transform_failed", transform=transform.name, error=type(error).__name__)
             self._failures.append(transform.name)
+            self._warnings.append(f"{transform.name} failed and was skipped")
             return False
         self._labels.update(labels)
         self._markers += markers
+        self._warnings += warnings
         return bool(edits)
