@@ -24,7 +24,10 @@ include "_crush_columns.pxi"
 include "_crush_needles.pxi"
 include "_crush_keep.pxi"
 include "_crush_table.pxi"
+include "_crush_omit.pxi"
 include "_crush_render.pxi"
+include "_crush_strings.pxi"
+include "_crush_result.pxi"
 
 # Crush text to JSON.
 include "_crush_decode_line.pxi"

@@ -52,6 +52,41 @@ cdef struct Tape:
     bint failed  # no memory
     Py_ssize_t offset  # the first offending byte
 
+# The rest of the kernel looks at nodes through these only; `i` is an index on the tape.
+
+cdef inline uint8_t node_kind(const Node* nodes, int32_t i) noexcept nogil:
+    return nodes[i].kind
+
+cdef inline uint8_t node_flags(const Node* nodes, int32_t i) noexcept nogil:
+    return nodes[i].flags
+
+cdef inline int32_t node_start(const Node* nodes, int32_t i) noexcept nogil:
+    """Offset of the first byte, quotes and brackets included."""
+    return nodes[i].start
+
+cdef inline int32_t node_end(const Node* nodes, int32_t i) noexcept nogil:
+    return nodes[i].end
+
+cdef inline int32_t node_size(const Node* nodes, int32_t i) noexcept nogil:
+    """Bytes in the text."""
+    return nodes[i].end - nodes[i].start
+
+cdef inline int32_t node_count(const Node* nodes, int32_t i) noexcept nogil:
+    """Members or elements; 0 of a scalar."""
+    return nodes[i].count
+
+cdef inline int32_t node_child(const Node* nodes, int32_t i) noexcept nogil:
+    """The first child of a container; node_next(i) if it has none. A key's value is node_next(key)."""
+    return i + 1
+
+cdef inline int32_t node_next(const Node* nodes, int32_t i) noexcept nogil:
+    """The node after the subtree."""
+    return nodes[i].next
+
+cdef inline int32_t node_step(const Node* nodes, int32_t i) noexcept nogil:
+    """The next node in order of the text: the first child of a container, else what follows."""
+    return i + 1
+
 cdef extern from *:
     """
     #include <stdint.h>
