@@ -1,10 +1,10 @@
-"""`python -m benchmarks [kernel|middleware|trajectory ...]`: all of them without arguments."""
+"""`python -m benchmarks [kernel|middleware|savings|trajectory ...]`: all of them without arguments."""
 
 import sys
 
-from benchmarks import kernel, middleware, trajectory
+from benchmarks import kernel, middleware, savings, trajectory
 
-ALL = {"kernel": kernel.main, "middleware": middleware.main, "trajectory": trajectory.main}
+ALL = {"kernel": kernel.main, "middleware": middleware.main, "savings": savings.main, "trajectory": trajectory.main}
 
 for name in sys.argv[1:] or ALL:
     if name not in ALL:
