@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from example_app.reader import Value, find_field, lines_in, values_in
+from example_app.inline import Value
+from example_app.reader import find_field, lines_in, values_in
 from example_app.stream import Call, Reply
 from example_app.view import Item
 

@@ -10,6 +10,7 @@ from headroom_asgi.config import (
     RetrievalConfig,
     RouteConfig,
     SmartCrusherConfig,
+    TextCompressorConfig,
 )
 from headroom_asgi.engine import CompressContext
 from headroom_asgi.errors import (
@@ -64,6 +65,7 @@ __all__ = [
     "SmartCrusherConfig",
     "Store",
     "StoreError",
+    "TextCompressorConfig",
     "Tokenizer",
     "Transform",
     "TransformPipeline",

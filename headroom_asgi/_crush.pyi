@@ -23,7 +23,7 @@ class Document:
     data: bytes
     def __init__(self, data: bytes) -> None: ...
     def __len__(self) -> int:
-        """Number of nodes (values and keys)."""
+        """Every node is a number below this; not every number below it is a node of its own."""
     def kind(self, node: int) -> int:
         """OBJECT, ARRAY, STRING, NUMBER, TRUE, FALSE or NULL."""
     def span(self, node: int) -> tuple[int, int]:
@@ -48,23 +48,28 @@ def estimate(data: bytes) -> int:
     """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
 
 def crush(data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
-    """The shorter form of a JSON text (docs/crush-format.md), and what was left out of it.
+    """The shorter form of a text (docs/crush-format.md), and what was left out of it.
+
+    JSON becomes a crush text or is minified; white space around it is dropped. Values on lines of their own (NDJSON), and other
+    text with JSON in it, whole or cut short, or with runs of a line or character, become one that stands for their very bytes.
 
     Args:
-        data: UTF-8 JSON text; white space around it is dropped.
+        data: any UTF-8 text.
         ref: what markers name; empty: nothing may be left out.
         needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`.
 
     Returns:
         (text, parts): `parts` has (part number, rows left out, those rows as a crush text of their own) for each table that
-        rows were left out of. None if the data is not JSON, or neither form is shorter in estimated tokens and bytes.
+        rows were left out of. None if the data is not UTF-8, or no form is shorter in estimated tokens and bytes.
     """
 
 def expand(text: bytes) -> bytes:
-    """The JSON text that a crush text stands for, minified, strings in canonical escapes; JSON itself is re-spelled so too.
+    """What a crush text stands for: a JSON value minified, its strings in canonical escapes; any other text byte for byte.
+
+    JSON itself is re-spelled as such a value. Linear in what is read and written.
 
     Raises:
-        ExpandError: the text is neither, or rows were left out of it.
+        ExpandError: the text is neither, rows were left out of it, or it stands for more than 256 MiB.
     """
 
 def minify(data: bytes) -> bytes:

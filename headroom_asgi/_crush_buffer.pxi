@@ -42,6 +42,12 @@ cdef inline void buffer_put(Buffer* b, const uint8_t* data, Py_ssize_t size) noe
         memcpy(b.data + b.size, data, size)
         b.size += size
 
+cdef inline void buffer_again(Buffer* b, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Append a span of its own."""
+    if end > start and buffer_reserve(b, end - start):
+        memcpy(b.data + b.size, b.data + start, end - start)
+        b.size += end - start
+
 cdef inline void buffer_byte(Buffer* b, uint8_t byte) noexcept nogil:
     if b.size < b.capacity or buffer_reserve(b, 1):
         b.data[b.size] = byte

@@ -1,62 +1,25 @@
 # Records to columns: one order of keys that every record follows, objects in records spread into columns of their own.
 #
 # What other files use:
-#   void* arena_take(Arena*, size), void arena_reset(Arena*), void arena_close(Arena*)
-#   bint  table_columns(Table*, array)         whether the array is a table; fills the columns
+#   bint  table_columns(Table*, array)          whether the array is a table; fills the columns
+#   bint  table_from(Table*, records, count)    the same of records that were collected elsewhere; they must stay
 
 cdef enum:
     # Wider tables cannot be read by column any more; key sets up to here fit into four machine words, which keeps merging linear.
     COLUMN_LIMIT = 256
-    ARENA_CHUNK = 1 << 16
-
-# Memory that is released all at once, when a table has been written.
-
-cdef struct Chunk:
-    Chunk* before
-    Py_ssize_t size
-
-cdef struct Arena:
-    Chunk* chunk
-    Py_ssize_t used
-    bint failed
-
-cdef void* arena_take(Arena* arena, Py_ssize_t size) noexcept nogil:
-    """Uninitialized memory, aligned to 8 bytes; NULL (and `failed`) if there is none."""
-    cdef Chunk* chunk = arena.chunk
-    cdef Py_ssize_t at
-    size = (size + 7) & ~7
-    if chunk == NULL or arena.used + size > chunk.size:
-        at = size if size > ARENA_CHUNK else ARENA_CHUNK
-        chunk = <Chunk*>malloc(sizeof(Chunk) + at)
-        if chunk == NULL:
-            arena.failed = True
-            return NULL
-        chunk.before = arena.chunk
-        chunk.size = at
-        arena.chunk = chunk
-        arena.used = 0
-    at = arena.used
-    arena.used += size
-    return <uint8_t*>(chunk + 1) + at
-
-cdef void arena_reset(Arena* arena) noexcept nogil:
-    """Forget everything that was taken; the oldest chunk stays for the next table."""
-    cdef Chunk* before
-    while arena.chunk != NULL and arena.chunk.before != NULL:
-        before = arena.chunk.before
-        free(arena.chunk)
-        arena.chunk = before
-    arena.used = 0
-
-cdef void arena_close(Arena* arena) noexcept nogil:
-    """Release all memory."""
-    arena_reset(arena)
-    free(arena.chunk)
-    arena.chunk = NULL
 
 cdef struct Cell:
     int32_t row
     int32_t node
+
+# How the values of a column stand in the rows.
+cdef enum:
+    FORM_PLAIN = 0
+    FORM_CONSTANT = 1  # not at all: the head says the value
+    FORM_STEM = 2  # without what they have in common, which the head says
+    FORM_SAID = 3  # by the first member of each object; the objects stand below the head
+    FORM_TUPLES = 4  # without the keys of their records, which the head says
+    FORM_SAME = 5  # not at all: they are those of the column before
 
 cdef struct Column:
     const uint8_t* path  # as it stands in the head
@@ -64,7 +27,17 @@ cdef struct Column:
     Cell* cells  # the records that have it, in order
     int32_t count
     int32_t at  # the next cell to write
-    bint constant
+    int32_t depth  # containers between the value and the list of records, which counts
+    int form
+    const uint8_t* prefix  # of a stem
+    const uint8_t* suffix
+    Py_ssize_t prefix_size
+    Py_ssize_t suffix_size
+    Table* said  # the objects that are said once
+    int32_t record  # one with the keys of tuples
+    uint8_t holds  # HOLDS_: what the values are, where rows may be left out
+    uint8_t decimals  # of its numbers, at most
+    const int64_t* numbers  # NULL, or the value of each cell, with so many decimals
 
 cdef struct Table:
     const uint8_t* data
@@ -75,6 +48,11 @@ cdef struct Table:
     Column* columns
     int32_t width
     int32_t rows
+    const int32_t* keys  # NULL, or the key before each record: its row begins with it
+    const int32_t* groups  # NULL, or the number of rows in each group: a line stands before them
+    int32_t group_count
+    bint below  # it holds objects that another table says once
+    bint gaps  # some cell of what it says once is empty
     bint failed  # no memory, or too wide
 
 cdef struct Key:
@@ -110,7 +88,7 @@ cdef bint group_open(Table* table, Group* group, const Cell* objects, int32_t co
     cdef uint32_t slots = 8
     group.members = 0
     for i in range(count):
-        group.members += table.nodes[objects[i].node].count
+        group.members += node_count(table.nodes, objects[i].node)
     limit = group.members if group.members < COLUMN_LIMIT else COLUMN_LIMIT
     while slots < 2 * limit:
         slots *= 2
@@ -168,31 +146,33 @@ cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t co
     # A duplicate key stands before itself, so no order will be found for it.
     cdef int32_t i, at, end, id, before, guess
     cdef int64_t written = 0
-    cdef const Node* node
+    cdef bint decoded
     cdef const uint8_t* name
     cdef Py_ssize_t size
     cdef Key* key
     for i in range(count):
-        at = objects[i].node + 1
-        end = table.nodes[at - 1].next
+        at = node_child(table.nodes, objects[i].node)
+        end = node_next(table.nodes, objects[i].node)
         before = -1
         guess = group.first
         while at < end:
-            node = table.nodes + at
-            if node.flags & NODE_ESCAPED:
+            decoded = node_flags(table.nodes, at) & NODE_ESCAPED
+            if decoded:
                 table.scratch.size = 0
-                string_decode(table.data + node.start, table.data + node.end, table.scratch)
+                string_decode(
+                    table.data + node_start(table.nodes, at), table.data + node_end(table.nodes, at), table.scratch
+                )
                 if table.scratch.failed:
                     return False
                 name = table.scratch.data
                 size = table.scratch.size
             else:
-                name = table.data + node.start + 1
-                size = node.end - node.start - 2
+                name = table.data + node_start(table.nodes, at) + 1
+                size = node_size(table.nodes, at) - 2
             if guess >= 0 and key_is(group.keys + guess, name, size):
                 id = guess
             else:
-                id = group_key(table, group, name, size, node.flags & NODE_ESCAPED)
+                id = group_key(table, group, name, size, decoded)
                 if id < 0:
                     return False
             key = group.keys + id
@@ -208,7 +188,7 @@ cdef bint group_read(Table* table, Group* group, const Cell* objects, int32_t co
             written += 1
             before = id
             guess = key.follower
-            at = table.nodes[at + 1].next
+            at = node_next(table.nodes, node_next(table.nodes, at))
     return True
 
 cdef bint group_order(Group* group, uint8_t* order) noexcept nogil:
@@ -256,15 +236,16 @@ cdef bint group_cells(Table* table, Group* group, const Cell* objects, int32_t c
         cells += group.keys[i].count
         group.keys[i].count = 0
     for i in range(count):
-        at = objects[i].node + 1
-        end = table.nodes[at - 1].next
+        at = node_child(table.nodes, objects[i].node)
+        end = node_next(table.nodes, objects[i].node)
         while at < end:
             key = group.keys + group.sequence[read]
             read += 1
+            at = node_next(table.nodes, at)
             key.cells[key.count].row = objects[i].row
-            key.cells[key.count].node = at + 1
+            key.cells[key.count].node = at
             key.count += 1
-            at = table.nodes[at + 1].next
+            at = node_next(table.nodes, at)
     return True
 
 cdef bint spreads(
@@ -278,18 +259,44 @@ cdef bint spreads(
     if <int64_t>10 * group.size * count > 16 * group.members + <int64_t>10 * count:
         return False
     for i in range(count):
-        bytes += table.nodes[objects[i].node].end - table.nodes[objects[i].node].start
+        bytes += node_size(table.nodes, objects[i].node)
     return <int64_t>path_size * group.size <= bytes
 
+cdef const uint8_t* spell_path(
+    Table* table, const uint8_t* parent, Py_ssize_t parent_size, const Key* key, Py_ssize_t* size
+) noexcept nogil:
+    """The path of a key under a parent (none: size 0; its element: key NULL); NULL if there is no memory."""
+    cdef Buffer* out = table.spelled
+    cdef uint8_t* path
+    cdef Text name
+    out.size = 0
+    buffer_put(out, parent, parent_size)
+    if key == NULL:
+        buffer_text(out, b"[0]")
+    else:
+        if parent_size:
+            buffer_byte(out, 0x2E)
+        name.data = key.name
+        name.size = key.size
+        name.marks = text_marks(name.data, name.size)
+        put_key(name, out)
+    size[0] = out.size
+    path = <uint8_t*>arena_take(table.arena, out.size)
+    if path == NULL or out.failed:
+        table.failed = True
+        return NULL
+    memcpy(path, out.data, out.size)
+    return path
+
 cdef bint group_columns(
-    Table* table, const Cell* objects, int32_t count, const uint8_t* prefix, Py_ssize_t prefix_size
+    Table* table, const Cell* objects, int32_t count, const uint8_t* prefix, Py_ssize_t prefix_size, int32_t depth
 ) noexcept nogil:
     """Add the columns of objects that stand under a path (none: the records). False if they can't be merged into one order."""
     # Calls itself once for every level of objects in objects, which the limit on nesting bounds.
     cdef Group group
     cdef uint8_t order[COLUMN_LIMIT]
-    cdef uint8_t* path
-    cdef Text name
+    cdef const uint8_t* path
+    cdef Py_ssize_t path_size
     cdef Key* key
     cdef int32_t i
     if not group_open(table, &group, objects, count) or not group_read(table, &group, objects, count):
@@ -300,54 +307,68 @@ cdef bint group_columns(
         return False
     for i in range(group.size):
         key = group.keys + order[i]
-        name.data = key.name
-        name.size = key.size
-        name.marks = text_marks(name.data, name.size)
-        table.spelled.size = 0
-        if prefix_size:
-            buffer_put(table.spelled, prefix, prefix_size)
-            buffer_byte(table.spelled, 0x2E)
-        put_key(name, table.spelled)
-        path = <uint8_t*>arena_take(table.arena, table.spelled.size)
-        if path == NULL or table.spelled.failed:
-            table.failed = True
-            return False
-        memcpy(path, table.spelled.data, table.spelled.size)
-        if not add_column(table, path, table.spelled.size, key.cells, key.count):
+        path = spell_path(table, prefix, prefix_size, key, &path_size)
+        if path == NULL or not add_column(table, path, path_size, key.cells, key.count, depth + 1):
             return False
     return True
 
-cdef bint add_leaf(Table* table, const uint8_t* path, Py_ssize_t path_size, Cell* cells, int32_t count) noexcept nogil:
-    """Add one column that is not spread; False if the table gets too wide."""
+cdef Column* add_leaf(
+    Table* table, const uint8_t* path, Py_ssize_t path_size, Cell* cells, int32_t count, int32_t depth
+) noexcept nogil:
+    """Add one column that is not spread; NULL if the table gets too wide."""
     cdef Column* column
     if table.width == COLUMN_LIMIT:
         table.failed = True
-        return False
+        return NULL
     column = table.columns + table.width
     table.width += 1
+    memset(column, 0, sizeof(Column))
     column.path = path
     column.path_size = path_size
     column.cells = cells
     column.count = count
-    column.at = 0
-    column.constant = False
-    return True
+    column.depth = depth
+    return column
 
-cdef bint add_column(Table* table, const uint8_t* path, Py_ssize_t path_size, Cell* cells, int32_t count) noexcept nogil:
-    """Add a column; one of objects as the columns of their keys, those of its other values before them."""
-    cdef int32_t i, objects = 0, others = 0, width = table.width
-    cdef Cell* parts = cells
-    cdef Cell* rest = NULL
-    cdef const Node* node
+cdef inline bint is_record(const Node* nodes, int32_t node) noexcept nogil:
+    """Whether a value is an object with members."""
+    return node_kind(nodes, node) == KIND_OBJECT and node_count(nodes, node) > 0
+
+cdef bint has_parts(const Table* table, const Cell* cells, int32_t count, int32_t* objects, bint* listed) noexcept nogil:
+    """Whether all values with parts are objects, or all are lists of one object each, and at least a quarter of them have any."""
+    cdef const Node* nodes = table.nodes
+    cdef int32_t i, node
+    cdef bint inside
+    objects[0] = 0
+    listed[0] = False
     for i in range(count):
-        node = table.nodes + cells[i].node
-        if node.count:
-            if node.kind == KIND_ARRAY:
-                return add_leaf(table, path, path_size, cells, count)
-            objects += 1
-    if objects == 0 or <int64_t>4 * objects < count:
-        return add_leaf(table, path, path_size, cells, count)
-    if objects < count:
+        node = cells[i].node
+        if node_count(nodes, node) == 0:
+            continue
+        inside = node_kind(nodes, node) == KIND_ARRAY
+        if inside and (node_count(nodes, node) > 1 or not is_record(nodes, node_child(nodes, node))):
+            return False
+        if objects[0] == 0:
+            listed[0] = inside
+        elif inside != listed[0]:
+            return False
+        objects[0] += 1
+    return objects[0] > 0 and <int64_t>4 * objects[0] >= count
+
+cdef bint add_column(
+    Table* table, const uint8_t* path, Py_ssize_t path_size, Cell* cells, int32_t count, int32_t depth
+) noexcept nogil:
+    """Add a column; one of objects as the columns of their keys (or said once), those of its other values before them."""
+    cdef const Node* nodes = table.nodes
+    cdef int32_t i, objects, others = 0, width = table.width
+    cdef bint listed
+    cdef const uint8_t* parent = path
+    cdef Py_ssize_t parent_size = path_size
+    cdef Cell* parts = cells
+    cdef Cell* rest
+    if not has_parts(table, cells, count, &objects, &listed):
+        return add_leaf(table, path, path_size, cells, count, depth) != NULL
+    if objects < count or listed:
         parts = <Cell*>arena_take(table.arena, count * sizeof(Cell))
         if parts == NULL:
             table.failed = True
@@ -355,46 +376,59 @@ cdef bint add_column(Table* table, const uint8_t* path, Py_ssize_t path_size, Ce
         rest = parts + objects
         objects = 0
         for i in range(count):
-            if table.nodes[cells[i].node].count:
-                parts[objects] = cells[i]
-                objects += 1
-            else:
+            if node_count(nodes, cells[i].node) == 0:
                 rest[others] = cells[i]
                 others += 1
-        if not add_leaf(table, path, path_size, rest, others):
+                continue
+            parts[objects].row = cells[i].row
+            parts[objects].node = node_child(nodes, cells[i].node) if listed else cells[i].node
+            objects += 1
+        if others and add_leaf(table, path, path_size, rest, others, depth) == NULL:
             return False
-    if group_columns(table, parts, objects, path, path_size):
+    if listed:
+        parent = spell_path(table, path, path_size, NULL, &parent_size)
+        if parent == NULL:
+            return False
+    if say_once(table, parent, parent_size, parts, objects, depth + listed):
+        return True
+    if not table.failed and group_columns(table, parts, objects, parent, parent_size, depth + listed):
         return True
     table.width = width
-    return not table.failed and add_leaf(table, path, path_size, cells, count)
+    return not table.failed and add_leaf(table, path, path_size, cells, count, depth) != NULL
 
-cdef bint table_columns(Table* table, int32_t array) noexcept nogil:
-    """Whether the array is a table (two or more objects, one order of keys, 40 % of the cells filled), and its columns."""
-    cdef int32_t element = array + 1, i = 0
+cdef bint table_from(Table* table, const Cell* records, int32_t count) noexcept nogil:
+    """Whether records (non-empty objects, row i the i-th) have one order of keys and fill 40 % of the cells; their columns."""
     cdef int64_t filled = 0
-    cdef Cell* records
-    cdef int32_t count = table.nodes[array].count
+    cdef int32_t i
     table.width = 0
     table.failed = False
     table.rows = count
-    if count < 2:
-        return False
-    while i < count:
-        if table.nodes[element].kind != KIND_OBJECT or table.nodes[element].count == 0:
-            return False
-        element = table.nodes[element].next
-        i += 1
-    records = <Cell*>arena_take(table.arena, count * sizeof(Cell))
     table.columns = <Column*>arena_take(table.arena, COLUMN_LIMIT * sizeof(Column))
-    if table.arena.failed:
+    if table.columns == NULL:
         return False
-    element = array + 1
-    for i in range(count):
-        records[i].row = i
-        records[i].node = element
-        element = table.nodes[element].next
-    if not group_columns(table, records, count, NULL, 0) or table.failed:
+    if not group_columns(table, records, count, NULL, 0, 1) or table.failed:
         return False
     for i in range(table.width):
         filled += table.columns[i].count
     return 10 * filled >= <int64_t>4 * table.width * count
+
+cdef bint table_columns(Table* table, int32_t array) noexcept nogil:
+    """Whether the array is a table: two or more objects that make one."""
+    cdef const Node* nodes = table.nodes
+    cdef int32_t element = node_child(nodes, array), i, count = node_count(nodes, array)
+    cdef Cell* records
+    if count < 2:
+        return False
+    for i in range(count):
+        if node_kind(nodes, element) != KIND_OBJECT or node_count(nodes, element) == 0:
+            return False
+        element = node_next(nodes, element)
+    records = <Cell*>arena_take(table.arena, count * sizeof(Cell))
+    if records == NULL:
+        return False
+    element = node_child(nodes, array)
+    for i in range(count):
+        records[i].row = i
+        records[i].node = element
+        element = node_next(nodes, element)
+    return table_from(table, records, count)

@@ -1,65 +1,50 @@
-# Crush text back to the JSON text it stands for: docs/crush-format.md from top to bottom, straight into a buffer, no tree.
+# Crush text back to what it stands for: docs/crush-format.md from top to bottom, straight into a buffer, no tree.
 #
 # One function per rule of the grammar. Each starts at `d.at`, leaves `d.at` behind what it read, and returns False once the text
-# is refused. Only containers recurse, so the recursion is as deep as the format lets values nest. `around` is the number of
-# containers that a value stands in; it is the indent of its members, items or rows as well. Whatever the grammar does not
-# prescribe is refused, so a text that was cut, re-indented or re-typed is not taken for another value.
+# is refused. Only containers, strings that hold JSON and blocks recurse, so the recursion is as deep as the format lets values
+# nest. `around` is the number of containers that a value stands in, less `d.base`: so it is the indent of its members, items or
+# rows as well. Whatever the grammar does not prescribe is refused, so a text that was cut, re-indented or re-typed is not taken
+# for another value. What repeats parts of the text asks `spend` first: time and memory are linear in what is read and written.
 
 # Strings that hold JSON
-
-cdef int read_style(Decoder* d) noexcept nogil:
-    """The style in parentheses; -1 if there is none."""
-    cdef Py_ssize_t end = d.at + 1
-    cdef int style
-    while c"0" <= peek(d, end) <= c"z" and end - d.at < 8:  # the longest is json2an
-        end += 1
-    style = style_parse(d.data + d.at + 1, end - d.at - 1)
-    if style < 0 or peek(d, d.at) != c"(" or peek(d, end) != c")":
-        refuse(d, b"an unknown style, or a string that must be quoted", d.at)
-        return -1
-    d.at = end + 1
-    return style
-
-cdef bint restyle_from(Decoder* d, Py_ssize_t start, int style) noexcept nogil:
-    """Turn the value that was written from `start` on into the string that spells it."""
-    cdef Buffer* out = d.out
-    if out.failed:
-        return False
-    if out.size - start <= 2 or (out.data[start] != c"[" and out.data[start] != c"{"):
-        return refuse(d, b"a style before something else than an object or array", d.at)
-    d.scratch.size = 0
-    if not restyle(out.data + start, out.size - start, style, &d.scratch):
-        return refuse(d, b"nested too deeply", d.at)
-    if d.scratch.failed:
-        return False
-    out.size = start
-    quote_string(d.scratch.data, d.scratch.size, False, out)
-    return True
 
 cdef bint read_styled(Decoder* d, int32_t indent, bint top) noexcept nogil:
     """The string that holds a value as JSON: (style), then the value, as an entry or on the lines below."""
     cdef Py_ssize_t start = d.out.size
-    cdef int style = read_style(d)
-    if style < 0:
+    cdef int style = open_string(d)
+    if style < 0 or not (end_line(d) and read_top(d, True) if top else read_entry(d, indent, True)):
         return False
-    if d.strings == EXPAND_STRINGS:
-        return refuse(d, b"strings in strings, too deeply", d.at)
-    d.strings += 1
-    if not (end_line(d) and read_top(d, True) if top else read_entry(d, indent, True)):
-        return False
-    d.strings -= 1
-    return restyle_from(d, start, style)
+    return close_string(d, start, style)
 
 # Objects and arrays over several lines
 
+cdef bint read_only_element(Decoder* d, int32_t indent) noexcept nogil:
+    """[0]: a list whose one element, an object or list that is not empty, is the entry behind it."""
+    cdef Py_ssize_t start = d.out.size + 1
+    if not starts(d, d.at, b"[0]"):
+        return refuse(d, b"no colon behind a key", d.at)
+    d.at += 3
+    buffer_byte(d.out, c"[")
+    if not read_entry(d, indent, True) or d.out.failed or not holds_some(d, start):
+        return False
+    buffer_byte(d.out, c"]")
+    return True
+
 cdef bint read_entry(Decoder* d, int32_t indent, bint styled) noexcept nogil:
     """What stands behind a key, or behind the style of an item, with the lines below that belong to it."""
+    cdef bint done
     if not styled and starts(d, d.at, b" ("):
         d.at += 1
         return read_styled(d, indent, False)
-    if starts(d, d.at, b" ["):
+    if starts(d, d.at, b" [") or starts(d, d.at, b" {"):
         d.at += 1
         return read_table(d, indent + 1)
+    if peek(d, d.at) == c"[":
+        # The list counts as a level of nesting, which the indent below does not show.
+        d.base += 1
+        done = enter_container(d, indent) and read_only_element(d, indent)
+        d.base -= 1
+        return done
     if peek(d, d.at) != c":":
         return refuse(d, b"no colon behind a key", d.at)
     d.at += 1
@@ -67,7 +52,7 @@ cdef bint read_entry(Decoder* d, int32_t indent, bint styled) noexcept nogil:
         return end_line(d) and read_block(d, indent + 1)
     if peek(d, d.at) == c" " and mark_size(d, d.at + 1):
         d.at += 1
-        return read_fence(d) and end_line(d)
+        return read_fence(d, indent + 1) and end_line(d)
     skip_glue(d)
     return read_inline(d, indent + 1) and end_line(d)
 
@@ -79,6 +64,67 @@ cdef bint read_block(Decoder* d, int32_t indent) noexcept nogil:
         return read_items(d, indent)
     return read_members(d, indent)
 
+cdef bint read_shared(Decoder* d, Py_ssize_t start, int32_t indent) noexcept nogil:
+    """k, l: the keys of several members from `start` on, of which the first has been read, and their value."""
+    # The value is known only behind the last key: keys are read to find it, and once more to write the members, behind the
+    # value, which then goes.
+    cdef Buffer* out = d.out
+    cdef Py_ssize_t size = out.size, value, end
+    while starts(d, d.at, b", "):
+        d.at += 2
+        if not read_key(d):
+            return False
+    out.size = size
+    if peek(d, d.at) != c":":
+        return refuse(d, b"no colon behind keys that share a value", d.at)
+    d.at += 1
+    skip_glue(d)
+    if not read_inline(d, indent + 1):
+        return False
+    value = out.size
+    end = d.at
+    if out.failed or not shareable(out.data, size, value):
+        return refuse(d, b"a value that keys cannot share", end)
+    d.at = start
+    while True:
+        if not read_key(d) or not spend(d, value - size):
+            return False
+        buffer_byte(out, c":")
+        buffer_again(out, size, value)
+        if not starts(d, d.at, b", "):
+            break
+        buffer_byte(out, c",")
+        d.at += 2
+    if out.failed:
+        return False
+    memmove(out.data + size, out.data + value, out.size - value)
+    out.size -= value - size
+    d.at = end
+    return end_line(d)
+
+cdef bint read_member(Decoder* d, int32_t indent) noexcept nogil:
+    """A member with the lines below that belong to it, or several that share a value."""
+    cdef Py_ssize_t start = d.at, size = d.out.size
+    cdef int32_t level = indent
+    if not read_key(d):
+        return False
+    if starts(d, d.at, b", "):
+        d.out.size = size
+        return read_shared(d, start, indent)
+    buffer_byte(d.out, c":")
+    while peek(d, d.at) == c".":
+        d.at += 1
+        level += 1
+        buffer_byte(d.out, c"{")
+        if not enter_container(d, level) or not read_key(d):
+            return False
+        buffer_byte(d.out, c":")
+    if not read_entry(d, level, False):
+        return False
+    for level in range(level, indent, -1):
+        buffer_byte(d.out, c"}")
+    return True
+
 cdef bint read_members(Decoder* d, int32_t indent) noexcept nogil:
     """The members of an object; the first line has been looked at."""
     if not enter_container(d, indent):
@@ -86,12 +132,10 @@ cdef bint read_members(Decoder* d, int32_t indent) noexcept nogil:
     buffer_byte(d.out, c"{")
     while True:
         d.at += indent
-        if not read_key(d):
+        if not read_member(d, indent):
             return False
-        buffer_byte(d.out, c":")
-        if not read_entry(d, indent, False):
-            return False
-        if d.indent < indent:
+        # Behind the value of a cell may stand the mark of the next text below the row.
+        if d.indent < indent or peek(d, d.at + indent) == c"(" or mark_size(d, d.at + indent):
             break
         buffer_byte(d.out, c",")
     buffer_byte(d.out, c"}")
@@ -114,17 +158,16 @@ cdef bint read_items(Decoder* d, int32_t indent) noexcept nogil:
 
 cdef bint read_item(Decoder* d, int32_t indent) noexcept nogil:
     """What stands behind the dash of an item, with the lines below that belong to it."""
-    cdef Py_ssize_t end = 0
     if peek(d, d.at) == c"\n":
         return end_line(d) and read_block(d, indent + 1)
     if peek(d, d.at) == c" ":
         d.at += 1
-        if peek(d, d.at) == c"[" and table_count(d, &end):
+        if table_starts(d, d.at, next_table(d)):
             return read_table(d, indent + 1)
         if peek(d, d.at) == c"(":
             return read_styled(d, indent, False)
         if mark_size(d, d.at):
-            return read_fence(d) and end_line(d)
+            return read_fence(d, indent + 1) and end_line(d)
     elif peek(d, d.at) == c"(":
         return refuse(d, b"a string that must be quoted", d.at)
     return read_inline(d, indent + 1) and end_line(d)
@@ -132,77 +175,180 @@ cdef bint read_item(Decoder* d, int32_t indent) noexcept nogil:
 # The whole text
 
 cdef bint read_top(Decoder* d, bint styled) noexcept nogil:
-    """The value of the text, or of the string that a style at its top announces."""
-    cdef Py_ssize_t end = 0
+    """The value of the text, or of the string or block that a style above it announces."""
+    cdef Py_ssize_t end
     cdef uint8_t flags = 0, first = peek(d, d.at)
     if d.indent < 0:
         return refuse(d, b"no value", d.at)
     if first == c"(" and not styled:
         return read_styled(d, 0, True)
-    if first == c"[" and table_count(d, &end):
+    if table_starts(d, d.at, next_table(d)):
         return read_table(d, 0)
+    if starts(d, d.at, b"[0]") and peek(d, d.at + 3) != c"\n":
+        return enter_container(d, 0) and read_only_element(d, 0)
     if first == c"[" or first == c"{":
         return read_flow(d, 0) and end_line(d)
     if mark_size(d, d.at):
-        return read_fence(d) and end_line(d)
-    end = line_end(d, d.at)
+        return read_fence(d, 0) and end_line(d)
     if first == c'"':
         end = scan_string(d.data, d.at, d.size, &flags)
         if end >= 0 and peek(d, end) == c"\n":
             return read_quoted(d) and end_line(d)
-    elif spells_literal(d, d.at, end) and (first != c"-" or end == d.size):
-        buffer_put(d.out, d.data + d.at, end - d.at)
-        d.at = end
-        return end_line(d)
+    else:
+        end = line_end(d, d.at)
+        if spells_literal(d.data, d.at, end) and (first != c"-" or end == d.size or ends_block(d, end + 1)):
+            buffer_put(d.out, d.data + d.at, end - d.at)
+            d.at = end
+            return end_line(d)
     return read_block(d, 0)
 
-cdef const char* EXPAND_HEAD_OMISSIONS = (
-    b"[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
-)
+cdef const char* EXPAND_NOTES[5]
+EXPAND_NOTES[:] = [
+    b"; empty cell = no such key",
+    b"; * = the row's text",
+    b"; x(k) = the x with that k, listed above",
+    b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there",
+    b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line",
+]
 
-cdef inline bint is_head(const Decoder* d, const char* head) noexcept nogil:
-    """Whether this is the first line."""
-    return starts(d, 0, head) and peek(d, strlen(head)) == c"\n"
+cdef bint read_head(Decoder* d) noexcept nogil:
+    """The notes of the head line, and its end."""
+    cdef int note
+    for note in range(5):
+        if starts(d, d.at, EXPAND_NOTES[note]):
+            d.notes |= 1 << note
+            d.at += strlen(EXPAND_NOTES[note])
+    if not starts(d, d.at, b"]\n"):
+        return refuse(d, b"an unknown head line", d.at)
+    d.at += 1
+    return end_line(d)
+
+cdef bint read_json(Decoder* d) noexcept nogil:
+    """A text that is JSON itself."""
+    cdef Tape tape
+    cdef int fault = tape_scan(d.data, d.size, &tape)
+    tape_close(&tape)
+    if fault == SCAN_MEMORY:
+        d.text.failed = True
+        return False
+    if fault != SCAN_OK:
+        return refuse(d, b"neither the crush format nor JSON", tape.offset)
+    return restyle(d.data, d.size, STYLE_JSON, &d.text)
+
+cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
+    """{type: text, text: (json2)}, or that in a list: an object around the string that stands below the head."""
+    # `style` gets -1 where the string is the lines below.
+    cdef bint listed = peek(d, d.at) == c"["
+    hole[0] = -1
+    style[0] = -1
+    if listed:
+        d.at += 1
+    buffer_text(d.out, b"[{" if listed else b"{")
+    if peek(d, d.at) != c"{":
+        return refuse(d, b"not an object around what stands below", d.at)
+    while True:
+        d.at += 1
+        if not read_key(d):
+            return False
+        if peek(d, d.at) != c":":
+            return refuse(d, b"no colon behind a key", d.at)
+        buffer_byte(d.out, c":")
+        d.at += 1
+        skip_glue(d)
+        if peek(d, d.at) == c"(" or mark_size(d, d.at):
+            if hole[0] >= 0:
+                return refuse(d, b"more than one place for what stands below", d.at)
+            hole[0] = d.out.size
+            if peek(d, d.at) == c"(":
+                style[0] = open_string(d)
+                if style[0] < 0:
+                    return False
+            else:
+                d.at += 3
+        elif peek(d, d.at) == c"[" or peek(d, d.at) == c"{" or not read_flow(d, 0):
+            return refuse(d, b"not a scalar beside what stands below", d.at)
+        if not starts(d, d.at, b", "):
+            break
+        buffer_byte(d.out, c",")
+        d.at += 1
+    if hole[0] < 0 or not starts(d, d.at, b"}]" if listed else b"}"):
+        return refuse(d, b"no place for what stands below, or more than that", d.at)
+    buffer_text(d.out, b"}]" if listed else b"}")
+    d.at += 1 + listed
+    d.base = 1 + listed
+    return read_head(d)
+
+cdef bint read_wrapped(Decoder* d) noexcept nogil:
+    """A value all of which but one string stands in the head."""
+    cdef Py_ssize_t hole = 0
+    cdef int style = 0
+    d.at = 9
+    d.out = &d.wrapper
+    if not read_wrapper(d, &hole, &style):
+        return False
+    d.out = &d.text
+    buffer_put(&d.text, d.wrapper.data, hole)
+    if style >= 0:
+        if not read_top(d, True) or not ends_text(d) or not close_string(d, hole, style):
+            return False
+    elif memchr(d.data + d.at, c"\n", d.size - d.at) == NULL:
+        return refuse(d, b"less than two lines below the head", d.at)
+    elif not put_fenced_text(d, d.at, d.size, 0):
+        return False
+    buffer_put(&d.text, d.wrapper.data + hole, d.wrapper.size - hole)
+    return True
+
+cdef bint ends_text(Decoder* d) noexcept nogil:
+    """Whether nothing stands behind the value."""
+    return d.indent < 0 or refuse(d, b"lines behind the value, or a wrong indent", d.at)
 
 cdef bint read_text(Decoder* d) noexcept nogil:
-    """The head line, and the value below it. Other texts are JSON, or nothing we know."""
-    cdef Tape tape
-    cdef int fault
+    """The head line, and what stands below it. Other texts are JSON, or nothing we know."""
+    cdef int style
+    if starts(d, 0, b"[text"):
+        d.at = 5
+        return read_head(d) and read_text_body(d)
+    if starts(d, 0, b"[json in "):
+        return read_wrapped(d)
     if not starts(d, 0, b"[json"):
-        fault = tape_scan(d.data, d.size, &tape)
-        tape_close(&tape)
-        if fault == SCAN_MEMORY:
-            d.text.failed = True
-            return False
-        if fault != SCAN_OK:
-            return refuse(d, b"neither the crush format nor JSON", tape.offset)
-        return restyle(d.data, d.size, STYLE_JSON, &d.text)
-    d.empty_cells = not is_head(d, b"[json]")
-    if d.empty_cells and not is_head(d, b"[json; empty cell = no such key]") and not is_head(d, EXPAND_HEAD_OMISSIONS):
+        return read_json(d)
+    style = read_style(d, 1)
+    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES):
         return refuse(d, b"an unknown head line", 0)
-    d.at = line_end(d, 0)
-    if not end_line(d) or not read_top(d, False):
+    if not read_head(d) or not read_top(d, style != STYLE_JSON) or not ends_text(d):
         return False
-    if d.indent >= 0:
-        return refuse(d, b"lines behind the value, or a wrong indent", d.at)
-    return True
+    if style == STYLE_JSON:
+        return True
+    d.scratch.size = 0
+    d.result = &d.scratch
+    return spell_value(d, 0, style, &d.scratch)
 
 cdef bint decode(Decoder* d, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """Open a decoder on a text and read it into `text`. False: see `reason`; none: there is no memory."""
     memset(d, 0, sizeof(Decoder))
     d.data = data
     d.size = size
-    d.out = &d.text
-    d.deletes = memchr(data, 0x7F, size) != NULL
-    return read_text(d) and not d.text.failed and not d.refs.failed
+    d.out = d.result = &d.text
+    if not read_text(d) or d.result.failed or d.refs.failed:
+        return False
+    return d.result.size <= EXPAND_ROOM or refuse(d, b"stands for more than 256 MiB", 0)
 
 cdef void decoder_close(Decoder* d) noexcept nogil:
     """Release the buffers."""
+    cdef int i
     buffer_close(&d.text)
-    buffer_close(&d.names)
-    buffer_close(&d.keys)
+    buffer_close(&d.wrapper)
     buffer_close(&d.scratch)
     buffer_close(&d.refs)
+    for i in range(EXPAND_STRINGS + 1):
+        buffer_close(d.raws + i)
+    for i in range(2 * EXPAND_STRINGS + 2):
+        buffer_close(&d.tables[i].names)
+        buffer_close(&d.tables[i].keys)
+        buffer_close(&d.tables[i].columns)
+        buffer_close(&d.tables[i].objects)
+        buffer_close(&d.tables[i].entries)
+        buffer_close(&d.tables[i].slots)
 
 cdef Py_ssize_t line_number(const uint8_t* data, Py_ssize_t at) noexcept nogil:
     """The number, from 1, of the line that an offset is on."""
@@ -228,10 +374,10 @@ cdef tuple left_out_refs(const Decoder* d):
     return tuple(names)
 
 def expand(bytes text not None):
-    """The minified JSON text that a crush text stands for; JSON itself is minified, its strings in the same spelling.
+    """What a crush text stands for: a JSON value minified, any other text byte for byte; JSON itself as such a value.
 
     Raises:
-        ExpandError: the text is neither, or rows were left out of it.
+        ExpandError: the text is neither, rows were left out of it, or it stands for more than 256 MiB.
     """
     cdef Decoder d
     cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(text)
@@ -245,6 +391,6 @@ def expand(bytes text not None):
         if d.refs.size:
             refs = left_out_refs(&d)
             raise ExpandError(f"rows were left out: {', '.join(refs)}", refs)
-        return PyBytes_FromStringAndSize(<const char*>d.text.data, d.text.size)
+        return PyBytes_FromStringAndSize(<const char*>d.result.data, d.result.size)
     finally:
         decoder_close(&d)

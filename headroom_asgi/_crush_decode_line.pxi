@@ -1,42 +1,95 @@
-# The decoder's state, and all that stands on one line of a crush text or between fence marks: keys, scalars, flow, strings.
+# The decoder's state, and what stands on one line of a crush text without brackets: keys, literals, strings.
 
 cdef enum:
     EXPAND_DEPTH = 64
     EXPAND_COLUMNS = 256
-    EXPAND_STRINGS = 8  # strings that hold JSON, one in the other: each doubles the backslashes in it
-    EXPAND_ROOM = 1 << 28  # bytes a text may stand for, as constants repeat: four of the largest bodies read by default
+    EXPAND_STRINGS = 8  # strings that hold JSON and blocks, one in the other: each doubles the backslashes in it
+    EXPAND_ROOM = 1 << 28  # bytes a text may stand for, as parts of it repeat: four of the largest bodies read by default
+
+cdef enum:
+    # What the notes in the head speak of.
+    NOTED_GAPS = 1
+    NOTED_STEMS = 2
+    NOTED_SAID = 4
+    NOTED_RAW = 8
+    NOTED_OMISSIONS = 16
 
 cdef struct Span:
     Py_ssize_t start
     Py_ssize_t end
 
+cdef enum:
+    # What the cells of a column hold.
+    READ_CELL = 0
+    READ_CONSTANT = 1  # there are none
+    READ_STEM = 2
+    READ_SAID = 3  # first members of objects that are said once
+    READ_TUPLES = 4
+    READ_SAME = 5  # none: what the cell of the column before holds
+
+# Spans are in `names` of the table. A key there is empty where a path says [0].
 cdef struct HeadColumn:
+    int kind
     int32_t first_key  # of its path, in `keys`
     int32_t depth  # number of keys in its path
+    int32_t deepest  # of the paths that share its cell or constant
     int32_t shared  # how many of them it shares with the column before it
-    bint constant
-    Span value  # of a constant, in `names`
-    Span step  # in `names`: what stands before its value (a constant's value included) if the column before it has one
+    int32_t first_part  # of the records in its cells, in `keys`
+    int32_t parts
+    Span value  # of a constant; beginning of a stem; key of what is said once, with its colon; what stands before tuples' values
+    Span value_end  # end of a stem
+    Span step  # what stands before its value (a constant's value included) if the column before it has one
+    Span closers  # the brackets that its path closes
+    int32_t first_entry  # objects said once, in `entries`
+    int32_t entry_count
+    Py_ssize_t first_slot  # their slots
+    uint64_t slot_mask  # number of slots, a power of two, less one
+
+# A table that is being read. Tables stand in each other only where strings that hold JSON or blocks do, so one for each of those,
+# and one for the objects that it says once, are enough.
+cdef struct TableHead:
+    int kind
+    int32_t indent  # of its rows
+    int32_t around  # containers around a record, or around the scalar of a row
+    int32_t width  # columns
+    int64_t count  # rows, or groups, or members
+    int64_t cells  # in a row of a matrix
+    Py_ssize_t start  # of its columns, behind the brackets
+    Py_ssize_t line_end  # of its head
+    Py_ssize_t fixed  # bytes of keys and constants in a record
+    bint said  # some column is said once
+    Span stem  # of a list: beginning and end, in `names`
+    Span stem_end
+    Buffer names  # keys, constants, stems, steps
+    Buffer keys  # Spans in `names`
+    Buffer columns  # of HeadColumn
+    Buffer objects  # the JSON of the objects said once
+    Buffer entries  # a SaidObject for each of them
+    Buffer slots  # int32_t: number + 1 of an entry, by hash; 0: free
+    HeadColumn* lister  # in a table of objects said once: the column that takes them, of the table before this one; else NULL
 
 cdef struct Decoder:
     const uint8_t* data
-    Py_ssize_t size
+    Py_ssize_t size  # where reading ends: of the text, or of the fence that a block stands in
     Py_ssize_t at
-    Py_ssize_t below  # where the texts below a line go on, once it has a fence mark; else 0
+    Py_ssize_t below  # where the texts below a line go on, once it has announced one; else 0
+    bint parted  # a text below the line may go on without end: the next one repeats its mark
     int32_t indent  # blanks at the start of this line; -1 behind the last one
-    int32_t strings  # how many strings that hold JSON are being read, one in the other
-    bint deletes  # there is a DEL somewhere
-    bint empty_cells  # the head speaks of empty cells
+    int32_t base  # containers around what stands at indent 0
+    int32_t strings  # how many strings that hold JSON and blocks are being read, one in the other
+    bint inside  # a block: ⟦end⟧ ends its lines
+    int notes  # NOTED_ bits
     const char* reason  # why the text is refused; NULL: it is not
     Py_ssize_t wrong  # where
-    Buffer* out  # what is being written: `text`, or `names`
+    int64_t copied  # bytes written that do not stand in the text themselves
+    Buffer* out  # what is being written: `text`, or the names or objects of a table
+    Buffer* result  # what the text stands for: `text`, `scratch` or one of `raws`
     Buffer text
-    Buffer names  # of the table at hand: keys, constants, steps
-    Buffer keys  # Spans in `names`
+    Buffer wrapper  # JSON around the string that stands below the head
     Buffer scratch  # a string without its escapes, or a value as its string spells it
     Buffer refs  # Spans in `data`
-    int32_t width  # columns of the table at hand
-    HeadColumn columns[EXPAND_COLUMNS]
+    Buffer raws[EXPAND_STRINGS + 1]  # a raw text for every level of `strings`
+    TableHead tables[2 * EXPAND_STRINGS + 2]
 
 cdef bint refuse(Decoder* d, const char* reason, Py_ssize_t at) noexcept nogil:
     """Note the first thing that is wrong; False."""
@@ -44,6 +97,12 @@ cdef bint refuse(Decoder* d, const char* reason, Py_ssize_t at) noexcept nogil:
         d.reason = reason
         d.wrong = at
     return False
+
+cdef inline bint spend(Decoder* d, int64_t size) noexcept nogil:
+    """Whether so many bytes may be written that do not stand in the text themselves."""
+    # What is said once or constant may itself hold repeated values, which are counted twice then.
+    d.copied += size
+    return d.copied <= 2 * <int64_t>EXPAND_ROOM or refuse(d, b"stands for more than 256 MiB", d.at)
 
 cdef inline uint8_t peek(const Decoder* d, Py_ssize_t at) noexcept nogil:
     """The byte at an offset; LF at the end of the text."""
@@ -59,12 +118,17 @@ cdef inline Py_ssize_t line_end(const Decoder* d, Py_ssize_t at) noexcept nogil:
     cdef const uint8_t* found = <const uint8_t*>memchr(d.data + at, c"\n", d.size - at)
     return d.size if found == NULL else found - d.data
 
+cdef inline bint ends_block(const Decoder* d, Py_ssize_t at) noexcept nogil:
+    """Whether a line that starts here ends the block it would stand in."""
+    return d.inside and starts(d, at, b"\xe2\x9f\xa6end\xe2\x9f\xa7")
+
 cdef inline void enter_line(Decoder* d, Py_ssize_t at) noexcept nogil:
     """Start to read a line; offsets beyond the end of the text mean that there is none."""
     cdef Py_ssize_t start = at
     d.at = at
     d.below = 0
-    if at > d.size:
+    d.parted = False
+    if at > d.size or ends_block(d, at):
         d.indent = -1
         return
     while at < d.size and d.data[at] == c" " and at - start <= EXPAND_DEPTH:
@@ -72,57 +136,75 @@ cdef inline void enter_line(Decoder* d, Py_ssize_t at) noexcept nogil:
     d.indent = <int32_t>(at - start)
 
 cdef bint end_line(Decoder* d) noexcept nogil:
-    """The line ends here; go on with the next one, behind the texts of its fences."""
+    """The line ends here; go on with the next one, behind the texts that this one announced."""
     if peek(d, d.at) != c"\n":
         return refuse(d, b"more on the line than a value, or a character that must be escaped", d.at)
-    if d.text.size > EXPAND_ROOM:
+    if d.out.size > EXPAND_ROOM:
         return refuse(d, b"stands for more than 256 MiB", d.at)
     enter_line(d, d.below if d.below else d.at + 1)
-    return not d.text.failed
+    return not d.out.failed
 
 cdef inline bint enter_container(Decoder* d, int32_t around) noexcept nogil:
     """One more level; all recursion comes through here."""
-    return around < EXPAND_DEPTH or refuse(d, b"nested too deeply", d.at)
+    return d.base + around < EXPAND_DEPTH or refuse(d, b"nested too deeply", d.at)
 
-# Scalars and keys
+cdef bint put_times(Decoder* d, Py_ssize_t start, int64_t times, Buffer* out) noexcept nogil:
+    """Let what was written from `start` on stand so many times in all."""
+    cdef int64_t size = out.size - start, filled = size, step
+    if out.failed:
+        return False
+    if times > EXPAND_ROOM:
+        return refuse(d, b"stands for more than 256 MiB", d.at)
+    if not spend(d, size * (times - 1)) or not buffer_reserve(out, size * (times - 1)):
+        return False
+    while filled < size * times:
+        step = min(filled, size * times - filled)
+        memcpy(out.data + start + filled, out.data + start, step)
+        filled += step
+    out.size = start + filled
+    return True
 
-cdef inline Py_ssize_t bare_point(const Decoder* d, Py_ssize_t at) noexcept nogil:
+# Literals, strings and keys
+
+cdef inline Py_ssize_t bare_point(const Decoder* d, Py_ssize_t at, bint in_flow) noexcept nogil:
     """Offset behind the characters from a byte >= 0x80 on that may stand in a bare string; `at` if there is none."""
-    # Not U+0085 (C2 85), U+2028 and U+2029 (E2 80 A8, A9).
+    # Not U+0085 (C2 85), U+2028 and U+2029 (E2 80 A8, A9), ⟦ (E2 9F A6); in flow not × (C3 97).
     cdef Py_ssize_t step
+    cdef const uint8_t* point
     while at < d.size and d.data[at] >= 0x80:
         step = utf8_size(d.data, at, d.size)
-        if step == 0 or (step == 2 and d.data[at] == 0xC2 and d.data[at + 1] == 0x85):
+        point = d.data + at
+        if step == 0:
             break
-        if step == 3 and d.data[at] == 0xE2 and d.data[at + 1] == 0x80 and d.data[at + 2] & 0xFE == 0xA8:
+        if step == 2 and ((point[0] == 0xC2 and point[1] == 0x85) or (in_flow and point[0] == 0xC3 and point[1] == 0x97)):
+            break
+        if step == 3 and point[0] == 0xE2 and (
+            (point[1] == 0x80 and point[2] & 0xFE == 0xA8) or (point[1] == 0x9F and point[2] == 0xA6)
+        ):
             break
         at += step
     return at
 
 cdef inline Py_ssize_t bare_line_end(const Decoder* d, Py_ssize_t at, bint* escape) noexcept nogil:
     """Offset of the control character (or malformed byte) that ends a bare string on a line or in a cell."""
-    cdef Py_ssize_t start = at, next_at
-    cdef const uint8_t* delete
+    cdef Py_ssize_t next_at
     while True:
         at = plain_end(d.data, at, d.size)
-        if at < d.size and d.data[at] >= 0x80:
-            next_at = bare_point(d, at)
+        if at >= d.size:
+            return at
+        if d.data[at] >= 0x80:
+            next_at = bare_point(d, at, False)
             if next_at == at:
-                break
+                return at
             at = next_at
-        elif at < d.size and d.data[at] >= 0x20:
+        elif d.data[at] == c'"' or d.data[at] == c"\\":
             escape[0] = True
             at += 1
         else:
-            break
-    if d.deletes:
-        delete = <const uint8_t*>memchr(d.data + start, 0x7F, at - start)
-        if delete != NULL:
-            return delete - d.data
-    return at
+            return at
 
 cdef inline Py_ssize_t bare_word_end(
-    const Decoder* d, Py_ssize_t at, uint64_t low, uint64_t high, bint* escape
+    const Decoder* d, Py_ssize_t at, uint64_t low, uint64_t high, bint in_flow, bint* escape
 ) noexcept nogil:
     """Offset of the byte that ends a bare word: one in the sets of bytes below 64 and from 64 on, or a malformed one."""
     cdef Py_ssize_t next_at
@@ -130,7 +212,7 @@ cdef inline Py_ssize_t bare_word_end(
     while at < d.size:
         byte = d.data[at]
         if byte >= 0x80:
-            next_at = bare_point(d, at)
+            next_at = bare_point(d, at, in_flow)
             if next_at == at:
                 break
             at = next_at
@@ -142,14 +224,21 @@ cdef inline Py_ssize_t bare_word_end(
         at += 1
     return at
 
-cdef bint spells_literal(const Decoder* d, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+cdef bint spells_literal(const uint8_t* data, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
     """Whether the span is null, true, false or a number."""
-    cdef uint8_t first = peek(d, start)
+    cdef uint8_t first
+    if start >= end:
+        return False
+    first = data[start]
     if first == c"-" or c"0" <= first <= c"9":
-        return start < end and scan_number(d.data, start, end) == end
+        return scan_number(data, start, end) == end
     if end - start == 4:
-        return memcmp(d.data + start, b"null", 4) == 0 or memcmp(d.data + start, b"true", 4) == 0
-    return end - start == 5 and memcmp(d.data + start, b"false", 5) == 0
+        return memcmp(data + start, b"null", 4) == 0 or memcmp(data + start, b"true", 4) == 0
+    return end - start == 5 and memcmp(data + start, b"false", 5) == 0
+
+cdef bint shareable(const uint8_t* data, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Whether the span is a JSON value that several keys may share: a scalar, or something empty."""
+    return start < end and (end - start == 2 or (data[start] != c"[" and data[start] != c"{"))
 
 cdef inline void put_bare(Decoder* d, Py_ssize_t start, Py_ssize_t end, bint escape) noexcept nogil:
     """Write a span as a string."""
@@ -180,41 +269,44 @@ cdef bint read_quoted(Decoder* d) noexcept nogil:
     return True
 
 cdef bint read_key(Decoder* d) noexcept nogil:
-    """A key; the blank before ( and [ belongs to what follows."""
+    """A key; the blank before ( [ { belongs to what follows."""
     cdef Py_ssize_t start = d.at, end
     cdef bint escape = False
-    cdef uint8_t first = peek(d, start)
+    cdef uint8_t first = peek(d, start), stop
     if first == c'"':
         return read_quoted(d)
-    end = bare_word_end(d, start, 0x24005704FFFFFFFFULL, 0xB800000028000000ULL, &escape)  # not " [ ] { } ( ) , : | = * .
-    if (peek(d, end) == c"(" or peek(d, end) == c"[") and end > start and d.data[end - 1] == c" ":
+    # Not " [ ] { } ( ) , : | = * .
+    end = bare_word_end(d, start, 0x24005704FFFFFFFFULL, 0xB800000028000000ULL, False, &escape)
+    stop = peek(d, end)
+    if (stop == c"(" or stop == c"[" or stop == c"{") and end > start and d.data[end - 1] == c" ":
         end -= 1
     if end == start or first == c" " or d.data[end - 1] == c" " or first == c"-" or first == c"'" or first == c"#":
         return refuse(d, b"not a key, or one that must be quoted; or a wrong indent", start)
-    if spells_literal(d, start, end) or starts(d, start, b"<<ccr"):
+    if spells_literal(d.data, start, end) or starts(d, start, b"<<ccr"):
         return refuse(d, b"a key that must be quoted", start)
     put_bare(d, start, end, escape)
     d.at = end
     return True
 
+cdef inline bint bare_allowed(const Decoder* d, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Whether the ends of a string let it stand bare on a line, as far as its characters do."""
+    cdef uint8_t first = d.data[start]
+    if first == c" " or d.data[end - 1] == c" ":
+        return False
+    if first == c"-" and (end - start == 1 or d.data[start + 1] == c" "):
+        return False
+    return first != c"<" or not starts(d, start, b"<<ccr:")
+
 cdef bint put_scalar(Decoder* d, Py_ssize_t end, bint escape, bint in_flow) noexcept nogil:
     """Write the literal or bare string from `d.at` to `end`."""
     cdef Py_ssize_t start = d.at
-    cdef uint8_t first
     if start == end:
         return refuse(d, b"no value", start)
-    if spells_literal(d, start, end):
+    if spells_literal(d.data, start, end):
         buffer_put(d.out, d.data + start, end - start)
         d.at = end
         return True
-    first = d.data[start]
-    if first == c" " or d.data[end - 1] == c" ":
-        return refuse(d, b"blanks around a string", start)
-    if first == c"-" and (end - start == 1 or d.data[start + 1] == c" "):
-        return refuse(d, b"a string that must be quoted", start)
-    if first == c"<" and starts(d, start, b"<<ccr:"):
-        return refuse(d, b"a string that must be quoted", start)
-    if in_flow and memchr(b"-?!&*|>@%`", first, 10) != NULL:
+    if not bare_allowed(d, start, end) or (in_flow and memchr(b"-?!&*|>@%`", d.data[start], 10) != NULL):
         return refuse(d, b"a string that must be quoted", start)
     put_bare(d, start, end, escape)
     d.at = end
@@ -232,114 +324,23 @@ cdef bint read_inline(Decoder* d, int32_t around) noexcept nogil:
     end = bare_line_end(d, d.at, &escape)
     return put_scalar(d, end, escape, False)
 
-cdef inline void skip_glue(Decoder* d) noexcept nogil:
-    """One blank, if there is one."""
-    if peek(d, d.at) == c" ":
-        d.at += 1
-
-# Flow
-
-cdef bint read_flow(Decoder* d, int32_t around) noexcept nogil:
-    """A value inside flow, or the outermost array or object of it."""
+cdef bint read_text_cell(Decoder* d) noexcept nogil:
+    """A cell that is always a string, so that literals are bare as well."""
     cdef uint8_t first = peek(d, d.at)
     cdef bint escape = False
     cdef Py_ssize_t end
     if first == c'"':
         return read_quoted(d)
-    if first == c"[":
-        return enter_container(d, around) and read_flow_array(d, around)
-    if first == c"{":
-        return enter_container(d, around) and read_flow_object(d, around)
-    end = bare_word_end(d, d.at, 0x04001004FFFFFFFFULL, 0xA800000028000000ULL, &escape)  # not , [ ] { } " :
-    return put_scalar(d, end, escape, True)
-
-cdef bint read_flow_array(Decoder* d, int32_t around) noexcept nogil:
-    """[a, b]; the blank behind a comma may be missing."""
-    buffer_byte(d.out, c"[")
-    d.at += 1
-    if peek(d, d.at) != c"]":
-        while True:
-            if not read_flow(d, around + 1):
-                return False
-            if peek(d, d.at) == c"]":
-                break
-            if peek(d, d.at) != c",":
-                return refuse(d, b"neither a comma nor ] in flow", d.at)
-            buffer_byte(d.out, c",")
-            d.at += 1
-            skip_glue(d)
-    buffer_byte(d.out, c"]")
-    d.at += 1
+    end = bare_line_end(d, d.at, &escape)
+    if end == d.at:
+        return refuse(d, b"no string, or a character that must be escaped", d.at)
+    if first == c"[" or first == c"{" or first == c"(" or not bare_allowed(d, d.at, end):
+        return refuse(d, b"a string that must be quoted", d.at)
+    put_bare(d, d.at, end, escape)
+    d.at = end
     return True
 
-cdef bint read_flow_object(Decoder* d, int32_t around) noexcept nogil:
-    """{k: a, l: b}; the blank behind a colon may be missing."""
-    buffer_byte(d.out, c"{")
-    d.at += 1
-    if peek(d, d.at) != c"}":
-        while True:
-            if not read_key(d):
-                return False
-            if peek(d, d.at) != c":":
-                return refuse(d, b"no colon behind a key in flow", d.at)
-            buffer_byte(d.out, c":")
-            d.at += 1
-            skip_glue(d)
-            if not read_flow(d, around + 1):
-                return False
-            if peek(d, d.at) == c"}":
-                break
-            if not starts(d, d.at, b", "):
-                return refuse(d, b"neither a comma with its blank nor } in flow", d.at)
-            buffer_byte(d.out, c",")
-            d.at += 2
-    buffer_byte(d.out, c"}")
-    d.at += 1
-    return True
-
-# Strings of several lines
-
-cdef inline Py_ssize_t mark_size(const Decoder* d, Py_ssize_t at) noexcept nogil:
-    """Length of the fence mark at an offset; 0 if there is none."""
-    cdef Py_ssize_t end = at
-    while peek(d, end) == c'"':
-        end += 1
-    return end - at if end - at >= 3 else 0
-
-cdef bint fence_allows(const Decoder* d, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
-    """Whether the lines in the span may stand in a fence: UTF-8, no control character but LF and tab."""
-    cdef Py_ssize_t at = start, step
-    if d.deletes and memchr(d.data + start, 0x7F, end - start) != NULL:
-        return False
-    while True:
-        at = plain_end(d.data, at, end)
-        if at >= end:
-            return True
-        if d.data[at] < 0x80:
-            if d.data[at] < 0x20 and d.data[at] != c"\n" and d.data[at] != c"\t":
-                return False
-            at += 1
-            continue
-        while at < end and d.data[at] >= 0x80:
-            step = utf8_size(d.data, at, end)
-            if step == 0:
-                return False
-            at += step
-
-cdef bint read_fence(Decoder* d) noexcept nogil:
-    """The string whose fence mark is here: the lines below this one, up to the line that is the same mark."""
-    cdef Py_ssize_t mark = mark_size(d, d.at), start, at, end
-    d.at += mark
-    start = at = d.below if d.below else line_end(d, d.at) + 1
-    while at <= d.size:
-        end = line_end(d, at)
-        if end - at == mark and mark_size(d, at) == mark:
-            d.below = end + 1
-            if at == start or memchr(d.data + start, c"\n", at - 1 - start) == NULL:
-                return refuse(d, b"a fence around less than two lines", start)
-            if not fence_allows(d, start, at - 1):
-                return refuse(d, b"a control character in a fence, or not UTF-8", start)
-            quote_string(d.data + start, at - 1 - start, False, d.out)
-            return True
-        at = end + 1
-    return refuse(d, b"a fence that does not end", d.at - mark)
+cdef inline void skip_glue(Decoder* d) noexcept nogil:
+    """One blank, if there is one."""
+    if peek(d, d.at) == c" ":
+        d.at += 1

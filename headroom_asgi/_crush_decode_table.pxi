@@ -1,184 +1,161 @@
-# Tables of a crush text: the head with its columns, the rows, and lines that stand for rows left out.
+# Tables of a crush text: the rows with their cells, and lines that stand for rows left out.
 
-cdef int64_t read_count(const Decoder* d, Py_ssize_t* at) noexcept nogil:
-    """A positive number at an offset, which moves behind it; 0 if there is none, or one beyond all bounds."""
-    cdef int64_t count = 0
-    if peek(d, at[0]) == c"0":
-        return 0
-    while c"0" <= peek(d, at[0]) <= c"9":
-        if count > 1000000000000000LL:
-            return 0
-        count = count * 10 + (d.data[at[0]] - 48)
-        at[0] += 1
-    return count
-
-cdef int64_t table_count(const Decoder* d, Py_ssize_t* end) noexcept nogil:
-    """The number of records of the table whose head starts here, and where its first column starts; 0 if none does."""
-    cdef int64_t count
-    end[0] = d.at + 1
-    count = read_count(d, end)
-    if count == 0 or not starts(d, end[0], b"]: "):
-        return 0
-    end[0] += 3
-    return count
-
-cdef inline Span* column_key(const Decoder* d, const HeadColumn* column, int32_t level) noexcept nogil:
-    """The key of a column's path at a level."""
-    return <Span*>d.keys.data + column.first_key + level
-
-cdef bint read_column(Decoder* d, int32_t indent) noexcept nogil:
-    """One column of a table's head; its names go where `d.out` points."""
-    cdef HeadColumn* column = d.columns + d.width
-    cdef Span key
-    if d.width == EXPAND_COLUMNS:
-        return refuse(d, b"too many columns", d.at)
-    column.first_key = <int32_t>(d.keys.size // <Py_ssize_t>sizeof(Span))
-    column.depth = 0
-    while True:
-        key.start = d.names.size
-        if not read_key(d):
-            return False
-        key.end = d.names.size
-        buffer_put(&d.keys, <const uint8_t*>&key, sizeof(Span))
-        column.depth += 1
-        if indent + column.depth >= EXPAND_DEPTH:
-            return refuse(d, b"nested too deeply", d.at)
-        if peek(d, d.at) != c".":
-            break
-        d.at += 1
-    column.constant = peek(d, d.at) == c"="
-    column.value.start = d.names.size
-    if column.constant:
-        d.at += 1
-        if not read_inline(d, indent + 1 + column.depth):
-            return False
-    column.value.end = d.names.size
-    d.width += 1
-    return not d.keys.failed and not d.names.failed
-
-cdef bint same_key(const Decoder* d, const HeadColumn* a, const HeadColumn* b, int32_t level) noexcept nogil:
-    """Whether the paths of two columns have the same key at a level; False if one is shorter."""
-    cdef const Span* x
-    cdef const Span* y
-    if a.depth <= level or b.depth <= level:
-        return False
-    x = column_key(d, a, level)
-    y = column_key(d, b, level)
-    return x.end - x.start == y.end - y.start and memcmp(
-        d.names.data + x.start, d.names.data + y.start, x.end - x.start
-    ) == 0
-
-cdef bint place_column(Decoder* d, int32_t index) noexcept nogil:
-    """Set what a column shares with the one before it. Parts of one parent must stand together, behind it, and none twice."""
-    cdef HeadColumn* column = d.columns + index
-    cdef HeadColumn* other
-    column.shared = 0
-    if index == 0:
+cdef bint skip_mark(Decoder* d, int32_t indent, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Behind a value below the row, a line that repeats the mark (the span) of the text that follows: skip it."""
+    cdef Py_ssize_t at = d.below + indent + 1, size = end - start, blank
+    if not d.parted:
         return True
-    other = column - 1
-    while same_key(d, column, other, column.shared):
-        column.shared += 1
-    if column.shared == column.depth or (column.shared == other.depth and other.constant):
-        return refuse(d, b"a column twice, behind its parts, or a constant with parts", d.at)
-    while other > d.columns and other.shared >= column.shared:
-        other -= 1
-        if same_key(d, column, other, column.shared):
-            return refuse(d, b"a column twice, or parts of one parent apart", d.at)
+    for blank in range(d.below, at):
+        if peek(d, blank) != c" ":
+            return refuse(d, b"no line with the mark of the next text below a row", start)
+    if d.size - at < size or memcmp(d.data + at, d.data + start, size) != 0 or peek(d, at + size) != c"\n":
+        return refuse(d, b"no line with the mark of the next text below a row", start)
+    d.below = at + size + 1
     return True
 
-cdef void put_step(Decoder* d, const HeadColumn* column, int32_t shared, const HeadColumn* previous) noexcept nogil:
-    """Write what stands between the values of two columns of a record; `previous` is NULL before the first."""
-    cdef int32_t level
-    cdef const Span* key
-    if previous == NULL:
-        buffer_byte(d.out, c"{")
+cdef bint read_styled_cell(Decoder* d, int32_t indent, int32_t around) noexcept nogil:
+    """(style) in a cell: the string that spells the value below the row, which stands deeper than the row by one blank."""
+    cdef Py_ssize_t start = d.out.size, at, mark = d.at
+    cdef int32_t base = d.base
+    cdef int style = open_string(d)
+    cdef bint done
+    at = d.at
+    if style < 0 or not skip_mark(d, indent, mark, at):
+        return False
+    enter_line(d, d.below if d.below else line_end(d, at) + 1)
+    if d.indent <= indent:
+        return refuse(d, b"nothing below a row that announces it", at)
+    if peek(d, d.at + indent + 1) == c"[" or peek(d, d.at + indent + 1) == c"{":
+        d.at += indent + 1
+        d.base = base + around - indent - 2
+        done = read_table(d, indent + 2)
     else:
-        for level in range(shared + 1, previous.depth):
-            buffer_byte(d.out, c"}")
-        buffer_byte(d.out, c",")
-    for level in range(shared, column.depth):
-        if level > shared:
-            buffer_byte(d.out, c"{")
-        key = column_key(d, column, level)
-        if buffer_reserve(d.out, key.end - key.start):  # first: the names may be what is written
-            buffer_put(d.out, d.names.data + key.start, key.end - key.start)
-        buffer_byte(d.out, c":")
+        d.base = base + around - indent - 1
+        done = read_block(d, indent + 1)
+    d.below = d.at
+    d.parted = True
+    d.at = at
+    d.base = base
+    return done and close_string(d, start, style)
 
-cdef bint read_columns(Decoder* d, int32_t indent) noexcept nogil:
-    """The columns of a table's head, with a step for each."""
-    cdef HeadColumn* column
-    cdef int32_t index
-    cdef bint rows = False
-    d.names.size = d.keys.size = 0
-    d.width = 0
-    while True:
-        if not read_column(d, indent):
-            return False
-        rows |= not d.columns[d.width - 1].constant
-        if peek(d, d.at) != c"\t":
-            break
-        d.at += 1
-    if not rows:
-        return refuse(d, b"a table without a column that its rows fill", d.at)
-    for index in range(d.width):
-        column = d.columns + index
-        if not place_column(d, index):
-            return False
-        column.step.start = d.names.size
-        put_step(d, column, column.shared, column - 1 if index else NULL)
-        if column.constant and buffer_reserve(&d.names, column.value.end - column.value.start):
-            buffer_put(&d.names, d.names.data + column.value.start, column.value.end - column.value.start)
-        column.step.end = d.names.size
-    return not d.names.failed
-
-cdef inline bint read_cell(Decoder* d, int32_t around) noexcept nogil:
+cdef inline bint read_cell(Decoder* d, int32_t indent, int32_t around) noexcept nogil:
     """The value in a cell that is not empty."""
-    if mark_size(d, d.at):
-        return read_fence(d)
+    cdef uint8_t first = peek(d, d.at)
+    if first == c'"' and mark_size(d, d.at):
+        return skip_mark(d, indent, d.at, d.at + mark_size(d, d.at)) and read_fence(d, around)
+    if first == c"(":
+        return read_styled_cell(d, indent, around)
     return read_inline(d, around)
 
-cdef bint read_row(Decoder* d, int32_t indent) noexcept nogil:
-    """One record, and the texts below its row."""
-    # `shared` is the number of keys that the last column with a value and this one have in common: the objects of that many
+cdef bint read_scalar_cell(Decoder* d, TableHead* t) noexcept nogil:
+    """A cell in a list of scalars."""
+    cdef uint8_t first = peek(d, d.at)
+    if first == c"[" or first == c"{" or first == c"\t" or first == c"\n":
+        return refuse(d, b"not a scalar in a list of scalars", d.at)
+    return read_cell(d, t.indent, t.around)
+
+cdef bint read_stemmed(Decoder* d, const TableHead* t, Span stem, Span stem_end) noexcept nogil:
+    """A text cell, with the stem around it."""
+    # The quote that opens the text is overwritten by the last byte of the stem, the one that closes it by the stem's end.
+    cdef Buffer* out = d.out
+    cdef Py_ssize_t quote
+    if not spend(d, stem.end - stem.start + stem_end.end - stem_end.start):
+        return False
+    buffer_put(out, t.names.data + stem.start, stem.end - stem.start - 1)
+    quote = out.size
+    if not read_text_cell(d) or out.failed:
+        return False
+    out.data[quote] = t.names.data[stem.end - 1]
+    out.size -= 1
+    buffer_put(out, t.names.data + stem_end.start, stem_end.end - stem_end.start)
+    return True
+
+cdef bint read_value_of(Decoder* d, TableHead* t, const HeadColumn* column) noexcept nogil:
+    """What a cell holds that is not an ordinary one."""
+    if column.kind == READ_STEM:
+        return read_stemmed(d, t, column.value, column.value_end)
+    if column.kind == READ_SAID:
+        return read_said_cell(d, t, column)
+    return read_tuples(d, t, column)
+
+cdef bint read_record(Decoder* d, TableHead* t, bint started) noexcept nogil:
+    """One record, and the texts below its row; `started`: there is a cell before its own."""
+    # `shared` is the number of keys that the last column with a value and this one have in common: the containers of that many
     # keys stay open, the others are closed. All of the last path shared: it is the parent of this one, and has a value itself.
-    cdef int32_t index, shared = 0, around = indent + 1
+    cdef int32_t index, shared = 0
+    cdef Py_ssize_t value = 0, value_end = 0  # of the last cell, in what is written; the same if it was empty
+    cdef HeadColumn* columns = column_at(t, 0)
     cdef HeadColumn* column
     cdef HeadColumn* previous = NULL
-    cdef bint first_cell = True
-    for index in range(d.width):
-        column = d.columns + index
+    for index in range(t.width):
+        column = columns + index
         if column.shared < shared:
             shared = column.shared
-        if not column.constant:
-            if not first_cell:
+        if column.kind == READ_SAME and value == value_end:
+            continue
+        if column.kind != READ_CONSTANT and column.kind != READ_SAME:
+            value = value_end
+            if started:
                 if peek(d, d.at) != c"\t":
                     return refuse(d, b"too few cells, or a character that must be escaped", d.at)
                 d.at += 1
-            first_cell = False
+            started = True
             if peek(d, d.at) == c"\t" or peek(d, d.at) == c"\n":
-                if not d.empty_cells:
+                if not d.notes & NOTED_GAPS:
                     return refuse(d, b"an empty cell that the head does not speak of", d.at)
                 continue
         if previous != NULL and shared == previous.depth:
             return refuse(d, b"a value where parts of it stand as well", d.at)
         if index == 0 or previous == column - 1:
-            buffer_put(d.out, d.names.data + column.step.start, column.step.end - column.step.start)
+            buffer_put(d.out, t.names.data + column.step.start, column.step.end - column.step.start)
         else:
-            put_step(d, column, shared, previous)
-            if column.constant:
-                buffer_put(d.out, d.names.data + column.value.start, column.value.end - column.value.start)
-        if not column.constant and not read_cell(d, around + column.depth):
+            put_step(t, column, shared, previous, d.out)
+            if column.kind == READ_CONSTANT:
+                put_name(t, column.value, d.out)
+        if column.kind == READ_CELL:
+            value = d.out.size
+            if not read_cell(d, t.indent, t.around + column.deepest):
+                return False
+            value_end = d.out.size
+        elif column.kind == READ_SAME:
+            if not spend(d, value_end - value):
+                return False
+            buffer_again(d.out, value, value_end)
+        elif column.kind != READ_CONSTANT and not read_value_of(d, t, column):
             return False
         previous = column
         shared = column.depth
     if previous == NULL:
         return refuse(d, b"a record without keys", d.at)
-    for index in range(previous.depth):
-        buffer_byte(d.out, c"}")
+    put_name(t, previous.closers, d.out)
     return True
 
+cdef bint read_row(Decoder* d, TableHead* t) noexcept nogil:
+    """What a row stands for, with the texts below it."""
+    cdef int64_t cell
+    if t.kind == TABLE_LIST:
+        return read_stemmed(d, t, t.stem, t.stem_end) if t.stem.end else read_scalar_cell(d, t)
+    if t.kind == TABLE_MATRIX:
+        for cell in range(t.cells):
+            if cell and peek(d, d.at) != c"\t":
+                return refuse(d, b"too few cells, or a character that must be escaped", d.at)
+            buffer_byte(d.out, c"," if cell else c"[")
+            d.at += cell > 0
+            if not read_scalar_cell(d, t):
+                return False
+        buffer_byte(d.out, c"]")
+        return True
+    if not spend(d, t.fixed):
+        return False
+    if t.kind == TABLE_MEMBERS:
+        if not read_text_cell(d):
+            return False
+        buffer_byte(d.out, c":")
+        return read_record(d, t, True)
+    return read_record(d, t, False)
+
 cdef int64_t read_omission(Decoder* d) noexcept nogil:
-    """The number of rows that <<ccr:REF-PART N rows left out>> stands for; 0 if it is malformed."""
+    """The number of rows that <<ccr:REF-PART N rows left out: SUMMARY>> stands for; 0 if it is malformed."""
     cdef Span ref
     cdef Py_ssize_t at
     cdef int64_t count
@@ -196,43 +173,109 @@ cdef int64_t read_omission(Decoder* d) noexcept nogil:
         return 0
     at = ref.end + 1
     count = read_count(d, &at)
-    if count and starts(d, at, b" rows left out>>"):
-        d.at = at + 16
-        buffer_put(&d.refs, <const uint8_t*>&ref, sizeof(Span))
-        return count
-    return 0
+    if count == 0 or not starts(d, at, b" rows left out"):
+        return 0
+    at += 14
+    if starts(d, at, b": "):
+        at = summary_end(d, at + 2)
+    if at < 0 or not starts(d, at, b">>"):
+        return 0
+    d.at = at + 2
+    buffer_put(&d.refs, <const uint8_t*>&ref, sizeof(Span))
+    return count
 
-cdef bint read_table(Decoder* d, int32_t indent) noexcept nogil:
-    """A table, from the bracket of its head on; its rows stand at `indent`."""
-    cdef Py_ssize_t start = 0
-    cdef int64_t count = table_count(d, &start), done = 0, left_out
+cdef Py_ssize_t summary_end(const Decoder* d, Py_ssize_t start) noexcept nogil:
+    """Offset of the > that ends the summary of what was left out; negative if there is no summary."""
+    cdef Py_ssize_t at = start, step
+    while at < d.size and d.data[at] >= 0x20 and d.data[at] != c">" and d.data[at] != 0x7F:
+        step = 1 if d.data[at] < 0x80 else utf8_size(d.data, at, d.size)
+        if step == 0:
+            return -1
+        at += step
+    return at if at > start else -1
+
+cdef bint read_rows(Decoder* d, TableHead* t, int64_t count) noexcept nogil:
+    """So many rows of a table, or lines that stand for them."""
+    cdef int64_t done = 0, left_out
     cdef bint comma = False
-    cdef Buffer* out = d.out
-    if count < 2:
-        return refuse(d, b"not the head of a table", d.at)
-    d.at = start
-    d.out = &d.names
-    if not read_columns(d, indent) or not end_line(d):
-        return False
-    d.out = out
-    buffer_byte(out, c"[")
+    cdef Py_ssize_t start
     while done < count:
-        if d.indent < indent:
+        if d.indent < t.indent:
             return refuse(d, b"fewer rows than the head of the table says", d.at)
-        d.at += indent
+        d.at += t.indent
         if starts(d, d.at, b"<<ccr:"):
+            if not d.notes & NOTED_OMISSIONS or t.lister != NULL:
+                return refuse(d, b"rows left out that the head does not speak of, or of objects said once", d.at)
             left_out = read_omission(d)
             if left_out == 0 or left_out > count - done:
                 return refuse(d, b"a malformed line for rows left out, or too many rows", d.at)
             done += left_out
         else:
             if comma:
-                buffer_byte(out, c",")
+                buffer_byte(d.out, c",")
             comma = True
-            if not read_row(d, indent):
+            start = d.out.size
+            if not read_row(d, t):
+                return False
+            if t.lister != NULL and not list_object(d, t, start):
                 return False
             done += 1
         if not end_line(d):
             return False
-    buffer_byte(out, c"]")
+    return True
+
+cdef bint read_groups(Decoder* d, TableHead* t) noexcept nogil:
+    """The lists of a list of lists of records, each a line with its number of rows, and the rows."""
+    cdef int64_t group, count
+    cdef Py_ssize_t at
+    for group in range(t.count):
+        if d.indent < t.indent:
+            return refuse(d, b"fewer lists than the head of the table says", d.at)
+        at = d.at + t.indent + 1
+        count = read_count(d, &at)
+        if peek(d, d.at + t.indent) != c"[" or (count == 0 and not starts(d, at, b"0]")):
+            return refuse(d, b"no line with the number of rows of a list", d.at)
+        at += count == 0
+        if peek(d, at) != c"]":
+            return refuse(d, b"no line with the number of rows of a list", d.at)
+        d.at = at + 1
+        if not end_line(d):
+            return False
+        buffer_text(d.out, b",[" if group else b"[")
+        if not read_rows(d, t, count):
+            return False
+        buffer_byte(d.out, c"]")
+    return True
+
+cdef bint read_list_head(Decoder* d, TableHead* t) noexcept nogil:
+    """The rest of the head of a list or matrix: its stem, if it has one."""
+    cdef Buffer* out = d.out
+    t.stem.end = 0
+    if t.kind == TABLE_LIST and peek(d, d.at) != c"\n":
+        if not d.notes & NOTED_STEMS:
+            return refuse(d, b"a stem that the head does not speak of", d.at)
+        t.names.size = 0
+        if not read_stem(d, t, line_end(d, d.at), &t.stem, &t.stem_end):
+            return False
+    return enter_container(d, t.around - 1) and end_line(d)
+
+cdef bint read_table(Decoder* d, int32_t indent) noexcept nogil:
+    """A table, from the bracket of its head on; its rows stand at `indent`."""
+    cdef TableHead* t = next_table(d)
+    cdef bint done
+    if not table_starts(d, d.at, t):
+        return refuse(d, b"not the head of a table", d.at)
+    d.at = t.start
+    t.indent = indent
+    t.around = indent + (2 if t.kind == TABLE_GROUPS or t.kind == TABLE_MATRIX else 1)
+    t.lister = NULL
+    t.said = False
+    if not (read_list_head(d, t) if t.kind >= TABLE_MATRIX else read_columns(d, t)):
+        return False
+    if t.said and not read_said(d, t):
+        return False
+    buffer_byte(d.out, c"{" if t.kind == TABLE_MEMBERS else c"[")
+    if not (read_groups(d, t) if t.kind == TABLE_GROUPS else read_rows(d, t, t.count)):
+        return False
+    buffer_byte(d.out, c"}" if t.kind == TABLE_MEMBERS else c"]")
     return True

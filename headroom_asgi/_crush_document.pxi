@@ -1,11 +1,11 @@
 # The Python face of a scanned text: a tape of nodes, each turned into a Python object when it is asked for.
 
-cdef int32_t GET_NODES = 20_000  # nodes that `get` looks through with the GIL held: some ten microseconds
+cdef int32_t GET_SLOTS = 20_000  # of the tape that `get` looks through with the GIL held: some ten microseconds
 
 cdef object scan_error(int reason, Py_ssize_t offset):
     """The exception for a reason code."""
     if reason == SCAN_MEMORY:
-        return MemoryError("no memory to scan the JSON text, or it has 2 GiB and more")
+        return MemoryError("no memory to scan the JSON text, or it has 2 GiB or 2**30 values and more")
     return ScanError("invalid_utf8" if reason == SCAN_UTF8 else "invalid_json", offset)
 
 cdef class Document:
@@ -34,26 +34,28 @@ cdef class Document:
         tape_close(&self.tape)
 
     def __len__(self):
-        """Number of nodes (values and keys)."""
+        """Every node is a number below this; not every number below it is a node of its own."""
         return self.tape.size
 
-    cdef const Node* node(self, Py_ssize_t index) except NULL:
-        if not 0 <= index < self.tape.size:
-            raise IndexError(f"node {index} of {self.tape.size}")
-        return self.tape.nodes + index
+    cdef int32_t index(self, Py_ssize_t node) except -1:
+        """A node that there is. The number before a value's is its key, even where the key takes two slots."""
+        if not 0 <= node < self.tape.size:
+            raise IndexError(f"node {node} of {self.tape.size}")
+        return <int32_t>node - (node_kind(self.tape.nodes, <int32_t>node) == KIND_REST)
 
     cdef const uint8_t* text_start(self):
         return <const uint8_t*>PyBytes_AS_STRING(self.data)
 
-    cdef str string(self, const Node* node):
+    cdef str string(self, int32_t node):
         """The decoded content of a STRING node."""
-        cdef const uint8_t* text = self.text_start()
+        cdef const uint8_t* literal = self.text_start() + node_start(self.tape.nodes, node)
+        cdef Py_ssize_t size = node_size(self.tape.nodes, node)
         cdef Buffer decoded
-        if not node.flags & NODE_ESCAPED:
-            return PyUnicode_DecodeUTF8(<const char*>text + node.start + 1, node.end - node.start - 2, "strict")
+        if not node_flags(self.tape.nodes, node) & NODE_ESCAPED:
+            return PyUnicode_DecodeUTF8(<const char*>literal + 1, size - 2, "strict")
         buffer_open(&decoded)
         try:
-            string_decode(text + node.start, text + node.end, &decoded)
+            string_decode(literal, literal + size, &decoded)
             if decoded.failed:
                 raise MemoryError
             return PyUnicode_DecodeUTF8(<const char*>decoded.data, decoded.size, "surrogatepass")
@@ -62,24 +64,26 @@ cdef class Document:
 
     def kind(self, Py_ssize_t node):
         """OBJECT, ARRAY, STRING, NUMBER, TRUE, FALSE or NULL."""
-        return self.node(node).kind
+        return node_kind(self.tape.nodes, self.index(node))
 
     def span(self, Py_ssize_t node):
         """Byte span [start, end) of the value in `data`, quotes and brackets included."""
-        cdef const Node* found = self.node(node)
-        return found.start, found.end
+        cdef int32_t at = self.index(node)
+        return node_start(self.tape.nodes, at), node_end(self.tape.nodes, at)
 
     def raw(self, Py_ssize_t node):
         """The bytes of the value."""
-        cdef const Node* found = self.node(node)
-        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(self.data) + found.start, found.end - found.start)
+        cdef int32_t at = self.index(node)
+        return PyBytes_FromStringAndSize(
+            <const char*>self.text_start() + node_start(self.tape.nodes, at), node_size(self.tape.nodes, at)
+        )
 
     def text(self, Py_ssize_t node):
         """The decoded string at a STRING node; unpaired surrogates stay surrogates. TypeError on other kinds."""
-        cdef const Node* found = self.node(node)
-        if found.kind != KIND_STRING:
+        cdef int32_t at = self.index(node)
+        if node_kind(self.tape.nodes, at) != KIND_STRING:
             raise TypeError(f"node {node} is no string")
-        return self.string(found)
+        return self.string(at)
 
     def get(self, Py_ssize_t node, str key not None):
         """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
@@ -90,14 +94,14 @@ cdef class Document:
         cdef int32_t found
         cdef bint failed
         cdef Buffer scratch
-        self.node(node)
+        cdef int32_t at = self.index(node)
         buffer_open(&scratch)
         # Giving the GIL up and taking it back costs more than looking through a few members.
-        if self.tape.nodes[node].next - node < GET_NODES:
-            found = tape_get(text, &self.tape, <int32_t>node, name, size, &scratch)
+        if node_next(self.tape.nodes, at) - at < GET_SLOTS:
+            found = tape_get(text, self.tape.nodes, at, name, size, &scratch)
         else:
             with nogil:
-                found = tape_get(text, &self.tape, <int32_t>node, name, size, &scratch)
+                found = tape_get(text, self.tape.nodes, at, name, size, &scratch)
         failed = scratch.failed
         buffer_close(&scratch)
         if failed:
@@ -106,29 +110,32 @@ cdef class Document:
 
     def items(self, Py_ssize_t node):
         """(key, value node) of an OBJECT, in order, duplicates included. Empty on other kinds."""
-        cdef const Node* found = self.node(node)
+        cdef const Node* nodes = self.tape.nodes
+        cdef int32_t at = self.index(node), end = node_next(nodes, at), value
         cdef list members = []
-        cdef int32_t at = <int32_t>node + 1
-        if found.kind == KIND_OBJECT:
-            while at < found.next:
-                members.append((self.string(self.tape.nodes + at), at + 1))
-                at = self.tape.nodes[at + 1].next
+        if node_kind(nodes, at) == KIND_OBJECT:
+            at = node_child(nodes, at)
+            while at < end:
+                value = node_next(nodes, at)
+                members.append((self.string(at), value))
+                at = node_next(nodes, value)
         return members
 
     def elements(self, Py_ssize_t node):
         """Value nodes of an ARRAY, in order. Empty on other kinds."""
-        cdef const Node* found = self.node(node)
+        cdef const Node* nodes = self.tape.nodes
+        cdef int32_t at = self.index(node), end = node_next(nodes, at)
         cdef list values = []
-        cdef int32_t at = <int32_t>node + 1
-        if found.kind == KIND_ARRAY:
-            while at < found.next:
+        if node_kind(nodes, at) == KIND_ARRAY:
+            at = node_child(nodes, at)
+            while at < end:
                 values.append(at)
-                at = self.tape.nodes[at].next
+                at = node_next(nodes, at)
         return values
 
     def count(self, Py_ssize_t node):
         """Number of members or elements; 0 on scalars."""
-        return self.node(node).count
+        return node_count(self.tape.nodes, self.index(node))
 
 def minify(bytes data not None):
     """The JSON text without white space between tokens. ScanError if it is not JSON."""

@@ -1,5 +1,16 @@
-# Which rows of a large table stay when the rest may be left out. Fixed rules on the values: no share, no percentile, nothing that
-# another document or another moment could change.
+# Which rows of a large table stay when the rest may be left out. Fixed rules on the values: what shows in a row decides, not its share.
+#
+# The budget is a sixteenth of the rows, but 24 at least and 60 at most; rows that hold a needle come on top (as many as 40), and so do
+# runs too short for a marker. First and last rows take 12 of it. Of the rest every kind of sign may take a quarter, then the more
+# important signs take what is left; within a sign the first rows win.
+#
+# What a longer array does not change: a row that was kept stays kept if the rows behind it bear no sign of their own, save the last
+# rows, and those that were kept because a run was short. The budget only grows with the rows. Signs are given up in three cases: more
+# than TALLY_ROWS rows of a column share an error word or a needle (a few of the first stay), a column turns out to have more values
+# than kinds of something, or a value turns out not to be rare.
+#
+# What other files use:
+#   bint choose_rows(Table*, Row*, Needles*)     mark the rows to keep; False if it does not pay. Says of every column what it holds.
 
 cdef enum:
     # Below, first and last rows and what stands out are half of the table already.
@@ -8,291 +19,419 @@ cdef enum:
     OMIT_TOKENS = 1200
     KEEP_FIRST = 8
     KEEP_LAST = 4
-    KEEP_LIMIT = 60  # what is kept at most, before short runs are closed
+    KEEP_LEAST = 24
+    KEEP_MOST = 60
+    KEEP_SHARE = 16
+    KEEP_NEEDLES = 40  # on top of those
     KEEP_RUN = 4  # the marker is as long as a few rows; shorter runs stay
-    VALUES_LIMIT = 12  # more values are no longer kinds of something
+    MARKER_BYTES = 160  # with its summary
+    COVER_FIRST = 64  # this row, and each with twice the number of the one before
+    KIND_LIMIT = 48  # more values are no kinds of something
+    KIND_SLOTS = 128
+    VALUES_LIMIT = 12  # of so many kinds the first row of each is shown
     VALUE_BYTES = 32
+    START_BYTES = 24  # where the first word of a text is looked for, and so much of it; texts with the same one are of one kind
+    RARE_ROWS = 3  # at most so many rows have a rare value
+    RARE_LIMIT = 8  # more rows with rare values in a column, and they are not rare
+    STEADY_RUN = 16  # a value that so many rows had is a state; another one that a few have is a change of it
 
-# Why a row is kept, most important first.
+# What the values of a column are, for the summary.
 cdef enum:
-    SIGN_ERROR = 1
-    SIGN_NEEDLE = 2
-    SIGN_EXTREME = 4
-    SIGN_VALUE = 8
-    SIGN_SHAPE = 16
-    SIGN_END = 32
+    HOLDS_TEXT = 0
+    HOLDS_ORDER = 1  # ids, numbers or times, each greater than the one before or each less
+    HOLDS_TIME = 2
+    HOLDS_NUMBERS = 3
+    HOLDS_LABELS = 4  # numbers whose mean says nothing
+    HOLDS_VALUES = 5  # few different ones
 
-cdef struct Row:
-    Py_ssize_t end  # in bytes from the start of the first row
-    uint64_t shape  # digest of the columns it has
-    uint8_t signs
-    bint gaps
-    bint kept
+cdef struct Kind:
+    const uint8_t* text
+    int32_t size
+    int32_t count
+    int32_t rows[RARE_ROWS]
 
-# Words are known by a 64-bit hash of their lower-case letters (FNV-1a).
+# The different values of a column, or first words of its texts, as long as they are few.
+cdef struct Kinds:
+    Kind kinds[KIND_LIMIT]
+    uint8_t slots[KIND_SLOTS]  # index + 1 of a kind, or 0
+    int32_t count
+    int32_t same  # the kind of the last value
+    bint closed  # they are too many
 
-cdef enum:
-    WORD_SLOTS = 128
+# What is learned of one column, cell by cell.
+cdef struct Look:
+    Kinds values
+    Kinds starts  # first words
+    Tally errors  # by the meaning of the column's name
+    Series series
+    int meaning
+    int32_t numbers
+    int32_t strings
+    int32_t nulls
+    const uint8_t* before  # the last string
+    Py_ssize_t before_size
+    bint rising  # strings only: longer ones are greater
+    bint falling
+    bint digits  # every string holds one
+    bint times  # every string is a time of the same spelling
+    int32_t run  # cells in a row with the last value
+    int32_t state  # the kind that lasted, or -1
+    int32_t changed  # the first cell of another kind behind it
+    int32_t changes
 
-cdef uint64_t ERROR_WORDS[WORD_SLOTS]
-cdef uint64_t WORD_TIMED
-cdef uint64_t WORD_OUT
-
-cdef inline uint64_t word_add(uint64_t word, uint8_t letter) noexcept nogil:
-    return (word ^ (letter | 0x20)) * 1099511628211ULL
-
-cdef uint64_t word_hash(bytes word) noexcept:
-    cdef uint64_t code = 14695981039346656037ULL
-    cdef uint8_t letter
-    for letter in word:
-        code = word_add(code, letter)
-    return code
-
-cdef inline bint is_error_word(uint64_t word) noexcept nogil:
-    cdef uint32_t slot = word & (WORD_SLOTS - 1)
-    while ERROR_WORDS[slot]:
-        if ERROR_WORDS[slot] == word:
-            return True
-        slot = (slot + 1) & (WORD_SLOTS - 1)
-    return False
-
-cdef void fill_error_words() noexcept:
-    """The table of words that tell of an error."""
-    cdef uint32_t slot
-    memset(ERROR_WORDS, 0, sizeof(ERROR_WORDS))
-    for word in (
-        b"error errors exception exceptions fail fails failed failing failure failures fatal critical panic panicked denied"
-        b" refused rejected forbidden unauthorized timeout timeouts crash crashed crashes abort aborted traceback unreachable"
-        b" unavailable corrupt corrupted overflow killed segfault"
-    ).split():
-        slot = word_hash(word) & (WORD_SLOTS - 1)
-        while ERROR_WORDS[slot]:
-            slot = (slot + 1) & (WORD_SLOTS - 1)
-        ERROR_WORDS[slot] = word_hash(word)
-
-fill_error_words()
-WORD_TIMED = word_hash(b"timed")
-WORD_OUT = word_hash(b"out")
-
-cdef inline bint is_upper(uint8_t byte) noexcept nogil:
-    return 0x41 <= byte <= 0x5A
-
-cdef inline bint is_lower(uint8_t byte) noexcept nogil:
-    return 0x61 <= byte <= 0x7A
-
-cdef bint has_error_word(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """Whether a word that tells of an error stands in a text, on its own or as part of a name (payment_failed, ValueError)."""
-    cdef uint64_t word, before = 0
-    cdef Py_ssize_t i = 0
-    while i < size:
-        if not is_upper(text[i]) and not is_lower(text[i]):
-            i += 1
-            continue
-        word = 14695981039346656037ULL
-        while True:
-            word = word_add(word, text[i])
-            i += 1
-            if i == size or not (is_upper(text[i]) or is_lower(text[i])):
+cdef void kinds_add(Kinds* kinds, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
+    """Count a value."""
+    cdef Kind* kind
+    cdef uint32_t code = <uint32_t>size, slot
+    cdef Py_ssize_t i
+    if kinds.closed:
+        return
+    if size > VALUE_BYTES:
+        kinds.closed = True
+        return
+    kind = kinds.kinds + kinds.same
+    if kinds.count == 0 or kind.size != size or memcmp(kind.text, text, size) != 0:
+        for i in range(size):
+            code = (code ^ text[i]) * 16777619U
+        slot = (code ^ code >> 15) & (KIND_SLOTS - 1)
+        while kinds.slots[slot]:
+            kind = kinds.kinds + kinds.slots[slot] - 1
+            if kind.size == size and memcmp(kind.text, text, size) == 0:
                 break
-            if is_upper(text[i]) and (is_lower(text[i - 1]) or (i + 1 < size and is_lower(text[i + 1]))):
-                break
-        if is_error_word(word) or (word == WORD_OUT and before == WORD_TIMED):
-            return True
-        before = word
-    return False
-
-# A number as its decimal digits, so that numbers of any size compare exactly.
-cdef struct Decimal:
-    int sign
-    int64_t exponent  # of the first digit that is not zero
-    const uint8_t* digits  # from that digit on, a point among them
-    const uint8_t* end
-
-cdef Decimal read_decimal(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """Take a JSON number apart."""
-    cdef Decimal number
-    cdef const uint8_t* mark = at
-    cdef int64_t power = 0
-    cdef bint down = False, point = False
-    number.sign = 1
-    number.exponent = 0
-    if at[0] == 0x2D:
-        number.sign = -1
-        at += 1
-    while mark < end and mark[0] | 0x20 != 0x65:
-        mark += 1
-    number.end = mark
-    if mark < end:
-        mark += 1
-        down = mark[0] == 0x2D
-        mark += down or mark[0] == 0x2B
-        while mark < end:
-            # Beyond this, more digits change nothing: no text is long enough to make up for it.
-            if power < 1000000000000LL:
-                power = 10 * power + mark[0] - 0x30
-            mark += 1
-    while at < number.end and (at[0] == 0x30 or at[0] == 0x2E):
-        number.exponent -= point
-        point |= at[0] == 0x2E
-        at += 1
-    number.digits = at
-    if at == number.end:
-        number.sign = 0
-    if not point:
-        while at < number.end and at[0] != 0x2E:
-            number.exponent += 1
-            at += 1
-    number.exponent += -power if down else power
-    return number
-
-cdef inline uint8_t next_digit(const uint8_t** at, const uint8_t* end) noexcept nogil:
-    """The next digit of a number; zeros behind the last."""
-    cdef uint8_t digit = 0x30
-    if at[0] < end and at[0][0] == 0x2E:
-        at[0] += 1
-    if at[0] < end:
-        digit = at[0][0]
-        at[0] += 1
-    return digit
-
-cdef bint is_less(Decimal a, Decimal b) noexcept nogil:
-    """Whether one number is less than another."""
-    cdef uint8_t x, y
-    if a.sign != b.sign or a.sign == 0:
-        return a.sign < b.sign
-    if a.exponent != b.exponent:
-        return (a.exponent < b.exponent) == (a.sign > 0)
-    while a.digits < a.end or b.digits < b.end:
-        x = next_digit(&a.digits, a.end)
-        y = next_digit(&b.digits, b.end)
-        if x != y:
-            return (x < y) == (a.sign > 0)
-    return False
-
-cdef void sign_extremes(const Table* table, const Column* column, Row* rows) noexcept nogil:
-    """Sign the first row with the least and the first with the greatest number of a column of numbers (null aside)."""
-    cdef int32_t i, least = -1, greatest = -1
-    cdef Decimal number, low, high
-    cdef const Node* node
-    for i in range(column.count):
-        node = table.nodes + column.cells[i].node
-        if node.kind == KIND_NULL:
-            continue
-        if node.kind != KIND_NUMBER:
-            return
-        number = read_decimal(table.data + node.start, table.data + node.end)
-        if least < 0 or is_less(number, low):
-            least = i
-            low = number
-        if greatest < 0 or is_less(high, number):
-            greatest = i
-            high = number
-    if least >= 0:
-        rows[column.cells[least].row].signs |= SIGN_EXTREME
-        rows[column.cells[greatest].row].signs |= SIGN_EXTREME
-
-cdef void sign_values(const Table* table, const Column* column, Row* rows) noexcept nogil:
-    """Sign the first row of every value of a column with a few short ones."""
-    cdef const Node* values[VALUES_LIMIT]
-    cdef int32_t firsts[VALUES_LIMIT]
-    cdef const Node* node
-    cdef int32_t i, k, count = 0
-    for i in range(column.count):
-        node = table.nodes + column.cells[i].node
-        if node.kind < KIND_STRING or node.end - node.start > VALUE_BYTES:
-            return
-        k = 0
-        while k < count and not (
-            values[k].end - values[k].start == node.end - node.start
-            and memcmp(table.data + values[k].start, table.data + node.start, node.end - node.start) == 0
-        ):
-            k += 1
-        if k == count:
-            if count == VALUES_LIMIT:
+            slot = (slot + 1) & (KIND_SLOTS - 1)
+        if kinds.slots[slot] == 0:
+            if kinds.count == KIND_LIMIT:
+                kinds.closed = True
                 return
-            values[k] = node
-            firsts[k] = column.cells[i].row
-            count += 1
-    for k in range(count):
-        rows[firsts[k]].signs |= SIGN_VALUE
+            kind = kinds.kinds + kinds.count
+            kind.text = text
+            kind.size = <int32_t>size
+            kind.count = 0
+            kinds.count += 1
+            kinds.slots[slot] = <uint8_t>kinds.count
+        kinds.same = kinds.slots[slot] - 1
+    if kind.count < RARE_ROWS:
+        kind.rows[kind.count] = row
+    kind.count += 1
 
-cdef void sign_texts(Table* table, const Column* column, Row* rows, Needles* needles) noexcept nogil:
-    """Sign the rows whose cells in a column tell of an error or hold a needle. Keys inside a cell do not count."""
-    cdef int32_t i, at
-    cdef const Node* node
-    cdef const uint8_t* text
-    cdef Py_ssize_t size
-    cdef uint8_t* signs
+cdef void kinds_sign(const Kinds* kinds, int first, Row* rows) noexcept nogil:
+    """Sign all rows of rare values, and the first row of every value if those are few. `first`: the sign for these."""
+    cdef int32_t i, k, rare = 0
+    if kinds.closed or kinds.count < 2:
+        return
+    for i in range(kinds.count):
+        if kinds.kinds[i].count <= RARE_ROWS:
+            rare += kinds.kinds[i].count
+    for i in range(kinds.count):
+        if kinds.kinds[i].count <= RARE_ROWS and rare <= RARE_LIMIT:
+            for k in range(kinds.kinds[i].count):
+                rows[kinds.kinds[i].rows[k]].signs |= SIGN_RARE
+        if kinds.count <= VALUES_LIMIT or first == SIGN_START:
+            rows[kinds.kinds[i].rows[0]].signs |= first
+
+cdef inline bint is_time(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether a text begins as 2026-05-01 and, if it goes on, T10:00."""
+    if size < 10 or size > 40 or text[4] != 0x2D or text[7] != 0x2D or not is_digit(text[0]) or not is_digit(text[8]):
+        return False
+    return size == 10 or (size >= 16 and (text[10] == 0x54 or text[10] == 0x20) and text[13] == 0x3A)
+
+cdef inline bint is_offset(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether a time ends with an offset from UTC: times with different ones cannot be compared as texts."""
+    return size >= 22 and (text[size - 6] == 0x2B or text[size - 6] == 0x2D)
+
+cdef void look_order(Look* look, const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Compare a string with the one before."""
+    cdef Py_ssize_t i = size
+    cdef int order
+    if look.times:
+        look.times = is_time(text, size) and (look.before == NULL or size == look.before_size)
+        if look.times and look.before != NULL and is_offset(text, size):
+            look.times = memcmp(text + size - 6, look.before + size - 6, 6) == 0
+    if look.rising or look.falling:
+        while i > 0 and not is_digit(text[i - 1]):
+            i -= 1
+        if look.before != NULL:
+            order = 1 if size > look.before_size else -1 if size < look.before_size else memcmp(text, look.before, size)
+            look.rising &= order > 0
+            look.falling &= order < 0
+        if i == 0:
+            look.rising = look.falling = False
+    look.before = text
+    look.before_size = size
+
+cdef void look_state(Look* look, int32_t cell, int32_t same, const Cell* cells, Row* rows) noexcept nogil:
+    """Sign where one value that lasted gives way to another that lasts. `same`: the kind of the cell before."""
+    cdef int32_t now = look.values.same
+    if now == same and cell:
+        look.run += 1
+    else:
+        if look.run >= STEADY_RUN:
+            look.state = same
+            look.changed = cell
+        look.run = 1
+    if look.run == CLUSTER_GAP and look.state >= 0 and look.state != now and look.changed == cell + 1 - CLUSTER_GAP:
+        if look.changes < CHANGE_LIMIT:
+            rows[cells[look.changed - 1].row].signs |= SIGN_CHANGE
+            rows[cells[look.changed].row].signs |= SIGN_CHANGE
+        look.changes += 1
+
+cdef void look_inside(Table* table, int32_t node, int32_t row, Needles* needles) noexcept nogil:
+    """Look at all strings and numbers of a container. Its keys do not count."""
+    cdef int32_t at = node, end = node_next(table.nodes, node)
+    while at < end:
+        if node_kind(table.nodes, at) == KIND_STRING:
+            if not node_flags(table.nodes, at) & NODE_KEY:
+                look_string(table, at, row, needles)
+        elif node_kind(table.nodes, at) == KIND_NUMBER:
+            needles_whole(needles, table.data + node_start(table.nodes, at), node_size(table.nodes, at), row)
+        at = node_step(table.nodes, at)
+
+cdef inline Py_ssize_t look_string(Table* table, int32_t node, int32_t row, Needles* needles) noexcept nogil:
+    """Look at a string; whether it has no escape."""
+    cdef const uint8_t* text = table.data + node_start(table.nodes, node)
+    cdef Py_ssize_t size = node_size(table.nodes, node)
+    if not node_flags(table.nodes, node) & NODE_ESCAPED:
+        needles_look(needles, text + 1, size - 2, row)
+        return True
+    table.scratch.size = 0
+    string_decode(text, text + size, table.scratch)
+    needles_look(needles, table.scratch.data, table.scratch.size, row)
+    return False
+
+cdef void look_at(Table* table, Look* look, int32_t node, int32_t row, Needles* needles) noexcept nogil:
+    """Learn from one cell."""
+    cdef uint8_t kind = node_kind(table.nodes, node)
+    cdef const uint8_t* text = table.data + node_start(table.nodes, node)
+    cdef Py_ssize_t size = node_size(table.nodes, node), start = 0
+    if kind >= KIND_STRING:
+        kinds_add(&look.values, text, size, row)
+    else:
+        look.values.closed = True
+    if kind == KIND_NUMBER:
+        look.numbers += 1
+        series_add(&look.series, text, text + size, row)
+        if needles.count:
+            needles_whole(needles, text, size, row)
+    elif kind < KIND_STRING:
+        look_inside(table, node, row, needles)
+    elif kind == KIND_STRING:
+        look.strings += 1
+        text += 1
+        size -= 2
+        if look_string(table, node, row, needles):
+            if look.rising or look.falling or look.times:
+                look_order(look, text, size)
+        else:
+            look.rising = look.falling = look.times = False
+        if not look.starts.closed:
+            while start < size and start < START_BYTES and not is_letter(text[start]):
+                start += 1
+            text += start
+            size = size - start if size - start < START_BYTES else START_BYTES
+            start = 0
+            while start < size and is_letter(text[start]):
+                start += 1
+            kinds_add(&look.starts, text, start, row)
+    else:
+        look.nulls += kind == KIND_NULL
+    if look.meaning & ~NAME_LABEL and tells_error(look.meaning, kind, text, size):
+        tally_add(&look.errors, row)
+
+cdef void look_open(Look* look, const Column* column, int64_t* values, int32_t* numbered) noexcept nogil:
+    """Nothing learned yet. `values`, `numbered`: room for the numbers of a column and their rows."""
+    look.values.count = look.values.same = look.starts.count = look.starts.same = 0
+    look.values.closed = look.starts.closed = False
+    memset(look.values.slots, 0, KIND_SLOTS)
+    memset(look.starts.slots, 0, KIND_SLOTS)
+    look.errors.count = look.numbers = look.strings = look.nulls = look.run = look.changes = 0
+    look.series.values = values
+    look.series.rows = numbered
+    look.series.count = look.series.decimals = 0
+    look.series.wild = False
+    look.meaning = name_meaning(column.path, column.path_size)
+    look.before = NULL
+    look.before_size = 0
+    look.rising = look.falling = look.times = True
+    look.state = look.changed = -1
+
+cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needles* needles) noexcept nogil:
+    """Sign the rows that stand out in a column, and say what the column holds."""
+    cdef int32_t i, same
+    cdef bint strict
     for i in range(column.count):
-        signs = &rows[column.cells[i].row].signs
-        for at in range(column.cells[i].node, table.nodes[column.cells[i].node].next):
-            node = table.nodes + at
-            text = table.data + node.start
-            size = node.end - node.start
-            if node.kind == KIND_STRING and not node.flags & NODE_KEY:
-                text += 1
-                size -= 2
-                if node.flags & NODE_ESCAPED:
-                    table.scratch.size = 0
-                    string_decode(text - 1, text + size + 1, table.scratch)
-                    text = table.scratch.data
-                    size = table.scratch.size
-                if not signs[0] & SIGN_ERROR and has_error_word(text, size):
-                    signs[0] |= SIGN_ERROR
-            elif node.kind != KIND_NUMBER:
-                continue
-            if not signs[0] & SIGN_NEEDLE and needles_hit(needles, text, size):
-                signs[0] |= SIGN_NEEDLE
+        same = look.values.same
+        look_at(table, look, column.cells[i].node, column.cells[i].row, needles)
+        if not look.values.closed:
+            look_state(look, i, same, column.cells, rows)
+    needles_settle(needles, rows)
+    tally_sign(&look.errors, rows, SIGN_ERROR)
+    kinds_sign(&look.values, SIGN_VALUE, rows)
+    column.decimals = <uint8_t>look.series.decimals
+    column.numbers = look.series.values if is_listed(table) and look.series.count == column.count else NULL
+    column.holds = HOLDS_TEXT
+    if look.strings and look.strings == column.count:
+        if look.values.closed:
+            kinds_sign(&look.starts, SIGN_START, rows)
+        strict = look.rising or look.falling
+        column.holds = HOLDS_TIME if look.times else HOLDS_ORDER if strict else HOLDS_TEXT
+    elif look.numbers and look.numbers + look.nulls == column.count:
+        if look.series.wild:
+            sign_wild_extremes(table, column, rows)
+        elif series_is_strict(&look.series):
+            column.holds = HOLDS_LABELS if look.nulls else HOLDS_ORDER
+        else:
+            column.holds = HOLDS_LABELS if look.meaning & NAME_LABEL or is_label(&look.series) else HOLDS_NUMBERS
+            if look.values.closed or look.values.count > VALUES_LIMIT:
+                series_sign(&look.series, table.arena, rows)
+    if not look.values.closed and look.values.count <= VALUES_LIMIT and column.holds != HOLDS_ORDER and column.holds != HOLDS_TIME:
+        if column.holds != HOLDS_NUMBERS or look.values.count <= VALUES_LIMIT // 2:
+            column.holds = HOLDS_VALUES
 
-cdef void sign_shapes(Row* rows, int32_t count) noexcept nogil:
-    """Sign the first row of every set of keys; more sets than may be kept are not looked for."""
-    cdef uint64_t known[2 * KEEP_LIMIT + 8]
-    cdef int32_t i, found = 0
+cdef inline bint is_large(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """Whether rows are worth asking for. Hardly a token has 16 bytes."""
+    return size >= 16 * OMIT_TOKENS or estimate_tokens(text, size) >= OMIT_TOKENS
+
+cdef inline bint is_label(const Series* series) noexcept nogil:
+    """Whether numbers look like ids or times: whole ones of ten digits and more."""
+    return series.decimals == 0 and series.count > 0 and distance(series.values[0], 0) >= 1000000000
+
+cdef bint sign_shapes(const Table* table, Row* rows) noexcept nogil:
+    """Sign the first row of every set of keys; more sets than may be kept are not looked for. False if there is no memory."""
+    # A row's shape is a digest of its columns among those that not all rows have.
+    cdef uint64_t known[KIND_SLOTS]
+    cdef uint64_t* shapes = <uint64_t*>arena_take(table.arena, table.rows * sizeof(uint64_t))
+    cdef const Column* column
+    cdef int32_t i, k, found = 0
     cdef uint32_t slot
-    memset(known, 0, sizeof(known))
-    for i in range(count):
-        slot = rows[i].shape % (2 * KEEP_LIMIT + 8)
-        while known[slot] and known[slot] != rows[i].shape:
-            slot = (slot + 1) % (2 * KEEP_LIMIT + 8)
-        if known[slot] == 0:
-            known[slot] = rows[i].shape
-            rows[i].signs |= SIGN_SHAPE
-            found += 1
-            if found == KEEP_LIMIT:
-                return
-
-cdef bint choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
-    """Mark the rows to keep; False if that leaves less than half of them to leave out."""
-    cdef int32_t i, k, run = 0, kept = 0, last = table.rows
-    cdef int sign = SIGN_ERROR
-    cdef Column* column
-    for i in range(last):
-        rows[i].shape = 14695981039346656037ULL
-        rows[i].signs = 0
-        rows[i].kept = i < KEEP_FIRST or i >= last - KEEP_LAST
-        kept += rows[i].kept
+    if shapes == NULL:
+        return False
+    for i in range(table.rows):
+        shapes[i] = 14695981039346656037ULL
     for i in range(table.width):
         column = table.columns + i
-        for k in range(column.count):
-            rows[column.cells[k].row].shape = (rows[column.cells[k].row].shape ^ (i + 1)) * 1099511628211ULL
-        sign_texts(table, column, rows, needles)
-        sign_extremes(table, column, rows)
-        sign_values(table, column, rows)
-    sign_shapes(rows, last)
+        if column.count < table.rows:
+            for k in range(column.count):
+                shapes[column.cells[k].row] = (shapes[column.cells[k].row] ^ (i + 1)) * 1099511628211ULL
+    memset(known, 0, sizeof(known))
+    for i in range(table.rows):
+        slot = shapes[i] & (KIND_SLOTS - 1)
+        while known[slot] and known[slot] != shapes[i]:
+            slot = (slot + 1) & (KIND_SLOTS - 1)
+        if known[slot] == 0:
+            known[slot] = shapes[i]
+            rows[i].signs |= SIGN_SHAPE
+            found += 1
+            if found == KEEP_MOST:
+                break
+    return True
+
+cdef bint sign_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
+    """Sign the rows that stand out, and say what the columns hold. False if there is no memory."""
+    cdef int32_t i
+    cdef int64_t* values = <int64_t*>arena_take(table.arena, table.rows * sizeof(int64_t))
+    cdef ArenaMark mark = arena_mark(table.arena)
+    cdef Look* look = <Look*>arena_take(table.arena, sizeof(Look))
+    cdef int32_t* numbered = <int32_t*>arena_take(table.arena, table.rows * sizeof(int32_t))
+    cdef bint gaps = False
+    cdef Column keys
+    if table.arena.failed or not needles_open(needles):
+        return False
+    for i in range(table.width):
+        look_open(look, table.columns + i, values, numbered)
+        look_column(table, table.columns + i, look, rows, needles)
+        gaps |= table.columns[i].count < table.rows
+    if table.keys != NULL:
+        memset(&keys, 0, sizeof(Column))
+        keys.cells = <Cell*>arena_take(table.arena, table.rows * sizeof(Cell))
+        if keys.cells == NULL:
+            return False
+        keys.count = table.rows
+        for i in range(table.rows):
+            keys.cells[i].row = i
+            keys.cells[i].node = table.keys[i]
+        look_open(look, &keys, values, numbered)
+        look_column(table, &keys, look, rows, needles)
+    i = COVER_FIRST
+    while i < table.rows:
+        rows[i].signs |= SIGN_COVER
+        i = 2 * i if i < 1 << 29 else table.rows
+    gaps = gaps and not sign_shapes(table, rows)
+    # Numbers of a column that is alone are told in the summary as well.
+    arena_back(table.arena, mark)
+    return not gaps
+
+cdef int32_t keep_signed(Row* rows, const int32_t* signed, int32_t count, int sign, int32_t most) noexcept nogil:
+    """Keep the first of some rows that bear a sign, so many at most; how many there were."""
+    cdef int32_t i, kept = 0
+    cdef Row* row
+    for i in range(count):
+        if kept >= most:
+            break
+        row = rows + signed[i]
+        if row.signs & sign and not row.kept:
+            row.kept = True
+            kept += 1
+    return kept
+
+cdef bint keep_rows(Table* table, Row* rows) noexcept nogil:
+    """Keep the most important of the rows that bear signs; False if there is no memory."""
+    cdef int32_t i, part, count = 0, room = table.rows // KEEP_SHARE
+    cdef int sign = SIGN_ERROR
+    cdef int32_t* signed
+    for i in range(table.rows):
+        count += rows[i].signs != 0
+    signed = <int32_t*>arena_take(table.arena, count * sizeof(int32_t))
+    if signed == NULL:
+        return False
+    count = 0
+    for i in range(table.rows):
+        if rows[i].signs:
+            signed[count] = i
+            count += 1
+    keep_signed(rows, signed, count, SIGN_NEEDLE, KEEP_NEEDLES)
+    room = (KEEP_LEAST if room < KEEP_LEAST else KEEP_MOST if room > KEEP_MOST else room) - KEEP_FIRST - KEEP_LAST
+    part = room // 4
     while sign < SIGN_END:
-        for i in range(last):
-            if rows[i].signs & sign and not rows[i].kept and kept < KEEP_LIMIT:
-                rows[i].kept = True
-                kept += 1
+        room -= keep_signed(rows, signed, count, sign, part if part < room else room)
         sign *= 2
-    # The last rows are kept, so every run ends before one that is.
-    for i in range(last):
+    sign = SIGN_ERROR
+    while sign < SIGN_START:
+        room -= keep_signed(rows, signed, count, sign, room)
+        sign *= 2
+    return True
+
+cdef void close_runs(Row* rows, int32_t count) noexcept nogil:
+    """Keep the rows of runs that are too short for a marker. The last rows are kept, so every run ends before one that is."""
+    cdef int32_t i, k, run = 0
+    for i in range(count):
+        if rows[i].kept or rows[i].opens:
+            if run < KEEP_RUN:
+                for k in range(i - run, i):
+                    rows[k].kept = True
+            run = 0
+        run += not rows[i].kept
+
+cdef bint choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
+    """Mark the rows to keep; False if less than half of them are left out, or, markers and all, less than a third of their bytes."""
+    cdef int32_t i, group = 0, left = 0, runs = 0, count = table.rows
+    cdef Py_ssize_t bytes = 0
+    for i in range(count):
+        rows[i].signs = 0
+        rows[i].kept = i < KEEP_FIRST or i >= count - KEEP_LAST
+        rows[i].opens = i == 0
+    if table.groups != NULL:
+        i = 0
+        while i < count:
+            rows[i].opens = True
+            i += table.groups[group]
+            group += 1
+    if not sign_rows(table, rows, needles) or not keep_rows(table, rows):
+        return False
+    close_runs(rows, count)
+    for i in range(count):
         if not rows[i].kept:
-            run += 1
-            continue
-        if run < KEEP_RUN:
-            for k in range(i - run, i):
-                rows[k].kept = True
-            kept += run
-        run = 0
-    return 2 * (last - kept) >= last
+            left += 1
+            bytes += rows[i].end - rows[i].start
+            runs += 1 if i == 0 or rows[i - 1].kept or rows[i].opens else 0
+    # Rows that are not written yet have no size.
+    return 2 * left >= count and (rows[count - 1].end == 0 or 3 * (bytes - runs * MARKER_BYTES) >= rows[count - 1].end)

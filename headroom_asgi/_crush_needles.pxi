@@ -1,138 +1,253 @@
-# Whether a text holds one of several literals: an Aho-Corasick automaton, so that the time does not depend on how many there are.
+# What is looked for in the cells of a table: words that tell of an error, and needles, the literals of the question.
 #
 # What other files use:
-#   bint needles_hit(Needles*, text, size)      ASCII case does not count; literals below three bytes are no literals
-#   void needles_close(Needles*)
+#   bint     needles_open(Needles*)                      False if memory ran out; cheap if it is open
+#   void     needles_look(Needles*, text, size, row)     count what a text of a row holds
+#   void     needles_whole(Needles*, text, size, row)    the same for a number: only a literal that is all of it counts
+#   void     needles_settle(Needles*, Row*)              sign the rows of one column, and forget them
+#   void     needles_close(Needles*)
+#
+# Most of a text is passed over two bytes at a time: a sieve knows the groups of three bytes (five bits of each) that stand near the
+# beginning of what is looked for. What it lets through is looked up: around the place for an error word, in a trie for a needle.
+# A word or needle that many rows of a column hold says nothing about a row, so hits are counted for each of them.
 
 cdef enum:
-    NEEDLE_BYTES = 3  # shorter ones are everywhere
-    NEEDLES_BYTES = 1 << 16  # of all literals together; the rest is not looked at
-
-cdef struct State:
-    int32_t child
-    int32_t sibling
-    int32_t fall  # the state of the longest proper suffix
-    uint8_t byte
-    uint8_t final
+    NEEDLE_LIMIT = 256  # literals; the rest is not looked for
+    NEEDLE_BYTES = 128  # of a literal; longer ones are not looked for, which bounds the walk from any place
+    SHORT_BYTES = 3  # literals below it must be rare; one of a single byte must be a whole cell
+    EDGE_SLOTS = 1 << 14
 
 cdef struct Edge:
-    uint32_t key  # from state << 8 | byte, plus 1; 0: free
-    int32_t state
+    uint32_t key  # state << 8 | byte, plus 1; 0: free
+    uint16_t state
+    short final  # number of the literal that ends here, or -1
 
 cdef struct Needles:
     const uint8_t* literals  # borrowed; a NUL between them
     Py_ssize_t size
-    State* states
     Edge* edges
-    uint32_t mask
+    uint8_t* sieve
+    Tally* tallies  # of error words by slot, then of needles
+    short touched[WORD_SLOTS + NEEDLE_LIMIT]
+    int32_t touched_count
+    int32_t states
     int32_t count
+    uint8_t lengths[NEEDLE_LIMIT]
     bint starts[256]  # whether a literal starts with this byte
     bint failed
 
-cdef inline uint8_t lower(uint8_t byte) noexcept nogil:
-    return byte | 0x20 if 0x41 <= byte <= 0x5A else byte
+cdef extern from *:
+    """
+    #include <stdint.h>
+    /* Eight bytes, the first one lowest. */
+    static inline uint64_t headroom_little_endian(const uint8_t *at) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+    #endif
+        return word;
+    }
+    """
+    uint64_t little_endian "headroom_little_endian" (const uint8_t*) noexcept nogil
 
-cdef inline Edge* needles_edge(const Needles* needles, int32_t state, uint8_t byte) noexcept nogil:
+cdef inline void needles_touch(Needles* needles, int32_t number, int32_t row) noexcept nogil:
+    """Count a row for an error word or a literal."""
+    if needles.tallies[number].count == 0:
+        needles.touched[needles.touched_count] = <short>number
+        needles.touched_count += 1
+    tally_add(needles.tallies + number, row)
+
+cdef void needles_settle(Needles* needles, Row* rows) noexcept nogil:
+    """Sign the rows of the column that was looked at, and start anew."""
+    cdef int32_t i, number
+    cdef Tally* tally
+    for i in range(needles.touched_count):
+        number = needles.touched[i]
+        tally = needles.tallies + number
+        # What is short and stands in many rows is a number of something, not a name.
+        if number < WORD_SLOTS or needles.lengths[number - WORD_SLOTS] >= SHORT_BYTES or tally.count <= TALLY_FEW:
+            tally_sign(tally, rows, SIGN_ERROR if number < WORD_SLOTS else SIGN_NEEDLE)
+        tally.count = 0
+    needles.touched_count = 0
+
+cdef inline Edge* needles_edge(const Needles* needles, uint32_t state, uint8_t byte) noexcept nogil:
     """The slot of an edge; its key is 0 if there is no such edge."""
-    cdef uint32_t key = (<uint32_t>state << 8 | byte) + 1
-    cdef uint32_t slot = (key * 2654435769U >> 8) & needles.mask
+    cdef uint32_t key = (state << 8 | byte) + 1
+    cdef uint32_t slot = (key * 2654435769U >> 7) & (EDGE_SLOTS - 1)
     while needles.edges[slot].key != 0 and needles.edges[slot].key != key:
-        slot = (slot + 1) & needles.mask
+        slot = (slot + 1) & (EDGE_SLOTS - 1)
     return needles.edges + slot
 
-cdef void needles_add(Needles* needles, const uint8_t* literal, Py_ssize_t size) noexcept nogil:
-    """Add the states of one literal."""
-    cdef Py_ssize_t i
-    cdef int32_t state = 0, fresh
-    cdef Edge* edge
-    needles.starts[lower(literal[0])] = True
+cdef void needles_add(Needles* needles, const uint8_t* literal, int32_t size) noexcept nogil:
+    """Add a literal to the trie and to the sieve."""
+    cdef uint32_t state = 0
+    cdef int32_t i
+    cdef Edge* edge = NULL
     for i in range(size):
         edge = needles_edge(needles, state, lower(literal[i]))
         if edge.key == 0:
-            fresh = needles.count
-            needles.count += 1
-            edge.key = (<uint32_t>state << 8 | lower(literal[i])) + 1
-            edge.state = fresh
-            needles.states[fresh].byte = lower(literal[i])
-            needles.states[fresh].sibling = needles.states[state].child
-            needles.states[state].child = fresh
+            needles.states += 1
+            edge.key = (state << 8 | lower(literal[i])) + 1
+            edge.state = <uint16_t>needles.states
+            edge.final = -1
         state = edge.state
-    needles.states[state].final = True
+    if edge.final >= 0:
+        return
+    edge.final = <short>needles.count
+    needles.lengths[needles.count] = <uint8_t>size
+    needles.count += 1
+    needles.starts[lower(literal[0])] = True
+    if size >= 3:
+        needles.sieve[sieve_slot(literal[0], literal[1], literal[2])] = 1
+    if size >= 4:
+        needles.sieve[sieve_slot(literal[1], literal[2], literal[3])] = 1
+    elif size >= 2:
+        for i in range(32):
+            needles.sieve[sieve_slot(<uint8_t>i, literal[0], literal[1])] = 1
+            if size == 2:
+                needles.sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] = 1
 
-cdef inline int32_t needles_step(const Needles* needles, int32_t state, uint8_t byte) noexcept nogil:
-    """The state after one more (lower-case) byte."""
-    cdef Edge* edge
-    while True:
-        edge = needles_edge(needles, state, byte)
-        if edge.key != 0:
-            return edge.state
-        if state == 0:
-            return 0
-        state = needles.states[state].fall
-
-cdef bint needles_build(Needles* needles) noexcept nogil:
-    """Make the automaton; False if there is no literal, or no memory."""
-    cdef Py_ssize_t size = needles.size if needles.size < NEEDLES_BYTES else NEEDLES_BYTES
+cdef bint needles_open(Needles* needles) noexcept nogil:
+    """Make the sieve and the trie; False if there is no memory."""
     cdef Py_ssize_t start = 0, end
-    cdef uint32_t slots = 16
-    cdef int32_t* queue
-    cdef int32_t read = 0, written = 1, state, child
-    while slots < 2 * size:
-        slots *= 2
-    needles.states = <State*>malloc((size + 1) * sizeof(State))
-    needles.edges = <Edge*>malloc(slots * sizeof(Edge))
-    queue = <int32_t*>malloc((size + 1) * sizeof(int32_t))
-    if needles.states == NULL or needles.edges == NULL or queue == NULL:
-        free(queue)
+    if needles.tallies != NULL or needles.failed:
+        return not needles.failed
+    needles.tallies = <Tally*>malloc((WORD_SLOTS + NEEDLE_LIMIT) * sizeof(Tally))
+    needles.edges = <Edge*>malloc(EDGE_SLOTS * sizeof(Edge))
+    needles.sieve = <uint8_t*>malloc(SIEVE_SIZE)
+    if needles.tallies == NULL or needles.edges == NULL or needles.sieve == NULL:
         needles_close(needles)
         needles.failed = True
         return False
-    memset(needles.states, 0, (size + 1) * sizeof(State))
-    memset(needles.edges, 0, slots * sizeof(Edge))
-    needles.mask = slots - 1
-    needles.count = 1
-    while start < size:
+    memset(needles.tallies, 0, (WORD_SLOTS + NEEDLE_LIMIT) * sizeof(Tally))
+    memset(needles.edges, 0, EDGE_SLOTS * sizeof(Edge))
+    memcpy(needles.sieve, ERROR_SIEVE, SIEVE_SIZE)
+    while start < needles.size and needles.count < NEEDLE_LIMIT:
         end = start
-        while end < size and needles.literals[end] != 0:
+        while end < needles.size and needles.literals[end] != 0:
             end += 1
-        if end - start >= NEEDLE_BYTES:
-            needles_add(needles, needles.literals + start, end - start)
+        if 0 < end - start <= NEEDLE_BYTES and 2 * (needles.states + end - start) < EDGE_SLOTS:
+            needles_add(needles, needles.literals + start, <int32_t>(end - start))
         start = end + 1
-    # Breadth first: a state falls to where its parent's fall goes with the same byte, and that one is nearer to the root.
-    queue[0] = 0
-    while read < written:
-        state = queue[read]
-        read += 1
-        child = needles.states[state].child
-        while child:
-            if state:
-                needles.states[child].fall = needles_step(needles, needles.states[state].fall, needles.states[child].byte)
-                needles.states[child].final |= needles.states[needles.states[child].fall].final
-            queue[written] = child
-            written += 1
-            child = needles.states[child].sibling
-    free(queue)
     return True
 
-cdef bint needles_hit(Needles* needles, const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """Whether one of the literals stands in a text. The automaton is made when it is first needed."""
-    cdef int32_t state = 0
-    cdef Py_ssize_t i
-    cdef uint8_t byte
-    if needles.size < NEEDLE_BYTES or needles.failed or (needles.states == NULL and not needles_build(needles)):
+cdef inline bint joins(uint8_t before, uint8_t after) noexcept nogil:
+    """Whether two neighboring bytes are of one name: an end of a literal between them is none."""
+    return is_token(before) and is_token(after) and not (is_lower(before) and is_upper(after))
+
+cdef inline bint is_joined(const uint8_t* text, Py_ssize_t size, Py_ssize_t at) noexcept nogil:
+    """Whether a name or number runs across a place of the text."""
+    if at <= 0 or at >= size:
         return False
-    for i in range(size):
-        byte = lower(text[i])
-        if state == 0 and not needles.starts[byte]:
-            continue
-        state = needles_step(needles, state, byte)
-        if needles.states[state].final:
-            return True
-    return False
+    if joins(text[at - 1], text[at]):
+        return True
+    # The point of a decimal number belongs to it.
+    if text[at] == 0x2E:
+        return at + 1 < size and is_digit(text[at - 1]) and is_digit(text[at + 1])
+    return text[at - 1] == 0x2E and at >= 2 and is_digit(text[at]) and is_digit(text[at - 2])
+
+cdef void needles_walk(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t start, int32_t row) noexcept nogil:
+    """Count the literals that start at a place of a text."""
+    cdef uint32_t state = 0
+    cdef Py_ssize_t at = start
+    cdef const Edge* edge
+    if start < 0 or start >= size or not needles.starts[lower(text[start])] or is_joined(text, size, start):
+        return
+    while at < size:
+        edge = needles_edge(needles, state, lower(text[at]))
+        if edge.key == 0:
+            return
+        state = edge.state
+        at += 1
+        if edge.final >= 0 and not is_joined(text, size, at):
+            if at - start > 1 or size == 1:
+                needles_touch(needles, WORD_SLOTS + edge.final, row)
+
+cdef inline void needles_whole(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
+    """Count the literal that is all of a text."""
+    cdef uint32_t state = 0
+    cdef Py_ssize_t at
+    cdef const Edge* edge = NULL
+    if size == 0 or not needles.starts[lower(text[0])]:
+        return
+    for at in range(size):
+        edge = needles_edge(needles, state, lower(text[at]))
+        if edge.key == 0:
+            return
+        state = edge.state
+    if edge.final >= 0:
+        needles_touch(needles, WORD_SLOTS + edge.final, row)
+
+cdef enum:
+    ERROR_LETTERS = 16  # longer than any word that tells of an error
+
+cdef void errors_look(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row) noexcept nogil:
+    """Count the error word that a place of a text stands in."""
+    cdef Py_ssize_t start = at, end, limit
+    cdef uint64_t word
+    cdef int32_t slot
+    if not is_letter(text[start]):
+        if start == 0 or not is_letter(text[start - 1]):
+            return
+        start -= 1
+    # No word of the list is as long: what comes behind need not be looked at, so a run of letters costs no more than its places.
+    limit = start - ERROR_LETTERS
+    while start > 0 and start > limit and is_letter(text[start - 1]) and not word_breaks(text, size, start):
+        start -= 1
+    end = word_end(text, size if size - start < 2 * ERROR_LETTERS else start + 2 * ERROR_LETTERS, start, &word)
+    slot = error_slot(word)
+    if slot >= 0:
+        if not is_denied(text, size, start, end):
+            needles_touch(needles, slot, row)
+    elif word == WORD_TIMED and size - end >= 4 and (text[end] == 0x20 or text[end] == 0x5F or text[end] == 0x2D):
+        if text[end + 1] | 0x20 == 0x6F and text[end + 2] | 0x20 == 0x75 and text[end + 3] | 0x20 == 0x74:
+            if end + 4 == size or not is_letter(text[end + 4]):
+                # Its own slot is one that no word of the list has.
+                needles_touch(needles, WORD_SLOTS - 1, row)
+
+cdef void needles_place(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row) noexcept nogil:
+    """Look up what the sieve let through at a place."""
+    errors_look(needles, text, size, at, row)
+    if needles.count:
+        needles_walk(needles, text, size, at - 1, row)
+        needles_walk(needles, text, size, at, row)
+        needles_walk(needles, text, size, at + 1, row)
+
+cdef void needles_look(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
+    """Count the error words and literals in a text."""
+    # Three places of every eight bytes: the low bytes of three pairs, their high bytes, and the low bytes of the pairs behind.
+    cdef const uint8_t* sieve = needles.sieve
+    cdef Py_ssize_t at = 0
+    cdef uint64_t word, low, slots
+    if size < SHORT_BYTES:
+        if needles.count:
+            needles_whole(needles, text, size, row)
+        return
+    while at + 8 <= size:
+        word = little_endian(text + at)
+        low = word & 0x001F001F001F001FULL
+        slots = low | (word & 0x1F001F001F001F00ULL) >> 3 | low >> 16 << 10
+        if sieve[slots & 0x7FFF] | sieve[slots >> 16 & 0x7FFF] | sieve[slots >> 32 & 0x7FFF]:
+            if sieve[slots & 0x7FFF]:
+                needles_place(needles, text, size, at, row)
+            if sieve[slots >> 16 & 0x7FFF]:
+                needles_place(needles, text, size, at + 2, row)
+            if sieve[slots >> 32 & 0x7FFF]:
+                needles_place(needles, text, size, at + 4, row)
+        at += 6
+    while at + 3 <= size:
+        if sieve[sieve_slot(text[at], text[at + 1], text[at + 2])]:
+            needles_place(needles, text, size, at, row)
+        at += 2
+    if needles.count:
+        needles_walk(needles, text, size, size - 2, row)
 
 cdef void needles_close(Needles* needles) noexcept nogil:
-    """Release the automaton."""
-    free(needles.states)
+    """Release what was made."""
+    free(needles.tallies)
     free(needles.edges)
-    needles.states = NULL
+    free(needles.sieve)
+    needles.tallies = NULL
     needles.edges = NULL
+    needles.sieve = NULL

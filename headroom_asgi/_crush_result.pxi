@@ -4,12 +4,9 @@ cdef enum:
     # What a ref counts when forms are compared: choices may depend on whether there is one, never on which.
     REF_BYTES = 32
     REF_TOKENS = 20
-
-cdef const char* HEAD = b"[json]"
-cdef const char* HEAD_GAPS = b"[json; empty cell = no such key]"
-cdef const char* HEAD_OMISSIONS = (
-    b"[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
-)
+    # What may stand beside the text in an envelope that becomes part of the first line.
+    WRAPPER_MEMBERS = 8
+    WRAPPER_BYTES = 200
 
 cdef enum:
     OUTCOME_NONE = 0
@@ -29,83 +26,208 @@ cdef void crush_close(Crush* crush) noexcept nogil:
     buffer_close(&crush.scratch)
     buffer_close(&crush.other)
     buffer_close(&crush.below)
-    buffer_close(&crush.rows)
     buffer_close(&crush.parts)
     buffer_close(&crush.part_list)
     buffer_close(&crush.marks)
-    buffer_close(&crush.text)
+    buffer_close(&crush.head)
     arena_close(&crush.arena)
     needles_close(&crush.needles)
 
 cdef bint crush_failed(const Crush* crush) noexcept nogil:
     """Whether memory ran out anywhere."""
     return (
-        crush.out.failed or crush.scratch.failed or crush.other.failed or crush.below.failed or crush.rows.failed
-        or crush.parts.failed or crush.part_list.failed or crush.marks.failed or crush.text.failed or crush.arena.failed
+        crush.out.failed or crush.scratch.failed or crush.other.failed or crush.below.failed
+        or crush.parts.failed or crush.part_list.failed or crush.marks.failed or crush.head.failed or crush.arena.failed
         or crush.needles.failed
     )
 
-cdef void put_head(bint gaps, bint omissions, Buffer* out) noexcept nogil:
-    """Append the first line of a crush text."""
+cdef void put_head(const char* kind, const Crush* crush, bint gaps, bint omissions, Buffer* out) noexcept nogil:
+    """Append the first line of a crush text: what it is, and the notes it needs."""
+    buffer_byte(out, 0x5B)
+    buffer_text(out, kind)
+    if gaps:
+        buffer_text(out, b"; empty cell = no such key")
+    if crush.stems:
+        buffer_text(out, b"; * = the row's text")
+    if crush.said:
+        buffer_text(out, b"; x(k) = the x with that k, listed above")
+    if crush.raws:
+        buffer_text(out, b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there")
     if omissions:
-        buffer_text(out, HEAD_OMISSIONS)
-    elif gaps:
-        buffer_text(out, HEAD_GAPS)
+        buffer_text(out, b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line")
+    buffer_text(out, b"]\n")
+
+cdef bint pays(const Crush* crush, Py_ssize_t size, int64_t tokens) noexcept nogil:
+    """Whether the crush text, refs and all, has fewer bytes and tokens than another form."""
+    cdef Py_ssize_t markers = crush.marks.size // <Py_ssize_t>sizeof(Py_ssize_t)
+    cdef Estimate crushed = estimate_open()
+    estimate_add(&crushed, crush.head.data, crush.head.size)
+    estimate_add(&crushed, crush.out.data, crush.out.size)
+    return (
+        estimate_total(&crushed) + markers * REF_TOKENS < tokens
+        and crush.head.size + crush.out.size + markers * REF_BYTES < size
+    )
+
+cdef int32_t wrapper_hole(Crush* crush, const Doc* doc, int32_t object) noexcept nogil:
+    """The longest string of an object that has but a few short scalars beside it, or -1."""
+    cdef int32_t key = node_child(doc.nodes, object), end = node_next(doc.nodes, object), value, hole = -1, size = 0
+    if node_kind(doc.nodes, object) != KIND_OBJECT or node_count(doc.nodes, object) > WRAPPER_MEMBERS + 1:
+        return -1
+    while key < end:
+        value = node_next(doc.nodes, key)
+        if node_kind(doc.nodes, value) < KIND_STRING:
+            return -1
+        size += node_size(doc.nodes, key)
+        if node_kind(doc.nodes, value) == KIND_STRING and (hole < 0 or node_size(doc.nodes, value) > node_size(doc.nodes, hole)):
+            size += node_size(doc.nodes, hole) if hole >= 0 else 0
+            hole = value
+        else:
+            size += node_size(doc.nodes, value)
+        if size > WRAPPER_BYTES:
+            return -1
+        key = node_next(doc.nodes, value)
+    key = node_child(doc.nodes, object)
+    while key < end and hole >= 0:
+        value = node_next(doc.nodes, key)
+        if value != hole and node_kind(doc.nodes, value) == KIND_STRING and node_flags(doc.nodes, value) & NODE_ESCAPED:
+            if text_of(doc.data, doc.nodes + value, &crush.scratch).marks & TEXT_LF:
+                return -1
+        key = node_next(doc.nodes, value)
+    return hole
+
+cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
+    """Append the string of a wrapper: as the value that it spells, in the style that is returned, or as lines (-1); -2: neither."""
+    cdef Spelled spelled
+    cdef Outer outer
+    cdef int style = -2
+    if may_hold_json(text):
+        if string_spells(crush, &spelled, text, depth):
+            step_in(crush, &outer, depth + spelled.tape.depth)
+            put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, depth)
+            crush.out.size -= 1
+            step_out(crush, &outer)
+            style = spelled.style
+        spelled_close(crush, &spelled)
+    if style == -2 and put_lines(crush, text):
+        style = -1
+    return style
+
+cdef bint put_wrapped(Crush* crush, const Doc* doc, Buffer* kind) noexcept nogil:
+    """Append what a wrapper holds, and write the wrapper itself to `kind`; False, and nothing, if the text is none."""
+    cdef bint listed = node_kind(doc.nodes, 0) == KIND_ARRAY
+    cdef int32_t object = 0, hole, key, end, value
+    cdef Buffer out
+    cdef int style
+    if listed:
+        if node_count(doc.nodes, 0) != 1:
+            return False
+        object = node_child(doc.nodes, 0)
+    hole = wrapper_hole(crush, doc, object)
+    if hole < 0:
+        return False
+    style = put_hole(crush, text_of(doc.data, doc.nodes + hole, &crush.scratch), 2 if listed else 1)
+    if style == -2:
+        return False
+    out = crush.out
+    crush.out = kind[0]
+    buffer_text(&crush.out, b"json in [{" if listed else b"json in {")
+    key = node_child(doc.nodes, object)
+    end = node_next(doc.nodes, object)
+    while key < end:
+        value = node_next(doc.nodes, key)
+        put_key(text_of(doc.data, doc.nodes + key, &crush.scratch), &crush.out)
+        buffer_text(&crush.out, b":" if node_kind(doc.nodes, value) == KIND_NUMBER else b": ")
+        if value != hole:
+            put_flow(crush, doc, value)
+        elif style < 0:
+            buffer_text(&crush.out, b'"""')
+        else:
+            buffer_byte(&crush.out, 0x28)
+            style_name(style, &crush.out)
+            buffer_byte(&crush.out, 0x29)
+        key = node_next(doc.nodes, value)
+        buffer_text(&crush.out, b", " if key < end else b"}]" if listed else b"}")
+    kind[0] = crush.out
+    crush.out = out
+    return True
+
+cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """Write the crush text of a text that is not one JSON value, if it is shorter: values on lines of their own, or raw text."""
+    cdef Spelled spelled
+    cdef int style
+    cdef bint found = spelled_lines(crush, &spelled, data, size, 0)
+    if found:
+        crush.depth = spelled.tape.depth
+        put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, 0)
+        crush.out.size -= 1
+    style = spelled.style
+    spelled_close(crush, &spelled)
+    if not found and (not raw_text(data, size) or not put_raw_text(crush, data, size)):
+        return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
+    crush.scratch.size = 0
+    if found:
+        style_name(style, &crush.scratch)
     else:
-        buffer_text(out, HEAD)
-    buffer_byte(out, 0x0A)
+        buffer_text(&crush.scratch, b"text")
+    buffer_byte(&crush.scratch, 0)
+    if not crush_failed(crush):
+        put_head(<const char*>crush.scratch.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
+        if pays(crush, size, estimate_tokens(data, size)):
+            return OUTCOME_TEXT
+    return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
 
 cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Write the better form into `text` (refs not yet put in), if it is shorter than the data in tokens and bytes."""
+    """Write the better form into `head` and `out` (refs not yet put in), if it is shorter than the data in tokens and bytes."""
     cdef Tape tape
     cdef Doc doc
-    cdef int64_t before, plain, crushed
-    cdef Py_ssize_t markers = 0
+    cdef Buffer kind
+    cdef int64_t before, plain
     cdef int outcome = OUTCOME_NONE, scanned = tape_scan(data, size, &tape)
     if scanned != SCAN_OK:
-        outcome = OUTCOME_MEMORY if tape.failed else OUTCOME_NONE
         tape_close(&tape)
-        return outcome
+        return OUTCOME_MEMORY if tape.failed else crush_other(crush, data, size)
     before = estimate_tokens(data, size)
+    plain = estimate_minified(data, &tape) if tape.space else before
     if tape.depth <= NEST_LIMIT:
         doc.data = data
         doc.nodes = tape.nodes
-        put_entry(crush, &doc, 0, ENTRY_TOP, 0, 0)
-        crush.out.size -= 1
-        markers = crush.marks.size // <Py_ssize_t>sizeof(Py_ssize_t)
-        put_head(crush.gaps, markers > 0, &crush.text)
-        crush.head = crush.text.size
-        buffer_put(&crush.text, crush.out.data, crush.out.size)
-    crush.out.size = 0
-    tape_minify(data, &tape, 0, &crush.out)
+        crush.depth = tape.depth
+        buffer_open(&kind)
+        if not put_wrapped(crush, &doc, &kind):
+            buffer_text(&kind, b"json")
+            put_entry(crush, &doc, 0, ENTRY_TOP, 0, 0)
+            crush.out.size -= 1
+        buffer_byte(&kind, 0)
+        if kind.failed:
+            crush.out.failed = True
+        else:
+            put_head(<const char*>kind.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
+        buffer_close(&kind)
+        if pays(crush, size, plain if plain < before else before):
+            outcome = OUTCOME_TEXT
+    if outcome == OUTCOME_NONE and plain < before:
+        crush.head.size = crush.out.size = crush.marks.size = crush.part_list.size = 0
+        tape_minify(data, &tape, 0, &crush.out)
+        outcome = OUTCOME_TEXT
     tape_close(&tape)
-    if crush_failed(crush):
-        return OUTCOME_MEMORY
-    plain = before if crush.out.size == size else estimate_tokens(crush.out.data, crush.out.size)
-    if crush.text.size:
-        crushed = estimate_tokens(crush.text.data, crush.text.size) + markers * REF_TOKENS
-        if crushed < plain and crushed < before and crush.text.size + markers * REF_BYTES < size:
-            return OUTCOME_TEXT
-    if plain < before and crush.out.size < size:
-        crush.text.size = crush.marks.size = crush.part_list.size = 0
-        buffer_put(&crush.text, crush.out.data, crush.out.size)
-        return OUTCOME_TEXT
-    return OUTCOME_NONE
+    return OUTCOME_MEMORY if crush_failed(crush) else outcome
 
 cdef bytes with_refs(const Crush* crush, bytes ref):
     """The text, the ref put in wherever a marker needs it."""
     cdef const Py_ssize_t* marks = <const Py_ssize_t*>crush.marks.data
     cdef Py_ssize_t count = crush.marks.size // <Py_ssize_t>sizeof(Py_ssize_t), length = PyBytes_GET_SIZE(ref), i, at = 0, mark
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, crush.text.size + count * length)
-    cdef char* out = PyBytes_AS_STRING(text)
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, crush.head.size + crush.out.size + count * length)
+    cdef char* to = PyBytes_AS_STRING(text)
+    memcpy(to, crush.head.data, crush.head.size)
+    to += crush.head.size
     for i in range(count):
-        mark = crush.head + marks[i]
-        memcpy(out, crush.text.data + at, mark - at)
-        out += mark - at
-        memcpy(out, PyBytes_AS_STRING(ref), length)
-        out += length
+        mark = marks[i]
+        memcpy(to, crush.out.data + at, mark - at)
+        to += mark - at
+        memcpy(to, PyBytes_AS_STRING(ref), length)
+        to += length
         at = mark
-    memcpy(out, crush.text.data + at, crush.text.size - at)
+    memcpy(to, crush.out.data + at, crush.out.size - at)
     return text
 
 cdef list part_texts(Crush* crush):
@@ -113,13 +235,24 @@ cdef list part_texts(Crush* crush):
     cdef const Part* part = <const Part*>crush.part_list.data
     cdef Py_ssize_t i
     cdef list texts = []
+    cdef bytes body
+    cdef Buffer head
     for i in range(crush.part_list.size // <Py_ssize_t>sizeof(Part)):
-        body = PyBytes_FromStringAndSize(<char*>crush.parts.data + part[i].start, part[i].end - part[i].start - 1)
-        texts.append((i + 1, part[i].rows, (HEAD_GAPS if part[i].gaps else HEAD) + b"\n" + body))
+        buffer_open(&head)
+        put_head(b"json", crush, part[i].gaps, False, &head)
+        try:
+            if head.failed:
+                raise MemoryError
+            body = PyBytes_FromStringAndSize(NULL, head.size + part[i].end - part[i].start - 1)
+            memcpy(PyBytes_AS_STRING(body), head.data, head.size)
+            memcpy(PyBytes_AS_STRING(body) + head.size, crush.parts.data + part[i].start, part[i].end - part[i].start - 1)
+            texts.append((i + 1, part[i].rows, body))
+        finally:
+            buffer_close(&head)
     return texts
 
 def crush(bytes data not None, *, bytes ref not None=b"", needles=()):
-    """The shorter form of a JSON text, and what was left out of it; None if neither form is shorter."""
+    """The shorter form of a text, and what was left out of it; None if there is none."""
     cdef Crush work
     cdef bytes literals = b"\0".join(needles) if ref else b""
     cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(data)

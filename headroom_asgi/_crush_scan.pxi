@@ -2,90 +2,21 @@
 #
 # What other files use:
 #   int        tape_scan(data, size, Tape*)                    0, or why not; `tape.offset` says where. Close the tape in any case.
-#   void       tape_close(Tape*)
 #   void       tape_minify(data, Tape*, node, Buffer*)         the value without white space
 #   Py_ssize_t plain_end(data, at, size)                       first byte from `at` on that is not plain inside a string literal
 #   Py_ssize_t utf8_size(data, at, size)                       length of the well-formed sequence of a byte >= 0x80, or 0
 #   void       string_decode(literal_start, literal_end, Buffer*)   content of a literal, quotes included in the span, as WTF-8
 #   void       put_wtf8(code point, Buffer*)
 #
-# Order on the tape: a container, then its children, each with all of its own; in an object a key (an ordinary STRING node with
-# NODE_KEY) stands before its value. Children of node i: the first is i + 1, the one after k is nodes[k].next, until nodes[i].next.
 # WTF-8 is UTF-8 in which an unpaired surrogate is three bytes (ED A0..BF xx); a text in it is never read back as JSON.
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 cdef enum:
-    KIND_OBJECT = 0
-    KIND_ARRAY = 1
-    KIND_STRING = 2
-    KIND_NUMBER = 3
-    KIND_TRUE = 4
-    KIND_FALSE = 5
-    KIND_NULL = 6
-
-cdef enum:
     SCAN_OK = 0
     SCAN_JSON = 1  # not JSON
     SCAN_UTF8 = 2  # not UTF-8
-    SCAN_MEMORY = 3  # no memory, or 2 GiB of text and more
-
-cdef enum:
-    NODE_ESCAPED = 1  # a string with a backslash
-    NODE_HIGH = 2  # a string with bytes >= 0x80
-    NODE_KEY = 4  # a string that is the key of the next node
-
-# 20 bytes: a 64 MiB body of single digits makes 32 Mi nodes, so offsets are 32 bit and texts below 2 GiB.
-cdef struct Node:
-    int32_t start  # span in the text, quotes and brackets included
-    int32_t end
-    int32_t next  # index after the subtree
-    int32_t count  # members or elements
-    uint8_t kind
-    uint8_t flags
-
-cdef struct Tape:
-    Node* nodes
-    int32_t size
-    int32_t capacity
-    int32_t depth  # deepest nesting; 0: a scalar
-    bint failed  # no memory
-    Py_ssize_t offset  # the first offending byte
-
-# The rest of the kernel looks at nodes through these only; `i` is an index on the tape.
-
-cdef inline uint8_t node_kind(const Node* nodes, int32_t i) noexcept nogil:
-    return nodes[i].kind
-
-cdef inline uint8_t node_flags(const Node* nodes, int32_t i) noexcept nogil:
-    return nodes[i].flags
-
-cdef inline int32_t node_start(const Node* nodes, int32_t i) noexcept nogil:
-    """Offset of the first byte, quotes and brackets included."""
-    return nodes[i].start
-
-cdef inline int32_t node_end(const Node* nodes, int32_t i) noexcept nogil:
-    return nodes[i].end
-
-cdef inline int32_t node_size(const Node* nodes, int32_t i) noexcept nogil:
-    """Bytes in the text."""
-    return nodes[i].end - nodes[i].start
-
-cdef inline int32_t node_count(const Node* nodes, int32_t i) noexcept nogil:
-    """Members or elements; 0 of a scalar."""
-    return nodes[i].count
-
-cdef inline int32_t node_child(const Node* nodes, int32_t i) noexcept nogil:
-    """The first child of a container; node_next(i) if it has none. A key's value is node_next(key)."""
-    return i + 1
-
-cdef inline int32_t node_next(const Node* nodes, int32_t i) noexcept nogil:
-    """The node after the subtree."""
-    return nodes[i].next
-
-cdef inline int32_t node_step(const Node* nodes, int32_t i) noexcept nogil:
-    """The next node in order of the text: the first child of a container, else what follows."""
-    return i + 1
+    SCAN_MEMORY = 3  # no memory, 2 GiB of text and more, or 2**30 slots and more
 
 cdef extern from *:
     """
@@ -102,9 +33,10 @@ cdef extern from *:
     int headroom_first_byte(uint64_t) noexcept nogil
 
 cdef inline Py_ssize_t plain_end(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
-    """Offset of the first byte from `at` on that is a control, a quote, a backslash or not ASCII; `size` if there is none."""
-    # Eight bytes at a time: the top bit of a byte gets set where the subtraction borrows or the byte is >= 0x80. A borrow may mark
-    # a plain byte behind a real hit (before it, on a big-endian machine), so a hit is looked at before it is believed.
+    """Offset of the first byte from `at` on that is a quote, a backslash or not printable ASCII; `size` if there is none."""
+    # Eight bytes at a time: the top bit of a byte gets set where a subtraction borrows, the addition reaches it or the byte is
+    # >= 0x80. A borrow or carry may mark a plain byte behind a real hit (before it, on a big-endian machine), so a hit is looked
+    # at before it is believed.
     cdef uint64_t word, marked
     cdef uint8_t byte
     while at + 8 <= size:
@@ -112,6 +44,7 @@ cdef inline Py_ssize_t plain_end(const uint8_t* data, Py_ssize_t at, Py_ssize_t 
         marked = (
             word
             | (word - 0x2020202020202020ULL)
+            | (word + 0x0101010101010101ULL)
             | ((word ^ 0x2222222222222222ULL) - 0x0101010101010101ULL)
             | ((word ^ 0x5C5C5C5C5C5C5C5CULL) - 0x0101010101010101ULL)
         ) & 0x8080808080808080ULL
@@ -120,12 +53,12 @@ cdef inline Py_ssize_t plain_end(const uint8_t* data, Py_ssize_t at, Py_ssize_t 
             continue
         at += headroom_first_byte(marked)
         byte = data[at]
-        if byte < 0x20 or byte == 0x22 or byte == 0x5C or byte >= 0x80:
+        if byte < 0x20 or byte == 0x22 or byte == 0x5C or byte >= 0x7F:
             return at
         at += 1
     while at < size:
         byte = data[at]
-        if byte < 0x20 or byte == 0x22 or byte == 0x5C or byte >= 0x80:
+        if byte < 0x20 or byte == 0x22 or byte == 0x5C or byte >= 0x7F:
             return at
         at += 1
     return at
@@ -183,8 +116,9 @@ cdef Py_ssize_t scan_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t size,
         byte = data[at]
         if byte == 0x22:
             return at + 1
-        if byte >= 0x80:
+        if byte >= 0x7F:
             flags[0] |= NODE_HIGH
+            at += byte == 0x7F
             while at < size and data[at] >= 0x80:
                 step = utf8_size(data, at, size)
                 if step == 0:
@@ -272,37 +206,6 @@ cdef inline Py_ssize_t scan_scalar(
         return scan_word(data, at, size, b"null")
     return ~at
 
-cdef inline Node* tape_node(Tape* tape, uint8_t kind, uint8_t flags, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
-    """A new node at the end of the tape, or NULL (and `failed`) if there is no memory."""
-    cdef Node* node
-    cdef int64_t capacity
-    if tape.size == tape.capacity:
-        capacity = <int64_t>tape.capacity * 2 if tape.capacity > 0 else 64
-        if capacity > 0x7FFFFFFF:
-            capacity = 0x7FFFFFFF
-        node = <Node*>realloc(tape.nodes, <size_t>capacity * sizeof(Node)) if capacity > tape.capacity else NULL
-        if node == NULL:
-            tape.failed = True
-            return NULL
-        tape.nodes = node
-        tape.capacity = <int32_t>capacity
-    node = tape.nodes + tape.size
-    tape.size += 1
-    node.start = <int32_t>start
-    node.end = <int32_t>end
-    node.next = tape.size
-    node.count = 0
-    node.kind = kind
-    node.flags = flags
-    return node
-
-cdef void tape_close(Tape* tape) noexcept nogil:
-    """Release the nodes. Harmless on a tape that was closed, or set to zeros."""
-    free(tape.nodes)
-    tape.nodes = NULL
-    tape.size = 0
-    tape.capacity = 0
-
 cdef int tape_fail(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Tape* tape) noexcept nogil:
     """Note where the text went wrong; the reason."""
     tape.offset = at
@@ -319,9 +222,10 @@ cdef inline Py_ssize_t tape_key(const uint8_t* data, Py_ssize_t at, Py_ssize_t s
     end = scan_string(data, at, size, &flags)
     if end < 0:
         return end
-    if tape_node(tape, KIND_STRING, flags, at, end) == NULL:
+    if not tape_scalar(tape, KIND_STRING, flags, at, end):
         return ~at
     at = space_end(data, end, size)
+    tape.space += <int32_t>(at - end)
     return at + 1 if at < size and data[at] == 0x3A else ~at
 
 cdef enum:
@@ -333,36 +237,34 @@ cdef enum:
 
 cdef int tape_scan(const uint8_t* data, Py_ssize_t size, Tape* tape) noexcept nogil:
     """Scan exactly one JSON text into a new tape: SCAN_OK, or why it is none."""
-    # The stack of open containers lives in the tape: `next` of an open one is its parent (-1: none) until it is closed.
+    # The stack of open containers lives in the tape: an open one has its parent in the place of `next`.
     cdef Py_ssize_t at = 0, end
-    cdef int32_t opened = -1, depth = 0, parent
+    cdef int32_t opened = -1, depth = 0
     cdef int expect = EXPECT_VALUE
     cdef uint8_t byte, kind, flags
-    cdef Node* node
     memset(tape, 0, sizeof(Tape))
     if size > 0x7FFFFFFF:
         return SCAN_MEMORY
     while True:
+        end = at
         at = space_end(data, at, size)
+        tape.space += <int32_t>(at - end)
         if at >= size:
             return SCAN_OK if expect == EXPECT_NEXT and opened < 0 else tape_fail(data, at, size, tape)
         byte = data[at]
         if expect == EXPECT_NEXT or byte == 0x5D or byte == 0x7D:
             if opened < 0:
                 return tape_fail(data, at, size, tape)
-            node = tape.nodes + opened
+            kind = node_kind(tape.nodes, opened)
             if byte == 0x2C and expect == EXPECT_NEXT:
-                expect = EXPECT_KEY if node.kind == KIND_OBJECT else EXPECT_VALUE
+                expect = EXPECT_KEY if kind == KIND_OBJECT else EXPECT_VALUE
                 at += 1
                 continue
-            if byte != (0x7D if node.kind == KIND_OBJECT else 0x5D) or expect == EXPECT_VALUE or expect == EXPECT_KEY:
+            if byte != (0x7D if kind == KIND_OBJECT else 0x5D) or expect == EXPECT_VALUE or expect == EXPECT_KEY:
                 return tape_fail(data, at, size, tape)
             at += 1
             depth -= 1
-            parent = node.next
-            node.end = <int32_t>at
-            node.next = tape.size
-            opened = parent
+            opened = tape_shut(tape, opened, at)
             expect = EXPECT_NEXT
         elif expect == EXPECT_KEY or expect == EXPECT_FIRST_KEY:
             at = tape_key(data, at, size, tape)
@@ -371,13 +273,11 @@ cdef int tape_scan(const uint8_t* data, Py_ssize_t size, Tape* tape) noexcept no
             expect = EXPECT_VALUE
         else:
             if opened >= 0:
-                tape.nodes[opened].count += 1
+                tape.nodes[opened].bits += 1 << 3
             if byte == 0x7B or byte == 0x5B:
-                node = tape_node(tape, KIND_OBJECT if byte == 0x7B else KIND_ARRAY, 0, at, at)
-                if node == NULL:
+                if not tape_open(tape, KIND_OBJECT if byte == 0x7B else KIND_ARRAY, at, opened):
                     return tape_fail(data, at, size, tape)
-                node.next = opened
-                opened = tape.size - 1
+                opened = tape.size - 2
                 depth += 1
                 if depth > tape.depth:
                     tape.depth = depth
@@ -388,7 +288,7 @@ cdef int tape_scan(const uint8_t* data, Py_ssize_t size, Tape* tape) noexcept no
             end = scan_scalar(data, at, size, &kind, &flags)
             if end < 0:
                 return tape_fail(data, ~end, size, tape)
-            if tape_node(tape, kind, flags, at, end) == NULL:
+            if not tape_scalar(tape, kind, flags, at, end):
                 return tape_fail(data, at, size, tape)
             at = end
             expect = EXPECT_NEXT
@@ -396,14 +296,15 @@ cdef int tape_scan(const uint8_t* data, Py_ssize_t size, Tape* tape) noexcept no
 cdef void tape_minify(const uint8_t* data, const Tape* tape, int32_t node, Buffer* out) noexcept nogil:
     """Append the value of a node without white space between its tokens."""
     # Scalars are copied as they are; what stands between them is white space and punctuation, of which the latter is kept.
-    cdef Py_ssize_t at = tape.nodes[node].start, end = tape.nodes[node].end, stop
-    cdef int32_t i = node, last = tape.nodes[node].next
+    cdef const Node* nodes = tape.nodes
+    cdef Py_ssize_t at = node_start(nodes, node), end = node_end(nodes, node), stop
+    cdef int32_t i = node, last = node_next(nodes, node)
     if not buffer_reserve(out, end - at):
         return
     while True:
-        while i < last and tape.nodes[i].kind <= KIND_ARRAY:
-            i += 1
-        stop = tape.nodes[i].start if i < last else end
+        while i < last and node_kind(nodes, i) <= KIND_ARRAY:
+            i = node_child(nodes, i)
+        stop = node_start(nodes, i) if i < last else end
         while at < stop:
             if data[at] > 0x20:
                 out.data[out.size] = data[at]
@@ -411,9 +312,9 @@ cdef void tape_minify(const uint8_t* data, const Tape* tape, int32_t node, Buffe
             at += 1
         if i >= last:
             return
-        buffer_put(out, data + at, tape.nodes[i].end - at)
-        at = tape.nodes[i].end
-        i += 1
+        buffer_put(out, data + at, node_size(nodes, i))
+        at += node_size(nodes, i)
+        i = node_step(nodes, i)
 
 cdef inline uint32_t hex4(const uint8_t* digits) noexcept nogil:
     """The code unit of four hexadecimal digits."""
@@ -474,26 +375,30 @@ cdef bint string_equals(
     const uint8_t* data, const Node* node, const uint8_t* text, Py_ssize_t size, Buffer* scratch
 ) noexcept nogil:
     """Whether the content of a STRING node is `text` (WTF-8)."""
-    cdef Py_ssize_t length = node.end - node.start - 2
+    cdef const uint8_t* literal = data + node_start(node, 0)
+    cdef Py_ssize_t length = node_size(node, 0) - 2
     if length < size or length > 6 * size:
         return False
-    if not node.flags & NODE_ESCAPED:
-        return length == size and memcmp(data + node.start + 1, text, size) == 0
+    if not node_flags(node, 0) & NODE_ESCAPED:
+        return length == size and memcmp(literal + 1, text, size) == 0
     scratch.size = 0
-    string_decode(data + node.start, data + node.end, scratch)
+    string_decode(literal, literal + length + 2, scratch)
     return scratch.size == size and memcmp(scratch.data, text, size) == 0
 
 cdef int32_t tape_get(
-    const uint8_t* data, const Tape* tape, int32_t node, const uint8_t* key, Py_ssize_t size, Buffer* scratch
+    const uint8_t* data, const Node* nodes, int32_t node, const uint8_t* key, Py_ssize_t size, Buffer* scratch
 ) noexcept nogil:
     """The last value under a key (WTF-8) of an object, or -1."""
-    cdef int32_t at = node + 1, found = -1
-    if tape.nodes[node].kind != KIND_OBJECT:
+    cdef int32_t at, value, end, found = -1
+    if node_kind(nodes, node) != KIND_OBJECT:
         return -1
-    while at < tape.nodes[node].next:
-        if string_equals(data, tape.nodes + at, key, size, scratch):
-            found = at + 1
-        at = tape.nodes[at + 1].next
+    at = node_child(nodes, node)
+    end = node_next(nodes, node)
+    while at < end:
+        value = node_next(nodes, at)
+        if string_equals(data, nodes + at, key, size, scratch):
+            found = value
+        at = node_next(nodes, value)
     return found
 
 OBJECT = KIND_OBJECT

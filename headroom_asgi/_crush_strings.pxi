@@ -1,26 +1,119 @@
-# A string where it has a line of its own: as the JSON it holds, fenced, or on the line.
+# A string where it has a line of its own, or stands below a row: as the JSON it holds, fenced, or on the line.
+#
+# What other files use:
+#   void put_string_entry(Crush*, Doc*, node, entry, indent, depth)
+#   bint put_json_below(Crush*, Text, indent, depth)       "(style)" to `out`, the value to `below`; omissions are off; or nothing
 
-cdef void put_string_entry(Crush* crush, const Doc* doc, int32_t node, int entry, int indent, int depth) noexcept nogil:
-    """Append a string: as the JSON it holds, fenced, or on the line; never bare at the top, where it would look like a member."""
-    cdef Buffer* out = &crush.out
-    cdef Text text = text_of(doc.data, doc.nodes + node, &crush.scratch)
-    cdef Py_ssize_t mark
-    if crush.strings < STRING_LIMIT and may_hold_json(text):
-        if put_json_entry(crush, text, entry, indent, depth):
-            return
-        # The attempt took the scratch buffer away.
-        text = text_of(doc.data, doc.nodes + node, &crush.scratch)
-    before_inline(entry, False, out)
-    if text_is_block(text):
-        mark = put_mark(text, out)
-        buffer_byte(out, 0x0A)
-        put_lines(text, mark, out)
-        return
-    if entry == ENTRY_TOP:
-        quote_string(text.data, text.size, False, out)
-    else:
-        put_string(text, PLACE_ITEM if entry == ENTRY_ITEM else PLACE_LINE, out)
-    buffer_byte(out, 0x0A)
+# A text read as the value that it spells in a style.
+cdef struct Spelled:
+    Doc doc
+    Tape tape
+    Buffer copy  # the value's own text, where the source is not it
+    int style
+
+# What a value inside a text must not touch, put aside while it is written.
+cdef struct Outer:
+    Buffer scratch
+    Buffer other
+    int depth
+
+cdef void step_in(Crush* crush, Outer* outer, int depth) noexcept nogil:
+    """Begin to write the value in a text of its own; `depth`: of its deepest container, those around it included."""
+    outer.scratch = crush.scratch
+    outer.other = crush.other
+    outer.depth = crush.depth
+    buffer_open(&crush.scratch)
+    buffer_open(&crush.other)
+    crush.depth = depth
+    crush.strings += 1
+
+cdef void step_out(Crush* crush, Outer* outer) noexcept nogil:
+    """Back to what stands around it."""
+    outer.scratch.failed |= crush.scratch.failed
+    outer.other.failed |= crush.other.failed
+    buffer_close(&crush.scratch)
+    buffer_close(&crush.other)
+    crush.scratch = outer.scratch
+    crush.other = outer.other
+    crush.depth = outer.depth
+    crush.strings -= 1
+
+cdef void spelled_close(Crush* crush, Spelled* spelled) noexcept nogil:
+    """Release the value."""
+    crush.out.failed |= spelled.tape.failed or spelled.copy.failed
+    tape_close(&spelled.tape)
+    buffer_close(&spelled.copy)
+
+cdef bint spelled_so(
+    Crush* crush, const Spelled* spelled, Py_ssize_t size, const uint8_t* source, Py_ssize_t length, int depth
+) noexcept nogil:
+    """Whether the scanned value, of that size, is a block's and the source is how its style spells it, or begins to."""
+    cdef Buffer* out = &crush.other
+    if node_count(spelled.tape.nodes, 0) == 0 or depth + spelled.tape.depth > NEST_LIMIT:
+        return False
+    out.size = 0
+    # Where the source lacks its last brackets, each of them has at most a line of its own.
+    if not restyle_within(spelled.doc.data, size, spelled.style, length + NEST_LIMIT * (2 + 4 * NEST_LIMIT), out):
+        return False
+    return out.size >= length and memcmp(out.data, source, length) == 0
+
+cdef Py_ssize_t follow_lines(const uint8_t* data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t size, Buffer* copy) noexcept nogil:
+    """The values on the lines behind one that spans [start, end), as an array; where the last one ends, `end` if there is none."""
+    cdef Found found
+    while end + 1 < size and data[end] == 0x0A and (data[end + 1] == 0x7B or data[end + 1] == 0x5B):
+        if not json_extent(data, end + 1, size, &found) or found.depth:
+            break
+        buffer_byte(copy, 0x2C if copy.size else 0x5B)
+        buffer_put(copy, data + start, end - start)
+        start = found.start
+        end = found.end
+    if copy.size:
+        buffer_byte(copy, 0x2C)
+        buffer_put(copy, data + start, end - start)
+        buffer_byte(copy, 0x5D)
+    return end
+
+cdef bint spelled_copy(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
+    """Read the copy as the value that a source spells."""
+    spelled.doc.data = spelled.copy.data
+    if spelled.copy.failed or tape_scan(spelled.copy.data, spelled.copy.size, &spelled.tape) != SCAN_OK:
+        return False
+    spelled.doc.nodes = spelled.tape.nodes
+    return spelled_so(crush, spelled, spelled.copy.size, source, length, depth)
+
+cdef bint spelled_lines(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
+    """Read a text as values on lines of their own; close it in any case."""
+    cdef Py_ssize_t end
+    cdef Found found
+    memset(spelled, 0, sizeof(Spelled))
+    if length < FOUND_BYTES or not (source[0] == 0x7B or source[0] == 0x5B):
+        return False
+    spelled.style = style_guess(source, length) | STYLE_LINES
+    if spelled.style < 0 or not json_extent(source, 0, length, &found) or found.depth:
+        return False
+    end = follow_lines(source, 0, found.end, length, &spelled.copy)
+    if end == found.end or end + (1 if spelled.style & STYLE_NEWLINE else 0) != length:
+        return False
+    return spelled_copy(crush, spelled, source, length, depth)
+
+cdef bint spelled_text(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
+    """Read a text as exactly one value; close it in any case."""
+    memset(spelled, 0, sizeof(Spelled))
+    spelled.style = style_guess(source, length)
+    spelled.doc.data = source
+    if spelled.style < 0 or tape_scan(source, length, &spelled.tape) != SCAN_OK:
+        return False
+    spelled.doc.nodes = spelled.tape.nodes
+    return spelled_so(crush, spelled, length, source, length, depth) and crush.other.size == length
+
+cdef bint string_spells(Crush* crush, Spelled* spelled, Text text, int depth) noexcept nogil:
+    """Whether a string is the JSON of an object or array, or of several on lines of their own; close it in any case."""
+    if spelled_text(crush, spelled, text.data, text.size, depth):
+        return True
+    if spelled.doc.nodes != NULL or not text.marks & TEXT_LF:
+        return False
+    spelled_close(crush, spelled)
+    return spelled_lines(crush, spelled, text.data, text.size, depth)
 
 cdef inline bint may_hold_json(Text text) noexcept nogil:
     """Whether a string starts and ends as an object or array does."""
@@ -29,38 +122,63 @@ cdef inline bint may_hold_json(Text text) noexcept nogil:
         return False
     if text.data[end - 1] == 0x0A:
         end -= 1
-    return (text.data[0] == 0x7B and text.data[end - 1] == 0x7D) or (text.data[0] == 0x5B and text.data[end - 1] == 0x5D)
+    return (text.data[0] == 0x7B or text.data[0] == 0x5B) and (text.data[end - 1] == 0x7D or text.data[end - 1] == 0x5D)
+
+cdef void put_string_entry(Crush* crush, const Doc* doc, int32_t node, int entry, int indent, int depth) noexcept nogil:
+    """Append a string: as the JSON it holds, fenced, or on the line; never bare at the top, where it would look like a member."""
+    cdef Buffer* out = &crush.out
+    cdef Text text = text_of(doc.data, doc.nodes + node, &crush.scratch)
+    if crush.strings < STRING_LIMIT and may_hold_json(text) and put_json_entry(crush, text, entry, indent, depth):
+        return
+    before_inline(entry, False, out)
+    if put_fenced(crush, text):
+        return
+    if entry == ENTRY_TOP:
+        quote_string(text.data, text.size, 0, out)
+    else:
+        put_string(text, PLACE_ITEM if entry == ENTRY_ITEM else PLACE_LINE, out)
+    buffer_byte(out, 0x0A)
 
 cdef bint put_json_entry(Crush* crush, Text text, int entry, int indent, int depth) noexcept nogil:
     """Append a string as the object or array it holds; False, and nothing, if no style gives back the very string."""
-    cdef Doc doc
-    cdef Tape tape
-    cdef Buffer held
-    cdef int style
-    cdef bint fits
-    # The text moves out of the scratch buffer, which the values in it will need.
-    buffer_open(&held)
-    if text.data == crush.scratch.data:
-        held = crush.scratch
-        buffer_open(&crush.scratch)
-    memset(&tape, 0, sizeof(Tape))
-    style = style_guess(text.data, text.size)
-    fits = style >= 0 and tape_scan(text.data, text.size, &tape) == SCAN_OK
-    fits = fits and tape.nodes[0].count > 0 and depth + tape.depth <= NEST_LIMIT
+    cdef Spelled spelled
+    cdef Outer outer
+    cdef bint fits = string_spells(crush, &spelled, text, depth)
     if fits:
-        crush.other.size = 0
-        fits = restyle(text.data, text.size, style, &crush.other)
-        fits = fits and crush.other.size == text.size and memcmp(crush.other.data, text.data, text.size) == 0
-    if fits:
-        doc.data = text.data
-        doc.nodes = tape.nodes
+        step_in(crush, &outer, depth + spelled.tape.depth)
         buffer_text(&crush.out, b"(" if entry == ENTRY_TOP else b"- (" if entry == ENTRY_ITEM else b" (")
-        style_name(style, &crush.out)
+        style_name(spelled.style, &crush.out)
         buffer_text(&crush.out, b")\n" if entry == ENTRY_TOP else b")")
-        crush.strings += 1
-        put_entry(crush, &doc, 0, ENTRY_TOP if entry == ENTRY_TOP else ENTRY_MEMBER, indent, depth)
-        crush.strings -= 1
-    crush.out.failed |= tape.failed or held.failed
-    tape_close(&tape)
-    buffer_close(&held)
+        put_entry(crush, &spelled.doc, 0, ENTRY_TOP if entry == ENTRY_TOP else ENTRY_MEMBER, indent, depth)
+        step_out(crush, &outer)
+    spelled_close(crush, &spelled)
+    return fits
+
+cdef bint put_json_below(Crush* crush, Text text, int indent, int depth) noexcept nogil:
+    """Append the style of a cell to `out`, and the value its string holds to `below`; False, and nothing, if it holds none."""
+    cdef Spelled spelled
+    cdef Outer outer
+    cdef Py_ssize_t start = crush.out.size
+    cdef bint fits
+    if crush.strings == STRING_LIMIT or not may_hold_json(text):
+        return False
+    if depth < crush.depth:
+        depth = crush.depth
+    fits = string_spells(crush, &spelled, text, depth)
+    if fits:
+        buffer_byte(&crush.out, 0x28)
+        style_name(spelled.style, &crush.out)
+        buffer_byte(&crush.out, 0x29)
+        step_in(crush, &outer, depth + spelled.tape.depth)
+        # Behind another value, a line says where this one begins.
+        if crush.styled:
+            put_indent(indent + 1, &crush.below)
+            buffer_put(&crush.below, crush.out.data + start, crush.out.size - start)
+            buffer_byte(&crush.below, 0x0A)
+        swap_below(crush)
+        put_block(crush, &spelled.doc, 0, ENTRY_BELOW, indent + 1, depth + 1)
+        swap_below(crush)
+        step_out(crush, &outer)
+        crush.styled = True
+    spelled_close(crush, &spelled)
     return fits

@@ -1,11 +1,14 @@
 # Spelling JSON text the way common writers do, and telling which of them wrote a text.
 #
-# A style is a layout (json, jsonp, json1, json2, json4: 0 to 4) with STYLE_ASCII and STYLE_NEWLINE added.
+# A style is a layout (json, jsonp, json1, json2, json4: 0 to 4) with STYLE_ASCII, STYLE_GO, STYLE_LINES, STYLE_NEWLINE added.
 #
 # What other files use:
-#   bint restyle(json, size, style, Buffer*)            any valid JSON text in; False if its nesting is too deep to be indented
-#   int  style_guess(text, size)                        the only style that may have written the text, or -1
-#   void quote_string(wtf8, size, ascii, Buffer*)       a JSON string literal
+#   bint restyle(json, size, style, Buffer*)            any valid JSON text in; False if its nesting is too deep to be indented,
+#                                                       or STYLE_LINES wants an array of two or more elements and it is none
+#   bint restyle_within(json, size, style, limit, Buffer*)          False also when it gets longer than so many bytes
+#   int  style_guess(text, size)                        the only style that may have written the text, or -1; add STYLE_LINES for
+#                                                       a text of several values
+#   void quote_string(wtf8, size, escapes, Buffer*)     a JSON string literal; escapes: of a style, 0 for the usual ones
 #   void style_name(style, Buffer*)                     e.g. "json2an"
 #   int  style_parse(name, size)                        the style, or -1
 
@@ -18,6 +21,9 @@ cdef enum:
     STYLE_LAYOUT = 7  # mask of the layout
     STYLE_ASCII = 8  # non-ASCII escaped
     STYLE_NEWLINE = 16  # one LF at the end
+    STYLE_GO = 32  # < > & U+2028 U+2029 escaped
+    STYLE_LINES = 64  # the elements of the array, a LF between them
+    STYLE_ESCAPES = 8 | 32
 
 # Indentation is repeated on every line: without a limit the result would be quadratic in the nesting.
 cdef enum:
@@ -31,18 +37,27 @@ cdef void style_name(int style, Buffer* out) noexcept nogil:
     buffer_text(out, STYLE_NAMES[style & STYLE_LAYOUT])
     if style & STYLE_ASCII:
         buffer_byte(out, 0x61)
+    if style & STYLE_GO:
+        buffer_byte(out, 0x67)
+    if style & STYLE_LINES:
+        buffer_byte(out, 0x6C)
     if style & STYLE_NEWLINE:
         buffer_byte(out, 0x6E)
 
+cdef inline int parse_flag(const uint8_t* name, Py_ssize_t* size, uint8_t letter, int flag) noexcept nogil:
+    """The flag, if the name ends with its letter; the letter is taken off."""
+    # The shortest name without letters ends with one, too.
+    if size[0] <= 4 or name[size[0] - 1] != letter:
+        return 0
+    size[0] -= 1
+    return flag
+
 cdef int style_parse(const uint8_t* name, Py_ssize_t size) noexcept nogil:
     """The style of a name, or -1."""
-    cdef int layout, flags = 0
-    if size > 0 and name[size - 1] == 0x6E and not (size == 4):
-        flags |= STYLE_NEWLINE
-        size -= 1
-    if size > 0 and name[size - 1] == 0x61:
-        flags |= STYLE_ASCII
-        size -= 1
+    cdef int layout, flags = parse_flag(name, &size, 0x6E, STYLE_NEWLINE)
+    flags |= parse_flag(name, &size, 0x6C, STYLE_LINES)
+    flags |= parse_flag(name, &size, 0x67, STYLE_GO)
+    flags |= parse_flag(name, &size, 0x61, STYLE_ASCII)
     for layout in range(5):
         if <Py_ssize_t>strlen(STYLE_NAMES[layout]) == size and memcmp(STYLE_NAMES[layout], name, size) == 0:
             return layout | flags
@@ -65,7 +80,11 @@ cdef void put_unit(uint32_t unit, Buffer* out) noexcept nogil:
         out.data[out.size + 5] = digits[unit & 15]
         out.size += 6
 
-cdef void put_quoted(uint32_t point, bint ascii, Buffer* out) noexcept nogil:
+cdef inline bint go_escapes(uint32_t point) noexcept nogil:
+    """Whether Go writes a code point that needs no escape as one."""
+    return point == 0x3C or point == 0x3E or point == 0x26 or point == 0x2028 or point == 0x2029
+
+cdef void put_quoted(uint32_t point, int escapes, Buffer* out) noexcept nogil:
     """Append a code point as it stands inside a string literal."""
     cdef uint8_t short = (
         0x22 if point == 0x22 else 0x5C if point == 0x5C else 0x6E if point == 0x0A else 0x74 if point == 0x09 else
@@ -74,11 +93,11 @@ cdef void put_quoted(uint32_t point, bint ascii, Buffer* out) noexcept nogil:
     if short:
         buffer_byte(out, 0x5C)
         buffer_byte(out, short)
-    elif 0x20 <= point < 0x7F:
-        buffer_byte(out, <uint8_t>point)
-    elif point < 0x20 or point & 0x1FF800 == 0xD800:
+    elif point < 0x20 or point & 0x1FF800 == 0xD800 or (escapes & STYLE_GO and go_escapes(point)):
         put_unit(point, out)
-    elif not ascii:
+    elif point < 0x7F:
+        buffer_byte(out, <uint8_t>point)
+    elif not escapes & STYLE_ASCII:
         put_wtf8(point, out)
     elif point < 0x10000:
         put_unit(point, out)
@@ -97,34 +116,40 @@ cdef inline Py_ssize_t wtf8_point(const uint8_t* data, uint32_t* point) noexcept
     point[0] = (data[0] & 0x07) << 18 | (data[1] & 0x3F) << 12 | (data[2] & 0x3F) << 6 | data[3] & 0x3F
     return 4
 
-cdef Py_ssize_t put_plain(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+cdef void put_span(const uint8_t* at, const uint8_t* end, int escapes, Buffer* out) noexcept nogil:
+    """Append a span that needs no usual escape: only those of Go."""
+    cdef const uint8_t* start = at
+    while escapes & STYLE_GO and at < end:
+        if at[0] == 0x3C or at[0] == 0x3E or at[0] == 0x26:
+            buffer_put(out, start, at - start)
+            put_unit(at[0], out)
+            start = at + 1
+        elif at[0] == 0xE2 and at[1] == 0x80 and at[2] | 1 == 0xA9:
+            buffer_put(out, start, at - start)
+            put_unit(0x2000 | at[2] & 0x3F, out)
+            start = at + 3
+        at += 1
+    buffer_put(out, start, end - start)
+
+cdef Py_ssize_t put_plain(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, int escapes, Buffer* out) noexcept nogil:
     """Append what needs no short escape and no pair from `at` on; where that ends."""
     cdef Py_ssize_t end = at
-    cdef const uint8_t* delete
     while end < size:
         end = plain_end(data, end, size)
-        if ascii or end == size or data[end] < 0x80 or (data[end] == 0xED and data[end + 1] >= 0xA0):
+        if escapes & STYLE_ASCII or end == size or data[end] < 0x80 or (data[end] == 0xED and data[end + 1] >= 0xA0):
             break
         while end < size and data[end] >= 0x80 and not (data[end] == 0xED and data[end + 1] >= 0xA0):
             end += 1
-    # Writers that escape non-ASCII escape DEL as well (Python's json does).
-    while ascii and at < end:
-        delete = <const uint8_t*>memchr(data + at, 0x7F, end - at)
-        if delete == NULL:
-            break
-        buffer_put(out, data + at, delete - (data + at))
-        put_unit(0x7F, out)
-        at = delete - data + 1
-    buffer_put(out, data + at, end - at)
+    put_span(data + at, data + end, escapes, out)
     return end
 
-cdef void quote_string(const uint8_t* wtf8, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+cdef void quote_string(const uint8_t* wtf8, Py_ssize_t size, int escapes, Buffer* out) noexcept nogil:
     """Append a text as a JSON string literal."""
     cdef Py_ssize_t at = 0
     cdef uint32_t point = 0
     buffer_byte(out, 0x22)
     while True:
-        at = put_plain(wtf8, at, size, ascii, out)
+        at = put_plain(wtf8, at, size, escapes, out)
         if at >= size:
             break
         if wtf8[at] >= 0x80:
@@ -132,17 +157,17 @@ cdef void quote_string(const uint8_t* wtf8, Py_ssize_t size, bint ascii, Buffer*
         else:
             point = wtf8[at]
             at += 1
-        put_quoted(point, ascii, out)
+        put_quoted(point, escapes, out)
     buffer_byte(out, 0x22)
 
-cdef Py_ssize_t restyle_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, bint ascii, Buffer* out) noexcept nogil:
+cdef Py_ssize_t restyle_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, int escapes, Buffer* out) noexcept nogil:
     """Append the valid string literal whose opening quote is at `at`, with canonical escapes; the offset after it."""
     cdef uint32_t point = 0
     cdef const uint8_t* end
     buffer_byte(out, 0x22)
     at += 1
     while True:
-        at = put_plain(data, at, size, ascii, out)
+        at = put_plain(data, at, size, escapes, out)
         if data[at] == 0x22:
             buffer_byte(out, 0x22)
             return at + 1
@@ -154,7 +179,7 @@ cdef Py_ssize_t restyle_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t si
         else:
             point = data[at]
             at += 1
-        put_quoted(point, ascii, out)
+        put_quoted(point, escapes, out)
 
 cdef inline void put_break(int indent, int depth, Buffer* out) noexcept nogil:
     """Append a line break and the indentation of the next line."""
@@ -164,40 +189,65 @@ cdef inline void put_break(int indent, int depth, Buffer* out) noexcept nogil:
         memset(out.data + out.size + 1, 0x20, blanks)
         out.size += blanks + 1
 
-cdef bint restyle(const uint8_t* json, Py_ssize_t size, int style, Buffer* out) noexcept nogil:
-    """Append a valid JSON text, spelled in a style. False, and part of it, if it is nested too deeply to be indented."""
-    # Objects and arrays break their lines alike, so the depth is all there is to know.
+cdef inline Py_ssize_t open_container(
+    const uint8_t* json, Py_ssize_t at, Py_ssize_t size, int indent, int* depth, Buffer* out
+) noexcept nogil:
+    """Append an opening bracket and the line break behind it, or both brackets of an empty container; the offset after it."""
+    cdef uint8_t byte = json[at]
+    buffer_byte(out, byte)
+    at = space_end(json, at + 1, size)
+    if json[at] == byte + 2:
+        buffer_byte(out, byte + 2)
+        return at + 1
+    depth[0] += 1
+    if depth[0] <= STYLE_DEPTH:
+        put_break(indent, depth[0], out)
+    return at
+
+cdef inline bint restyle(const uint8_t* json, Py_ssize_t size, int style, Buffer* out) noexcept nogil:
+    """Append a valid JSON text, spelled in a style. False, and part of it, if that style cannot spell it."""
+    return restyle_within(json, size, style, <Py_ssize_t>(<size_t>-1 >> 1) - out.size, out)
+
+cdef bint restyle_within(
+    const uint8_t* json, Py_ssize_t size, int style, Py_ssize_t limit, Buffer* out
+) noexcept nogil:
+    """Append a valid JSON text, spelled in a style. False, and part of it, if that style cannot spell it in so many bytes."""
+    # Objects and arrays break their lines alike, so the depth is all there is to know. Lines: the outer brackets are left out.
     cdef Py_ssize_t at = space_end(json, 0, size), start
-    cdef int indent = style_indent(style), depth = 0
-    cdef bint ascii = style & STYLE_ASCII, spaced = style & STYLE_LAYOUT
+    cdef int indent = style_indent(style), depth = 0, escapes = style & STYLE_ESCAPES, values = 1
+    cdef bint spaced = style & STYLE_LAYOUT, lines = style & STYLE_LINES
     cdef uint8_t byte
+    limit += out.size
+    if lines:
+        if at >= size or json[at] != 0x5B:
+            return False
+        at = space_end(json, at + 1, size)
     while at < size:
         byte = json[at]
         if byte == 0x22:
-            at = restyle_string(json, at, size, ascii, out)
+            at = restyle_string(json, at, size, escapes, out)
         elif byte == 0x7B or byte == 0x5B:
-            buffer_byte(out, byte)
-            at = space_end(json, at + 1, size)
-            if json[at] == byte + 2:
-                buffer_byte(out, byte + 2)
-                at += 1
-            else:
-                depth += 1
-                if indent and depth > STYLE_DEPTH:
-                    return False
-                put_break(indent, depth, out)
+            at = open_container(json, at, size, indent, &depth, out)
+            if indent and depth > STYLE_DEPTH:
+                return False
         elif byte == 0x7D or byte == 0x5D:
+            if lines and depth == 0:
+                break
             depth -= 1
             put_break(indent, depth, out)
             buffer_byte(out, byte)
             at += 1
         elif byte == 0x2C:
-            buffer_byte(out, byte)
-            if indent:
-                put_break(indent, depth, out)
-            elif spaced:
-                buffer_byte(out, 0x20)
             at += 1
+            if lines and depth == 0:
+                values += 1
+                buffer_byte(out, 0x0A)
+            else:
+                buffer_byte(out, byte)
+                if indent:
+                    put_break(indent, depth, out)
+                elif spaced:
+                    buffer_byte(out, 0x20)
         elif byte == 0x3A:
             buffer_byte(out, byte)
             if spaced:
@@ -208,10 +258,12 @@ cdef bint restyle(const uint8_t* json, Py_ssize_t size, int style, Buffer* out) 
             while at < size and json[at] > 0x20 and json[at] != 0x2C and json[at] != 0x5D and json[at] != 0x7D:
                 at += 1
             buffer_put(out, json + start, at - start)
+        if out.size > limit or out.failed:
+            return False
         at = space_end(json, at, size)
     if style & STYLE_NEWLINE:
         buffer_byte(out, 0x0A)
-    return True
+    return (values > 1 or not lines) and out.size <= limit
 
 cdef Py_ssize_t separator_offset(const uint8_t* text, Py_ssize_t size) noexcept nogil:
     """Offset of the first comma or colon outside strings; `size` if there is none, -1 if white space stands before it."""
@@ -239,33 +291,42 @@ cdef inline bint is_hex4(const uint8_t* digits) noexcept nogil:
     """Whether four bytes are hexadecimal digits."""
     return hex_digit(digits[0]) >= 0 and hex_digit(digits[1]) >= 0 and hex_digit(digits[2]) >= 0 and hex_digit(digits[3]) >= 0
 
-cdef bint guess_ascii(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """Whether the first character beyond printable ASCII that tells is escaped (an unpaired surrogate always is)."""
-    cdef Py_ssize_t at = 0, end = 0
+cdef int guess_escapes(const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """STYLE_ASCII if the first character beyond printable ASCII that tells is escaped, STYLE_GO if what Go escapes is."""
+    # An unpaired surrogate tells nothing: it is always escaped.
+    cdef Py_ssize_t at = 0, high = 0
     cdef const uint8_t* escape
     cdef uint32_t unit
     cdef uint64_t word
-    while end + 8 <= size:
-        memcpy(&word, text + end, 8)
+    cdef int found = 0
+    cdef bint separator = False
+    while high + 8 <= size:
+        memcpy(&word, text + high, 8)
         if word & 0x8080808080808080ULL:
             break
-        end += 8
-    while end < size and text[end] < 0x80:
-        end += 1
-    while at < end:
-        escape = <const uint8_t*>memchr(text + at, 0x5C, end - at)
+        high += 8
+    while high < size and text[high] < 0x80:
+        high += 1
+    while at < size:
+        escape = <const uint8_t*>memchr(text + at, 0x5C, size - at)
         if escape == NULL:
-            return False
+            break
         at = escape - text + 2
-        if end - at < 4 or escape[1] != 0x75 or not is_hex4(escape + 2):
+        if size - at < 4 or escape[1] != 0x75 or not is_hex4(escape + 2):
             continue
         unit = hex4(escape + 2)
-        if unit >= 0x7F and unit & 0xF800 != 0xD800:
-            return True
-        if unit & 0xFC00 == 0xD800 and end - at >= 10 and escape[6] == 0x5C and escape[7] == 0x75 and is_hex4(escape + 8):
-            if hex4(escape + 8) & 0xFC00 == 0xDC00:
-                return True
-    return False
+        if unit < 0x7F:
+            found |= STYLE_GO if go_escapes(unit) else 0
+        elif unit | 1 == 0x2029:
+            separator = True
+        elif at < high and unit & 0xF800 != 0xD800:
+            found |= STYLE_ASCII
+        elif at < high and unit & 0xFC00 == 0xD800 and size - at >= 10 and escape[6] == 0x5C and escape[7] == 0x75:
+            if is_hex4(escape + 8) and hex4(escape + 8) & 0xFC00 == 0xDC00:
+                found |= STYLE_ASCII
+    if separator and not found & STYLE_ASCII:
+        found |= STYLE_GO if high < size else STYLE_ASCII
+    return found
 
 cdef int style_guess(const uint8_t* text, Py_ssize_t size) noexcept nogil:
     """The only style that may have written a JSON object or array, or -1. Whether it did, restyle must show."""
@@ -288,4 +349,4 @@ cdef int style_guess(const uint8_t* text, Py_ssize_t size) noexcept nogil:
         style = -1 if at < 0 else STYLE_JSONP if at < size - 1 and text[at + 1] == 0x20 else STYLE_JSON
     if style < 0:
         return -1
-    return style | newline | (STYLE_ASCII if guess_ascii(text, size) else 0)
+    return style | newline | guess_escapes(text, size)

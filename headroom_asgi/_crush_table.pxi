@@ -1,4 +1,10 @@
-# One table: its head with the constants, its rows, the texts below them; and the rows that are left out.
+# One table: its head with what it says about the rows, what is said once, the rows and what stands below them.
+#
+# What other files use:
+#   void table_open(Crush*, doc, Table*)
+#   void put_records(Crush*, doc, Table*, ...)     head, what is said once, rows: of a table whose columns are known
+#   void put_rows(Crush*, doc, Table*, ...)        the rows only, or those that are kept; then `width` is that of the rows
+#   bint put_row(...), void seek_row(Table*, row)  one row, any
 
 # Rows that were left out of one table.
 cdef struct Part:
@@ -12,17 +18,20 @@ cdef struct Crush:
     Buffer out  # the text behind its head, without refs
     Buffer scratch  # a decoded string
     Buffer other  # another one, or a path
-    Buffer below  # the fenced texts of the current row
-    Buffer rows  # the rows of a table, while some of them are left out
+    Buffer below  # what stands below the current row
     Buffer parts  # bodies of the parts, one after the other
     Buffer part_list  # of Part
     Buffer marks  # of Py_ssize_t: where in `out` a ref belongs
-    Buffer text  # the result: crush text with its head, or minified JSON
+    Buffer head  # the first line of the text
     Arena arena
     Needles needles
-    Py_ssize_t head  # size of the head in `text`
     int strings  # that hold JSON and stand around the value being written
     bint gaps  # some cell is empty
+    bint stems  # some column has one
+    bint said  # some column is said once
+    bint raws  # a text has re-laid parts
+    bint styled  # a string of JSON stands below the row being written, or written last
+    int depth  # most containers open at once in the document being written
     bint omit  # rows may be left out
 
 # A scanned JSON text: the document, or a string of it.
@@ -49,198 +58,222 @@ cdef void put_int(int64_t value, Buffer* out) noexcept nogil:
 
 cdef inline void put_raw(const Doc* doc, int32_t node, Buffer* out) noexcept nogil:
     """Append the bytes of a number or literal name."""
-    buffer_put(out, doc.data + doc.nodes[node].start, doc.nodes[node].end - doc.nodes[node].start)
+    buffer_put(out, doc.data + node_start(doc.nodes, node), node_size(doc.nodes, node))
 
-cdef void put_flow(Crush* crush, const Doc* doc, int32_t node) noexcept nogil:
-    """Append a value in flow. Calls itself once for every level of nesting."""
-    cdef const Node* value = doc.nodes + node
+cdef void put_columns(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
+    """Append the columns of the head, with what they say about the rows, and LF."""
     cdef Buffer* out = &crush.out
-    cdef int32_t at = node + 1
-    cdef bint keyed = value.kind == KIND_OBJECT
-    if value.kind == KIND_STRING:
-        put_string(text_of(doc.data, value, &crush.scratch), PLACE_FLOW, out)
-        return
-    if value.kind > KIND_STRING:
-        put_raw(doc, node, out)
-        return
-    buffer_byte(out, 0x7B if keyed else 0x5B)
-    while at < value.next:
-        if at > node + 1:
-            buffer_byte(out, 0x2C)
-            if keyed:
-                buffer_byte(out, 0x20)
-        if keyed:
-            put_key(text_of(doc.data, doc.nodes + at, &crush.scratch), out)
-            buffer_byte(out, 0x3A)
-            at += 1
-        if doc.nodes[at].kind != KIND_NUMBER and (keyed or at > node + 1):
-            buffer_byte(out, 0x20)
-        put_flow(crush, doc, at)
-        at = doc.nodes[at].next
-    buffer_byte(out, 0x7D if keyed else 0x5D)
-
-cdef bint same_scalar(Crush* crush, const Doc* doc, int32_t first, Text text, int32_t node) noexcept nogil:
-    """Whether two scalars or empty containers are the same, numbers by their spelling. `text`: the first one's, if a string."""
-    cdef const Node* a = doc.nodes + first
-    cdef const Node* b = doc.nodes + node
-    if a.kind != b.kind or a.count != b.count:
-        return False
-    if a.kind == KIND_STRING:
-        return string_equals(doc.data, b, text.data, text.size, &crush.scratch)
-    return a.kind != KIND_NUMBER or (
-        a.end - a.start == b.end - b.start and memcmp(doc.data + a.start, doc.data + b.start, a.end - a.start) == 0
-    )
-
-cdef bint is_constant(Crush* crush, const Doc* doc, const Column* column, int32_t rows) noexcept nogil:
-    """Whether every record has the key with the same value, and that value fits into the head."""
-    cdef int32_t i, first = column.cells[0].node
-    cdef Text text
-    text.data = NULL
-    text.size = text.marks = 0
-    if column.count < rows or doc.nodes[first].count:
-        return False
-    if doc.nodes[first].kind == KIND_STRING:
-        text = text_of(doc.data, doc.nodes + first, &crush.other)
-        if text_is_block(text) or crush.other.failed:
-            return False
-    for i in range(1, rows):
-        if not same_scalar(crush, doc, first, text, column.cells[i].node):
-            return False
-    return True
-
-cdef bint every_row_has_cells(Table* table) noexcept nogil:
-    """Whether no record has constants only."""
-    cdef uint8_t* filled
-    cdef Column* column
-    cdef int32_t i, k, missing = table.rows
-    for i in range(table.width):
-        if table.columns[i].count == table.rows and not table.columns[i].constant:
-            return True
-    filled = <uint8_t*>arena_take(table.arena, table.rows)
-    if filled == NULL:
-        return True
-    memset(filled, 0, table.rows)
-    for i in range(table.width):
-        column = table.columns + i
-        if not column.constant:
-            for k in range(column.count):
-                missing -= 1 - filled[column.cells[k].row]
-                filled[column.cells[k].row] = 1
-    return missing == 0
-
-cdef void find_constants(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
-    """Tell constant columns from the others. If a row would be left without cells, the first constant is an ordinary column."""
-    cdef int32_t i
-    for i in range(table.width):
-        table.columns[i].constant = is_constant(crush, doc, table.columns + i, table.rows)
-    if every_row_has_cells(table):
-        return
-    for i in range(table.width):
-        if table.columns[i].constant:
-            table.columns[i].constant = False
-            return
-
-cdef void put_columns(Crush* crush, const Doc* doc, const Table* table) noexcept nogil:
-    """Append the columns of the head, the values of constants with them, and LF."""
-    cdef Buffer* out = &crush.out
-    cdef const Column* column
-    cdef int32_t i
-    for i in range(table.width):
-        column = table.columns + i
-        if i:
+    cdef Column* column = table.columns
+    cdef Column* end = column + table.width
+    while column < end:
+        if column > table.columns:
             buffer_byte(out, 0x09)
         buffer_put(out, column.path, column.path_size)
-        if column.constant:
+        if column.form == FORM_CONSTANT:
+            while column + 1 < end and shares_constant(doc, column):
+                column += 1
+                buffer_text(out, b", ")
+                buffer_put(out, column.path, column.path_size)
             buffer_byte(out, 0x3D)
-            put_cell(crush, doc, column.cells[0].node)
+            put_constant(crush, doc, column.cells[0].node)
+        elif column.form == FORM_PLAIN:
+            while column + 1 < end and column[1].form == FORM_SAME:
+                column += 1
+                buffer_text(out, b", ")
+                buffer_put(out, column.path, column.path_size)
+        elif column.form == FORM_STEM:
+            buffer_byte(out, 0x3D)
+            put_stem(crush, column, out)
+        elif column.form == FORM_SAID:
+            crush.said = True
+            buffer_byte(out, 0x28)
+            put_key(text_of(doc.data, doc.nodes + node_child(doc.nodes, column.cells[0].node), &crush.scratch), out)
+            buffer_byte(out, 0x29)
+        elif column.form == FORM_TUPLES:
+            put_tuple_keys(crush, doc, column)
+        column += 1
     buffer_byte(out, 0x0A)
 
-cdef inline void put_cell(Crush* crush, const Doc* doc, int32_t node) noexcept nogil:
-    """Append a cell; a string of several lines goes below the row."""
-    cdef const Node* value = doc.nodes + node
-    cdef Text text
-    if value.kind > KIND_STRING:
-        put_raw(doc, node, &crush.out)
-    elif value.kind < KIND_STRING:
-        put_flow(crush, doc, node)
-    else:
-        text = text_of(doc.data, value, &crush.scratch)
-        if text_is_block(text):
-            put_lines(text, put_mark(text, &crush.out), &crush.below)
-        else:
-            put_string(text, PLACE_CELL, &crush.out)
+cdef inline bint shares_constant(const Doc* doc, const Column* column) noexcept nogil:
+    """Whether the column behind a constant is the same constant."""
+    return (
+        column[1].form == FORM_CONSTANT
+        and node_count(doc.nodes, column.cells[0].node) == 0
+        and node_kind(doc.nodes, column.cells[0].node) == node_kind(doc.nodes, column[1].cells[0].node)
+        and same_bytes(doc, column.cells[0].node, column[1].cells[0].node)
+    )
 
-cdef bint put_row(Crush* crush, const Doc* doc, Column* columns, int32_t width, int32_t row) noexcept nogil:
-    """Append the cells of a record and the texts below them; whether there was an empty cell."""
-    cdef Column* column = columns
-    cdef Column* end = columns + width
+cdef void put_said(Crush* crush, const Doc* doc, Table* table, int indent, int depth) noexcept nogil:
+    """Append the tables of what is said once; nothing is left out of them."""
+    cdef Table objects
+    cdef const Column* column
+    cdef bint omit = crush.omit, gaps = crush.gaps
+    cdef int32_t i
+    crush.gaps = False
+    for i in range(table.width):
+        column = table.columns + i
+        if column.form == FORM_SAID:
+            objects = column.said[0]
+            put_indent(indent, &crush.out)
+            buffer_put(&crush.out, column.path, column.path_size)
+            buffer_text(&crush.out, b" [")
+            put_int(objects.rows, &crush.out)
+            buffer_text(&crush.out, b"]: ")
+            put_columns(crush, doc, &objects)
+            crush.omit = False
+            put_rows(crush, doc, &objects, indent + 1, depth + column.depth, 0)
+            crush.omit = omit
+    table.gaps = crush.gaps
+    crush.gaps |= gaps
+
+cdef bint put_row(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth) noexcept nogil:
+    """Append the cells of a record and what stands below them; whether there was an empty cell.
+
+    `indent`: that of the row, not yet written; `depth`: containers the list of records stands in, which counts.
+    """
+    cdef Column* column = table.columns
+    cdef Column* end = column + table.width
+    cdef Py_ssize_t below = crush.below.size
     cdef bint gaps = False
-    crush.below.size = 0
+    crush.styled = False
+    put_indent(indent, &crush.out)
+    if table.keys != NULL:
+        put_string(text_of(doc.data, doc.nodes + table.keys[row], &crush.scratch), PLACE_TEXT, &crush.out)
+        if table.width:
+            buffer_byte(&crush.out, 0x09)
     while column < end:
-        if column > columns:
+        if column > table.columns:
             buffer_byte(&crush.out, 0x09)
         if column.at < column.count and column.cells[column.at].row == row:
-            put_cell(crush, doc, column.cells[column.at].node)
+            if column.form == FORM_PLAIN:
+                put_cell(crush, doc, column.cells[column.at].node, indent, depth + column.depth)
+            else:
+                put_formed_cell(crush, doc, column)
             column.at += 1
         else:
             gaps = True
         column += 1
     buffer_byte(&crush.out, 0x0A)
-    buffer_put(&crush.out, crush.below.data, crush.below.size)
+    # Rows are written inside of rows, in what stands below those.
+    if crush.below.size > below:
+        buffer_put(&crush.out, crush.below.data + below, crush.below.size - below)
+        crush.below.size = below
     return gaps
 
-cdef int32_t drop_constants(Table* table) noexcept nogil:
-    """Keep the columns that vary only; their number."""
-    cdef int32_t i, kept = 0
-    for i in range(table.width):
-        if not table.columns[i].constant:
-            table.columns[kept] = table.columns[i]
-            kept += 1
-    table.width = kept
-    return kept
+cdef inline bint is_listed(const Table* table) noexcept nogil:
+    """Whether every row is one cell, and nothing else."""
+    return table.width == 1 and table.keys == NULL and table.groups == NULL and table.columns[0].count == table.rows
 
-cdef void put_rows(Crush* crush, const Doc* doc, Table* table, int indent, Py_ssize_t head, Py_ssize_t head_size) noexcept nogil:
-    """Append the rows, or those that are kept. `head`: where in the text the columns stand, for the part."""
+cdef inline void put_listed(Crush* crush, const Doc* doc, Column* column, int32_t row, int indent, int depth) noexcept nogil:
+    """Append a row of one cell, and what stands below it."""
+    cdef Py_ssize_t below = crush.below.size
+    crush.styled = False
+    put_indent(indent, &crush.out)
+    column.at = row
+    if column.form == FORM_PLAIN:
+        put_cell(crush, doc, column.cells[row].node, indent, depth + column.depth)
+    else:
+        put_formed_cell(crush, doc, column)
+    buffer_byte(&crush.out, 0x0A)
+    if crush.below.size > below:
+        buffer_put(&crush.out, crush.below.data + below, crush.below.size - below)
+        crush.below.size = below
+
+cdef void seek_row(Table* table, int32_t row) noexcept nogil:
+    """Make a row the next one to be written."""
+    cdef Column* column
+    cdef int32_t i, low, high, middle
+    for i in range(table.width):
+        column = table.columns + i
+        low = 0
+        high = column.count
+        while low < high:
+            middle = (low + high) // 2
+            if column.cells[middle].row < row:
+                low = middle + 1
+            else:
+                high = middle
+        column.at = low
+
+cdef bint drop_constants(Table* table) noexcept nogil:
+    """Keep the columns that have cells only, in a new array; False if there is no memory."""
+    cdef Column* kept = <Column*>arena_take(table.arena, table.width * sizeof(Column))
+    cdef int32_t i, width = 0
+    if kept == NULL:
+        return False
+    for i in range(table.width):
+        if table.columns[i].form != FORM_CONSTANT and table.columns[i].form != FORM_SAME:
+            kept[width] = table.columns[i]
+            width += 1
+    table.columns = kept
+    table.width = width
+    return True
+
+cdef inline void put_group(Crush* crush, int32_t rows, int indent) noexcept nogil:
+    """Append the line before the rows of one list."""
+    put_indent(indent, &crush.out)
+    buffer_byte(&crush.out, 0x5B)
+    put_int(rows, &crush.out)
+    buffer_text(&crush.out, b"]\n")
+
+cdef void put_rows(Crush* crush, const Doc* doc, Table* table, int indent, int depth, Py_ssize_t head) noexcept nogil:
+    """Append the rows, or those that are kept. `head`: where in the text the head goes on behind the count, for the part."""
     cdef Row* rows = NULL
-    cdef Py_ssize_t start = crush.out.size
-    cdef int32_t row
-    cdef bint gaps, any_gaps = False
-    drop_constants(table)
+    cdef Py_ssize_t start = crush.out.size, begin
+    cdef int32_t row, group = 0, left = 0
+    cdef bint gaps = False, any_gaps = crush.gaps, styled = crush.styled, listed
+    if not drop_constants(table):
+        return
+    listed = is_listed(table)
     if crush.omit and table.rows >= OMIT_ROWS:
         rows = <Row*>arena_take(table.arena, table.rows * sizeof(Row))
     for row in range(table.rows):
-        put_indent(indent, &crush.out)
-        gaps = put_row(crush, doc, table.columns, table.width, row)
+        while table.groups != NULL and left == 0:
+            left = table.groups[group]
+            group += 1
+            put_group(crush, left, indent)
+        left -= 1
+        begin = crush.out.size - start
+        # Tables below the row may have empty cells as well.
+        crush.gaps = False
+        if listed:
+            put_listed(crush, doc, table.columns, row, indent, depth)
+            gaps = crush.gaps
+        else:
+            gaps = put_row(crush, doc, table, row, indent, depth)
+            gaps |= crush.gaps
         any_gaps |= gaps
         if rows != NULL:
-            rows[row].end = crush.out.size - start
+            rows[row].start = <uint32_t>begin
+            rows[row].end = <uint32_t>(crush.out.size - start)
             rows[row].gaps = gaps
+            rows[row].styled = crush.styled
             rows[row].kept = False
-    crush.gaps |= any_gaps
-    if rows == NULL or crush.out.failed or estimate_tokens(crush.out.data + start, crush.out.size - start) < OMIT_TOKENS:
+    while group < table.group_count:
+        put_group(crush, 0, indent)
+        group += 1
+    # These rows may stand below another, which is still being written.
+    crush.styled = styled
+    crush.gaps = any_gaps
+    if rows == NULL or crush.out.failed or crush.out.size - start > UINT32_MAX:
+        return
+    if not is_large(crush.out.data + start, crush.out.size - start):
         return
     if choose_rows(table, rows, &crush.needles):
-        leave_out(crush, table, rows, start, indent, head, head_size)
+        leave_out(crush, doc, table, rows, start, indent, depth, head)
 
-cdef bint put_table(Crush* crush, const Doc* doc, int32_t array, const char* before, int indent) noexcept nogil:
-    """Append an array as a table whose rows stand at an indent, if it is one; `before`: what stands before its head."""
-    cdef Table table
-    cdef Py_ssize_t head
-    cdef bint fits
+cdef void table_open(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
+    """A table without columns, of values in a text."""
+    memset(table, 0, sizeof(Table))
     table.data = doc.data
     table.nodes = doc.nodes
     table.arena = &crush.arena
     table.scratch = &crush.scratch
     table.spelled = &crush.other
-    fits = table_columns(&table, array)
-    if fits:
-        find_constants(crush, doc, &table)
-        buffer_text(&crush.out, before)
-        buffer_byte(&crush.out, 0x5B)
-        put_int(table.rows, &crush.out)
-        buffer_text(&crush.out, b"]: ")
-        head = crush.out.size
-        put_columns(crush, doc, &table)
-        put_rows(crush, doc, &table, indent, head, crush.out.size - head)
-    arena_reset(&crush.arena)
-    return fits
+
+cdef void put_records(Crush* crush, const Doc* doc, Table* table, int indent, int depth, Py_ssize_t head) noexcept nogil:
+    """Append the columns of a table, LF, what is said once and the rows. `head`: see put_rows."""
+    find_forms(table)
+    put_columns(crush, doc, table)
+    put_said(crush, doc, table, indent, depth)
+    put_rows(crush, doc, table, indent, depth, head)

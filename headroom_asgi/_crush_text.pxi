@@ -5,25 +5,31 @@
 #   bint       text_is_block(Text)                         a string of several lines, one that can be fenced
 #   void       put_string(Text, place, out)                bare where that place allows it, else quoted
 #   void       put_key(Text, out)
-#   Py_ssize_t put_mark(Text, out)                         the mark that opens the fence of a block; its length
-#   void       put_lines(Text, mark length, out)           the lines of a block, and the mark that closes it
+#   Py_ssize_t fence_size(start, end)                       length of the mark around these lines
+#   void       put_mark(length, out)
 
 cdef enum:
     TEXT_LF = 1
-    TEXT_CONTROL = 2  # any control character but LF and tab
+    TEXT_CONTROL = 2  # any control character but LF, tab and a CR before LF
     TEXT_TAB = 4
-    TEXT_FLOW = 8  # what a bare string in flow may not hold
-    TEXT_KEY = 16  # what a bare key may not hold
-    TEXT_LEAD = 32  # first byte of what may be one of the next two
-    TEXT_SEPARATOR = 64  # U+0085, U+2028, U+2029
-    TEXT_SURROGATE = 128  # an unpaired one
-    TEXT_NEVER_BARE = 1 | 2 | 4 | 64 | 128
+    TEXT_CR = 8
+    TEXT_LEAD = 16  # first byte of what may be one of the last four
+    TEXT_FLOW = 32  # what a bare string in flow may not hold; see has_class
+    TEXT_KEY = 64  # what a bare key may not hold; see has_class
+    TEXT_STAR = 128
+    TEXT_SEPARATOR = 256  # U+0085, U+2028, U+2029
+    TEXT_SURROGATE = 512  # an unpaired one
+    TEXT_BRACKET = 1024  # U+27E6, which opens a re-laid part
+    TEXT_TIMES = 2048  # U+00D7
+    TEXT_NEVER_BARE = 1 | 2 | 4 | 8 | 256 | 512 | 1024
 
 cdef enum:
     PLACE_LINE = 0  # behind a key
     PLACE_ITEM = 1  # behind a dash
     PLACE_FLOW = 2
     PLACE_CELL = 3
+    PLACE_TEXT = 4  # a cell that can only be a string
+    PLACE_CONSTANT = 5  # behind a path and an equals sign
 
 cdef uint8_t TEXT_CLASSES[256]
 
@@ -36,11 +42,13 @@ cdef void fill_text_classes() noexcept:
     TEXT_CLASSES[0x7F] = TEXT_CONTROL
     TEXT_CLASSES[0x0A] = TEXT_LF
     TEXT_CLASSES[0x09] = TEXT_TAB
-    for byte in b',[]{}":':
+    TEXT_CLASSES[0x0D] = TEXT_CR
+    for byte in b',[]{}":()':
         TEXT_CLASSES[byte] |= TEXT_FLOW
     for byte in b'"[]{}(),:|=*.':
         TEXT_CLASSES[byte] |= TEXT_KEY
-    for byte in b"\xc2\xe2\xed":
+    TEXT_CLASSES[0x2A] |= TEXT_STAR
+    for byte in b"\xc2\xc3\xe2\xed":
         TEXT_CLASSES[byte] |= TEXT_LEAD
 
 fill_text_classes()
@@ -48,43 +56,84 @@ fill_text_classes()
 cdef struct Text:
     const uint8_t* data  # WTF-8
     Py_ssize_t size
-    int marks  # TEXT_ bits of all its characters
+    int marks  # TEXT_ bits of all its characters; those of printable ASCII are not complete, has_class tells
 
 cdef int text_marks(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """The class bits of all characters together."""
-    cdef Py_ssize_t i
+    """The class bits of all characters together; of printable ASCII perhaps not all."""
+    # Eight bytes at a time: words of printable ASCII only are passed over.
+    cdef Py_ssize_t at = 0, i
+    cdef uint64_t word
     cdef int marks = 0
-    for i in range(size):
-        marks |= TEXT_CLASSES[data[i]]
-    if marks & TEXT_LEAD:
-        for i in range(size - 1):
-            if data[i] == 0xC2:
-                if data[i + 1] == 0x85:
-                    marks |= TEXT_SEPARATOR
-            elif data[i] == 0xE2:
-                if data[i + 1] == 0x80 and data[i + 2] | 1 == 0xA9:
-                    marks |= TEXT_SEPARATOR
-            elif data[i] == 0xED and data[i + 1] >= 0xA0:
-                marks |= TEXT_SURROGATE
+    while at < size:
+        if at + 8 <= size:
+            memcpy(&word, data + at, 8)
+            if not (word | (word - 0x2020202020202020ULL)
+                    | ((word ^ 0x7F7F7F7F7F7F7F7FULL) - 0x0101010101010101ULL)) & 0x8080808080808080ULL:
+                at += 8
+                continue
+        i = at + 8 if at + 8 <= size else size
+        while at < i:
+            marks |= TEXT_CLASSES[data[at]]
+            at += 1
+    if marks & (TEXT_LEAD | TEXT_CR):
+        marks |= character_marks(data, size)
     return marks
+
+cdef int character_marks(const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """The class bits of what is more than one byte, and of a CR that does not stand before LF."""
+    cdef Py_ssize_t at
+    cdef uint8_t byte
+    cdef int marks = 0
+    for at in range(size):
+        byte = data[at]
+        if byte == 0x0D:
+            if at + 1 == size or data[at + 1] != 0x0A:
+                marks |= TEXT_CONTROL
+        elif byte == 0xC2:
+            if data[at + 1] == 0x85:
+                marks |= TEXT_SEPARATOR
+        elif byte == 0xC3:
+            if data[at + 1] == 0x97:
+                marks |= TEXT_TIMES
+        elif byte == 0xE2:
+            if data[at + 1] == 0x80 and data[at + 2] | 1 == 0xA9:
+                marks |= TEXT_SEPARATOR
+            elif data[at + 1] == 0x9F and data[at + 2] == 0xA6:
+                marks |= TEXT_BRACKET
+        elif byte == 0xED and data[at + 1] >= 0xA0:
+            marks |= TEXT_SURROGATE
+    return marks
+
+cdef inline bint has_class(Text text, int classes) noexcept nogil:
+    """Whether it holds one of those ASCII characters."""
+    cdef Py_ssize_t at
+    for at in range(text.size):
+        if TEXT_CLASSES[text.data[at]] & classes:
+            return True
+    return False
 
 cdef inline Text text_of(const uint8_t* data, const Node* node, Buffer* scratch) noexcept nogil:
     """The content of a STRING node; valid until the scratch buffer is used again."""
     cdef Text text
-    if node.flags & NODE_ESCAPED:
+    cdef const uint8_t* start = data + node_start(node, 0)
+    cdef const uint8_t* end = data + node_end(node, 0)
+    if node_flags(node, 0) & NODE_ESCAPED:
         scratch.size = 0
-        string_decode(data + node.start, data + node.end, scratch)
+        string_decode(start, end, scratch)
         text.data = scratch.data
         text.size = scratch.size
     else:
-        text.data = data + node.start + 1
-        text.size = node.end - node.start - 2
+        text.data = start + 1
+        text.size = end - start - 2
+        if not node_flags(node, 0) & NODE_HIGH:
+            text.marks = 0
+            return text
     text.marks = text_marks(text.data, text.size)
     return text
 
 cdef inline bint text_is_block(Text text) noexcept nogil:
     """Whether it is a string of several lines: one that can be fenced."""
-    return text.marks & TEXT_LF and not text.marks & (TEXT_CONTROL | TEXT_SURROGATE)
+    return text.marks & TEXT_LF and not text.marks & (TEXT_CONTROL | TEXT_SURROGATE | TEXT_BRACKET)
 
 cdef bint text_is_literal(Text text) noexcept nogil:
     """Whether the whole text reads as null, true, false or a JSON number."""
@@ -107,16 +156,19 @@ cdef bint text_is_bare(Text text, int place) noexcept nogil:
         return False
     if first == 0x2D and (text.size == 1 or text.data[1] == 0x20):
         return False
-    if first == 0x28 and place == PLACE_ITEM:
+    if first == 0x28 and place != PLACE_LINE:
         return False
-    if place == PLACE_FLOW and (text.marks & TEXT_FLOW or memchr(b"-?!&*|>@%`", first, 10) != NULL):
+    if place == PLACE_FLOW:
+        if text.marks & TEXT_TIMES or memchr(b"-?!&*|>@%`", first, 10) != NULL or has_class(text, TEXT_FLOW):
+            return False
+    elif place == PLACE_CONSTANT and has_class(text, TEXT_STAR):
         return False
-    return not looks_like_marker(text, 6) and not text_is_literal(text)
+    return not looks_like_marker(text, 6) and (place == PLACE_TEXT or not text_is_literal(text))
 
 cdef bint key_is_bare(Text text) noexcept nogil:
     """Whether a key may stand bare."""
     cdef uint8_t first
-    if text.size == 0 or text.marks & (TEXT_NEVER_BARE | TEXT_KEY):
+    if text.size == 0 or text.marks & TEXT_NEVER_BARE or has_class(text, TEXT_KEY):
         return False
     first = text.data[0]
     if first == 0x20 or first == 0x2D or first == 0x27 or first == 0x23 or text.data[text.size - 1] == 0x20:
@@ -138,10 +190,8 @@ cdef inline void put_key(Text text, Buffer* out) noexcept nogil:
     else:
         quote_string(text.data, text.size, False, out)
 
-cdef Py_ssize_t put_mark(Text text, Buffer* out) noexcept nogil:
-    """Append the mark that opens a block: three quotes, or one more than its longest line of only quotes. Its length."""
-    cdef const uint8_t* line = text.data
-    cdef const uint8_t* end = text.data + text.size
+cdef Py_ssize_t fence_size(const uint8_t* line, const uint8_t* end) noexcept nogil:
+    """Length of the mark for lines: three quotes, or one more than the longest line of three or more quotes only."""
     cdef const uint8_t* stop
     cdef const uint8_t* at
     cdef Py_ssize_t length = 3
@@ -155,18 +205,10 @@ cdef Py_ssize_t put_mark(Text text, Buffer* out) noexcept nogil:
         if at == stop and stop - line >= length:
             length = stop - line + 1
         line = stop + 1
+    return length
+
+cdef inline void put_mark(Py_ssize_t length, Buffer* out) noexcept nogil:
+    """Append a mark of that many quotes."""
     if buffer_reserve(out, length):
         memset(out.data + out.size, 0x22, length)
         out.size += length
-    return length
-
-cdef void put_lines(Text text, Py_ssize_t mark, Buffer* out) noexcept nogil:
-    """Append the lines of a block and the mark, of that length, that closes them; each ends with LF."""
-    if not buffer_reserve(out, text.size + mark + 2):
-        return
-    memcpy(out.data + out.size, text.data, text.size)
-    out.size += text.size
-    out.data[out.size] = 0x0A
-    memset(out.data + out.size + 1, 0x22, mark)
-    out.data[out.size + mark + 1] = 0x0A
-    out.size += mark + 2

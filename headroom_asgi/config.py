@@ -52,6 +52,13 @@ class SmartCrusherConfig:
 
 
 @dataclass(slots=True)
+class TextCompressorConfig:
+    """Other texts: the JSON inside them re-laid, runs of a character and repeated lines said once."""
+
+    enabled: bool = True
+
+
+@dataclass(slots=True)
 class ContentRouterConfig:
     """Which tool outputs are looked at.
 
@@ -92,6 +99,7 @@ class RouteConfig:
     mode: Mode | None = None
     content_router: ContentRouterConfig | None = None
     smart_crusher: SmartCrusherConfig | None = None
+    text_compressor: TextCompressorConfig | None = None
     retrieval: RetrievalConfig | None = None
     hold_s: float | None = None
     max_response_bytes: int | None = None
@@ -120,6 +128,7 @@ class HeadroomConfig:
     routes: Sequence[RouteConfig] = ()
     content_router: ContentRouterConfig = field(default_factory=ContentRouterConfig)
     smart_crusher: SmartCrusherConfig = field(default_factory=SmartCrusherConfig)
+    text_compressor: TextCompressorConfig = field(default_factory=TextCompressorConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
     max_body_bytes: int = 64 * 1024 * 1024
     max_response_bytes: int = 16 * 1024 * 1024
@@ -164,6 +173,7 @@ class SettingFields(TypedDict, total=False):
     routes: Sequence[RouteConfig]
     content_router: ContentRouterConfig
     smart_crusher: SmartCrusherConfig
+    text_compressor: TextCompressorConfig
     retrieval: RetrievalConfig
     max_body_bytes: int
     max_response_bytes: int
@@ -186,6 +196,7 @@ class Route:
     router_enabled: bool
     exact_match_tools: frozenset[str]
     crusher_enabled: bool
+    text_enabled: bool
     max_rounds: int
     max_retrieved_bytes: int
     ttl_s: float
@@ -287,6 +298,9 @@ def _route(key: str, config: HeadroomConfig, own: RouteConfig | None) -> Route:
     crusher_key, crusher = pick("smart_crusher")
     _check_section(crusher_key, crusher, SmartCrusherConfig)
     _check_flag(f"{crusher_key}.enabled", crusher.enabled)
+    text_key, text = pick("text_compressor")
+    _check_section(text_key, text, TextCompressorConfig)
+    _check_flag(f"{text_key}.enabled", text.enabled)
     retrieval_key, retrieval = pick("retrieval")
     _check_section(retrieval_key, retrieval, RetrievalConfig)
     _check_number(f"{retrieval_key}.max_rounds", retrieval.max_rounds, int, 2)
@@ -303,6 +317,7 @@ def _route(key: str, config: HeadroomConfig, own: RouteConfig | None) -> Route:
         router_enabled=router.enabled,
         exact_match_tools=frozenset(t.lower() for t in tools),
         crusher_enabled=crusher.enabled,
+        text_enabled=text.enabled,
         max_rounds=retrieval.max_rounds,
         max_retrieved_bytes=retrieval.max_bytes,
         ttl_s=float(retrieval.ttl_s),

@@ -1,16 +1,16 @@
 """JSON texts of every kind for the tests of crush, and its text and parts put together again."""
 
-import itertools
 import json
 import random
 import re
 from collections.abc import Callable
 
-from crush_reference import HEAD, HEAD_EMPTY, HEAD_OMISSIONS, decode
 from hypothesis import strategies as st
-from json_exact import tokens
 
-MARKER = re.compile(r"^ *<<ccr:([\w.-]+)-(\d+) (\d+) rows left out>>$", re.MULTILINE)
+from tests.crush_reference import decode, rows_of
+from tests.json_exact import tokens
+
+Found = tuple[bytes, list[tuple[int, int, bytes]]]  # what crush() returns
 
 ODD_NAMES = (
     *(
@@ -98,6 +98,7 @@ ODD_STRINGS = (
         "\ud83d",
         "<<ccr:a-1 4 rows left out>>",
     ),
+    *("⟦", "⟦end⟧", "a⟦", "×", "a*b", "=", "(a", "two\r\nlines", "a\n\x00\x00\x00", "[1] × 4", "- x\n- x\n- x", "=" * 70 + "\n"),
     *(" ", "\t", '{"a":1}', "[1,2]", '[1, "x"]\n', "{}", "[]", "[ ]", '{\n "a": 1\n}', '{"a":1,"a":2}', "x" * 70),
 )
 NUMBERS = ("0", "-0", "1", "1.0", "1e400", "-1E+5", "12345678901234567890123", "0.10", "3.14159", "-7", "1e-7")
@@ -213,41 +214,13 @@ def long_tables(draw: st.DrawFn) -> str:
     return shape.format(tables[0], tables[-1], spell_string("".join(tokens(tables[0])), "ascii"))
 
 
-def whole(found: tuple[bytes, list[tuple[int, int, bytes]]], ref: str) -> str:
-    """The text with the rows of its parts put back where its markers stand."""
+def restored(found: Found, ref: str = "r") -> str:
+    """What a result of crush() stands for, its parts put back: what expand() gives where nothing is left out."""
     text, parts = found
-    rows: dict[str, list[str]] = {}
     for number, count, part in parts:
-        head, columns, body = part.decode().split("\n", 2)
-        assert head in (HEAD, HEAD_EMPTY)
-        assert (head == HEAD_EMPTY) == any("" in row.split("\t") for row in split_rows(body))
-        assert columns.startswith(f"[{count}]: ")
-        assert len(json.loads(decode(part.decode()))) == count
-        rows[str(number)] = split_rows(body)
-        assert len(rows[str(number)]) == count
-
-    def put_back(match: re.Match[str]) -> str:
-        assert match[1] == ref
-        count = int(match[3])
-        assert count >= 4
-        taken, rows[match[2]] = rows[match[2]][:count], rows[match[2]][count:]
-        indent = " " * (len(match[0]) - len(match[0].lstrip()))
-        return "\n".join(indent + row for row in taken)
-
-    result = MARKER.sub(put_back, text.decode())
-    assert not any(rows.values())
-    return result.replace(HEAD_OMISSIONS, HEAD_EMPTY, 1)
-
-
-def split_rows(body: str) -> list[str]:
-    """The rows of a part, each with the fenced texts below it."""
-    rows = []
-    lines = iter(body.split("\n"))
-    for line in lines:
-        block = [line]
-        for cell in line.split("\t"):
-            if re.fullmatch('"{3,}', cell):
-                block.extend(itertools.takewhile(lambda text, mark=cell: text != mark, lines))  # type: ignore[misc]
-                block.append(cell)
-        rows.append("\n".join(block))
-    return rows
+        assert part.startswith(b"[json")
+        assert len(rows_of(part.decode())) == count, number
+    if not text.startswith((b"[json", b"[text")):
+        assert parts == []
+        return text.decode()
+    return decode(text.decode(), {f"{ref}-{number}": part.decode() for number, _, part in parts})

@@ -1,33 +1,95 @@
 """The slow, obvious reader of the crush format, written from its grammar page: Python values first, JSON text second.
 
-`decode(text)` gives the minified JSON text: keys in order, duplicates too, numbers as they were spelled, unpaired
-surrogates escaped.
+`decode(text)` gives what expand() gives: for [json] the minified JSON text (keys in order, duplicates too, numbers as they
+were spelled, unpaired surrogates escaped), for the other heads the text that stands behind them.
 """
 
-import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-LITERAL = re.compile(r"null|true|false|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
-MARK = re.compile('"{3,}')
-STYLE = re.compile(r"\((json[p124]?)(a?)(n?)\)")
-TABLE = re.compile(r"\[([1-9][0-9]*)\]: ")
-OMISSION = re.compile(r"<<ccr:([A-Za-z0-9_.-]+-[1-9][0-9]*) ([1-9][0-9]*) rows left out>>")
-BARE_KEY = re.compile(r'[^"\[\]{}(),:|=*.]+')
-BARE_IN_FLOW = re.compile(r'[^,\[\]{}":]+')
-NEVER_BARE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
-NEVER_IN_FENCE = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+from tests.crush_reference_line import (
+    COUNT,
+    EMPTY,
+    GAPS,
+    LIMIT,
+    LITERAL,
+    MARK,
+    OMISSIONS,
+    RAWS,
+    SAID,
+    STEMS,
+    STYLE,
+    Array,
+    Literal,
+    Object,
+    Value,
+    check,
+    deeper,
+    guarded,
+    inline,
+    literal_or_quoted,
+    quote,
+    read_key,
+    read_path,
+    read_wrapper,
+    same_value,
+    spell,
+    styled,
+    text_cell,
+)
+from tests.crush_reference_raw import END, NEVER_IN_FENCE, cut, raw_text
+from tests.crush_reference_table import RECORDS, Table, build, read_stem
 
-HEAD = "[json]"
-HEAD_EMPTY = "[json; empty cell = no such key]"
-HEAD_OMISSIONS = "[json; empty cell = no such key; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line]"
+__all__ = [
+    "GAPS",
+    "HEAD",
+    "HEAD_OMISSIONS",
+    "LITERAL",
+    "NOTES",
+    "OMISSIONS",
+    "RAWS",
+    "SAID",
+    "STEMS",
+    "Array",
+    "Literal",
+    "Object",
+    "RowsLeftOut",
+    "Value",
+    "decode",
+    "head",
+    "quote",
+    "rows_of",
+    "spell",
+    "styled",
+]
 
-DEPTH = 64
+NOTES = (GAPS, STEMS, SAID, RAWS, OMISSIONS)
+
+HEAD_LINE = re.compile(r"\[(text|json[p124]?a?g?l?n?)((?:; [^;\]]*)*)\]")
+MAP = re.compile(rf"\{{{COUNT}\}}: \(key\)\t")
+GROUPS = re.compile(rf"\[{COUNT}\]\[\]: ")
+MATRIX = re.compile(rf"\[{COUNT}\]\[{COUNT}\]:$")
+LIST = re.compile(rf"\[{COUNT}\]=(.*)$", re.DOTALL)
+TABLES = (RECORDS, MAP, GROUPS, MATRIX, LIST)
+GROUP = re.compile(r"\[(0|[1-9][0-9]*)\]")
+OMISSION = re.compile(rf"<<ccr:([A-Za-z0-9_.-]+-[1-9][0-9]*) {COUNT} rows left out(?:: [^>\x00-\x1f\x7f]+)?>>")
+
+NULL = Literal("null")
 STRINGS = 8
-COLUMNS = 256
+
+
+def head(kind: str = "json", *notes: str) -> str:
+    """The first line of a text with these notes."""
+    return "[" + "; ".join([kind, *(note for note in NOTES if note in notes)]) + "]"
+
+
+Row = TypeVar("Row")
+
+
+HEAD = head()
+HEAD_OMISSIONS = head("json", OMISSIONS)
 
 
 class RowsLeftOut(ValueError):
@@ -38,267 +100,77 @@ class RowsLeftOut(ValueError):
         self.refs = refs
 
 
-@dataclass(frozen=True)
-class Literal:
-    """null, true, false or a number, as spelled."""
+@dataclass
+class Seen:
+    """What the whole text has shown so far."""
 
-    text: str
-
-
-@dataclass(frozen=True)
-class Object:
-    """Members in order, duplicates too."""
-
-    members: tuple[tuple[str, "Value"], ...]
+    notes: set[str] = field(default_factory=set)
+    refs: list[str] = field(default_factory=list)
+    strings: int = 0  # strings and blocks that are open
+    parts: dict[str, list[Any]] | None = None  # rows that were left out, by ref and part; None: they are not at hand
 
 
-@dataclass(frozen=True)
-class Array:
-    """Elements in order."""
-
-    elements: tuple["Value", ...]
-
-
-Value = Literal | str | Object | Array
-Path = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table; `constant` is None where the value stands in the rows."""
-
-    path: Path
-    constant: Value | None
-
-
-def decode(text: str) -> str:
-    """The minified JSON text that a crush text stands for.
+def decode(text: str, parts: Mapping[str, str] | None = None) -> str:
+    """What a crush text stands for; `parts`: the texts of the rows that were left out of it, by ref and part.
 
     Raises:
-        RowsLeftOut: rows were left out of the text.
+        RowsLeftOut: rows were left out of the text, and `parts` was not given.
         ValueError: the text is not in the format.
     """
+    seen = Seen(parts=None if parts is None else {ref: rows_of(part) for ref, part in parts.items()})
+    kind, value = read(text, seen)
+    check(not any((seen.parts or {}).values()), "more in the parts than was left out")
+    if seen.refs:
+        raise RowsLeftOut(tuple(dict.fromkeys(seen.refs)))
+    if isinstance(value, str) and kind == "text":
+        return value
+    result = spell(value) if kind == "json" else styled(value, kind)
+    check(len(result) <= LIMIT, "more than the format allows")
+    return result
+
+
+def rows_of(part: str) -> list[Any]:
+    """The rows that a part holds."""
+    kind, value = read(part, Seen())
+    check(kind == "json" and isinstance(value, Array | Object), "a part is a table")
+    assert isinstance(value, Array | Object)
+    return list(value.elements if isinstance(value, Array) else value.members)
+
+
+def read(text: str, seen: Seen) -> tuple[str, Value]:
+    """The kind of a crush text, and its value (of [text]: the text)."""
     text.encode()
-    head, *lines = text.split("\n")
-    check(head in (HEAD, HEAD_EMPTY, HEAD_OMISSIONS), "head")
-    reader = Reader(lines)
-    value = reader.top()
-    check(reader.at == len(lines), "lines behind the value")
-    check(head != HEAD or not reader.empty_cells, "the head does not speak of empty cells")
-    if reader.refs:
-        raise RowsLeftOut(tuple(dict.fromkeys(reader.refs)))
-    return spell(value)
-
-
-def check(condition: object, reason: str) -> None:
-    """ValueError unless the condition holds."""
-    if not condition:
-        raise ValueError(reason)
-
-
-# ------------------------------------------------------------------------------------------ JSON text
-
-
-def spell(value: Value, layout: str = "json", *, ascii_only: bool = False, level: int = 0) -> str:
-    """The JSON text of a value in one of the layouts json, jsonp, json1, json2, json4."""
-    if isinstance(value, Literal):
-        return value.text
-    if isinstance(value, str):
-        return quote(value, ascii_only=ascii_only)
-    colon = ":" if layout == "json" else ": "
-    if isinstance(value, Object):
-        brackets = "{}"
-        parts = [
-            quote(key, ascii_only=ascii_only) + colon + spell(inner, layout, ascii_only=ascii_only, level=level + 1)
-            for key, inner in value.members
-        ]
+    first, newline, rest = text.partition("\n")
+    wrapper = read_wrapper(first) if first.startswith("[json in ") else None
+    found = HEAD_LINE.fullmatch("[json" + wrapper.rest if wrapper else first)
+    check(found and newline, "head")
+    assert found is not None
+    kind, notes = found[1], found[2].split("; ")[1:]
+    check(found[0] == head(kind, *notes) and (kind in ("text", "json") or kind.removesuffix("n").endswith("l")), "head")
+    reader = Reader(rest.split("\n"), seen)
+    if wrapper:
+        value = wrapper.around(
+            reader.string_of(wrapper.style, lambda: reader.top(wrapper.depth, inside_string=True))
+            if wrapper.style
+            else reader.text(rest, wrapper.depth)
+        )
+    elif kind == "text":
+        value = reader.raw(rest, 0)
+        value.encode()
     else:
-        brackets = "[]"
-        parts = [spell(inner, layout, ascii_only=ascii_only, level=level + 1) for inner in value.elements]
-    if not parts:
-        return brackets
-    if layout in ("json", "jsonp"):
-        return brackets[0] + (", " if layout == "jsonp" else ",").join(parts) + brackets[1]
-    newline = "\n" + " " * (int(layout[4:]) * level)
-    deeper = newline + " " * int(layout[4:])
-    return brackets[0] + deeper + ("," + deeper).join(parts) + newline + brackets[1]
-
-
-def quote(text: str, *, ascii_only: bool) -> str:
-    """A JSON string literal; unpaired surrogates escaped in any case."""
-    literal = json.dumps(text, ensure_ascii=ascii_only)
-    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", literal)
-
-
-# ------------------------------------------------------------------------------------------ one line
-
-
-def literal_or_quoted(text: str) -> Value | None:
-    """The value if the whole text is a literal or a quoted string."""
-    if LITERAL.fullmatch(text):
-        return Literal(text)
-    if QUOTED.fullmatch(text):
-        decoded: str = json.loads(text)
-        return decoded
-    return None
-
-
-def check_bare(text: str) -> None:
-    """ValueError if the string may not be written bare at all."""
-    check(text != "", "empty")
-    check(text[0] not in '"[{' and not text.startswith("<<ccr:"), "must be quoted: its first character")
-    check(text != "-" and not text.startswith("- "), "must be quoted: looks like an item")
-    check(text == text.strip(" \t"), "must be quoted: blanks around it")
-    check(not NEVER_BARE.search(text), "must be quoted: control characters")
-
-
-def inline(text: str, around: int) -> Value:
-    """A whole literal, string or flow; `around`: how many containers it stands in."""
-    check(text != "", "no value")
-    value = literal_or_quoted(text)
-    if value is not None:
-        return value
-    if text[0] in "[{":
-        value, at = flow(text, 0, around)
-        check(at == len(text), "characters behind the flow")
-        return value
-    check_bare(text)
-    return text
-
-
-def flow(text: str, at: int, around: int) -> tuple[Value, int]:
-    """The flow value at an offset, and the offset behind it."""
-    if text[at : at + 1] == "[":
-        return flow_array(text, at, around)
-    if text[at : at + 1] == "{":
-        return flow_object(text, at, around)
-    quoted = QUOTED.match(text, at)
-    if quoted:
-        decoded: str = json.loads(quoted[0])
-        return decoded, quoted.end()
-    bare = BARE_IN_FLOW.match(text, at)
-    if bare is None:
-        raise ValueError("no value in flow")
-    if LITERAL.fullmatch(bare[0]):
-        return Literal(bare[0]), bare.end()
-    check_bare(bare[0])
-    check(bare[0][0] not in "-?!&*|>@%`", "must be quoted in flow: its first character")
-    return bare[0], bare.end()
-
-
-def flow_array(text: str, at: int, around: int) -> tuple[Array, int]:
-    """The flow array whose bracket is at an offset."""
-    check(around < DEPTH, "nested too deeply")
-    elements: list[Value] = []
-    if text[at : at + 2] == "[]":
-        return Array(()), at + 2
-    while True:
-        at += 1
-        if elements and text[at : at + 1] == " ":
-            at += 1
-        element, at = flow(text, at, around + 1)
-        elements.append(element)
-        if text[at : at + 1] == "]":
-            return Array(tuple(elements)), at + 1
-        check(text[at : at + 1] == ",", "no comma in flow")
-
-
-def flow_object(text: str, at: int, around: int) -> tuple[Object, int]:
-    """The flow object whose brace is at an offset."""
-    check(around < DEPTH, "nested too deeply")
-    members: list[tuple[str, Value]] = []
-    if text[at : at + 2] == "{}":
-        return Object(()), at + 2
-    at += 1
-    while True:
-        key, at = read_key(text, at)
-        check(text[at : at + 1] == ":", "no colon in flow")
-        at += 1
-        if text[at : at + 1] == " ":
-            at += 1
-        member, at = flow(text, at, around + 1)
-        members.append((key, member))
-        if text[at : at + 1] == "}":
-            return Object(tuple(members)), at + 1
-        check(text[at : at + 2] == ", ", "no comma and blank in flow")
-        at += 2
-
-
-def read_key(text: str, at: int) -> tuple[str, int]:
-    """The key at an offset, and the offset behind it; the blank before ( and [ belongs to what follows."""
-    quoted = QUOTED.match(text, at)
-    if quoted:
-        decoded: str = json.loads(quoted[0])
-        return decoded, quoted.end()
-    bare = BARE_KEY.match(text, at)
-    if bare is None:
-        raise ValueError("no key")
-    key = bare[0]
-    if text[bare.end() : bare.end() + 1] in ("(", "[") and key.endswith(" "):
-        key = key[:-1]
-    check(key != "" and key == key.strip(" "), "key must be quoted: blanks around it")
-    check(key[0] not in "-'#" and not key.startswith("<<ccr"), "key must be quoted: how it starts")
-    check(not NEVER_BARE.search(key) and not LITERAL.fullmatch(key), "key must be quoted")
-    return key, at + len(key)
-
-
-# ------------------------------------------------------------------------------------------ tables
-
-
-def read_column(text: str, rows_indent: int) -> Column:
-    """One column of a table's head."""
-    path: list[str] = []
-    at = -1
-    while at < 0 or text[at : at + 1] == ".":
-        key, at = read_key(text, at + 1)
-        path.append(key)
-    check(rows_indent + len(path) < DEPTH, "nested too deeply")
-    if at == len(text):
-        return Column(tuple(path), None)
-    check(text[at] == "=", "neither . nor = behind a column's key")
-    return Column(tuple(path), inline(text[at + 1 :], rows_indent + 1 + len(path)))
-
-
-def check_columns(columns: list[Column]) -> None:
-    """ValueError unless parts of one parent stand together, behind their parent, and none twice."""
-    seen: set[str] = set()
-    for key, together in groupby(columns, lambda column: column.path[0]):
-        group = list(together)
-        check(key not in seen, "column twice, or parts of one parent apart")
-        seen.add(key)
-        parts = [Column(column.path[1:], column.constant) for column in group if len(column.path) > 1]
-        wholes = [column for column in group if len(column.path) == 1]
-        if wholes:
-            check(len(wholes) == 1 and wholes[0] is group[0], "column twice, or behind its parts")
-            check(not parts or wholes[0].constant is None, "a constant has no parts")
-        check_columns(parts)
-
-
-def build_record(cells: list[tuple[Path, Value]]) -> Object:
-    """The object of the cells that are present."""
-    members: list[tuple[str, Value]] = []
-    for key, together in groupby(cells, lambda cell: cell[0][0]):
-        group = list(together)
-        if len(group[0][0]) == 1:
-            check(len(group) == 1, "a value and parts of it")
-            members.append((key, group[0][1]))
-        else:
-            members.append((key, build_record([(path[1:], value) for path, value in group])))
-    return Object(tuple(members))
-
-
-# ------------------------------------------------------------------------------------------ many lines
+        value = reader.top(0)
+    check(kind == "text" or (wrapper and not wrapper.style) or reader.at == len(reader.lines), "lines behind the value")
+    check(seen.notes <= set(notes), "the head does not say what it must")
+    return kind, value
 
 
 class Reader:
-    """The lines below the head, and how far they have been read."""
+    """Lines, and how far they have been read; `depth` is the number of containers that are open around a value."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], seen: Seen) -> None:
         self.lines = lines
         self.at = 0
-        self.strings = 0
-        self.refs: list[str] = []
-        self.empty_cells = False
+        self.seen = seen
 
     def take(self) -> str:
         """The next line."""
@@ -306,145 +178,243 @@ class Reader:
         self.at += 1
         return self.lines[self.at - 1]
 
-    def next_starts_with(self, text: str) -> bool:
-        """Whether there is a next line that starts so."""
-        return self.at < len(self.lines) and self.lines[self.at].startswith(text)
+    def goes_on(self, text: str) -> bool:
+        """Whether there is a next line that starts so and does not end a block."""
+        return self.at < len(self.lines) and self.lines[self.at].startswith(text) and not self.lines[self.at].startswith("⟦")
 
-    def top(self, *, inside_string: bool = False) -> Value:
-        """The value of the text; `inside_string`: it stands below a (style) line."""
+    def top(self, depth: int, *, inside_string: bool = False) -> Value:
+        """The value of the text; `inside_string`: it stands below a (style) line or in a ⟦block⟧."""
         line = self.take()
         style = STYLE.fullmatch(line)
         if style and not inside_string:
-            return self.string_of(style, lambda: self.top(inside_string=True))
-        table = TABLE.match(line)
-        if table:
-            return self.table(int(table[1]), line[table.end() :], 0)
+            return self.string_of(style[1], lambda: self.top(depth, inside_string=True))
+        if any(form.match(line) for form in TABLES):
+            return self.table(line, 0, depth)
         if MARK.fullmatch(line):
-            return self.fence(line)
-        last = self.at == len(self.lines)
+            return self.fence(line, depth)
+        if line.startswith("[0]") and line != "[0]" and not line.startswith("[0],"):
+            return self.entry(line, 0, depth)
+        last = self.at == len(self.lines) or self.lines[self.at].startswith(END)
         if line.startswith("-") and not (last and LITERAL.fullmatch(line)):
             self.at -= 1
-            return self.items(0)
+            return self.items(0, depth)
         value = literal_or_quoted(line)
         if value is not None:
             return value
         if line[:1] in ("[", "{"):
-            return inline(line, 0)
+            return inline(line, depth)
         self.at -= 1
-        return self.members(0)
+        return self.members(0, depth)
 
-    def block(self, indent: int) -> Value:
+    def block(self, indent: int, depth: int) -> Value:
         """The members or items at an indent."""
-        return self.items(indent) if self.next_starts_with(" " * indent + "-") else self.members(indent)
+        return self.items(indent, depth) if self.goes_on(" " * indent + "-") else self.members(indent, depth)
 
-    def members(self, indent: int) -> Object:
+    def members(self, indent: int, depth: int) -> Object:
         """A non-empty object."""
-        check(indent < DEPTH, "nested too deeply")
+        depth = deeper(depth)
         members: list[tuple[str, Value]] = []
-        while self.next_starts_with(" " * indent):
+        while self.goes_on(" " * indent) and not self.goes_on(" " * indent + "(") and not self.goes_on(" " * indent + '"""'):
             line = self.take()
             key, at = read_key(line, indent)
-            members.append((key, self.entry(line[at:], indent)))
+            if line.startswith(", ", at):
+                keys = [key]
+                while line.startswith(", ", at):
+                    key, at = read_key(line, at + 2)
+                    keys.append(key)
+                check(line.startswith(":", at), "no colon")
+                value = same_value(line[at + 1 :].removeprefix(" "), depth)
+                members += [(key, value) for key in keys]
+                continue
+            path, at = read_path(line, indent, elements=False)
+            more = len(path) - 1
+            value = self.entry(line[at:], indent + more, deeper(depth, more))
+            members.append((key, build([(path[1:], value)]) if more else value))
         check(members, "no members")
         return Object(tuple(members))
 
-    def items(self, indent: int) -> Array:
+    def items(self, indent: int, depth: int) -> Array:
         """A non-empty array."""
-        check(indent < DEPTH, "nested too deeply")
+        depth = deeper(depth)
         elements: list[Value] = []
-        while self.next_starts_with(" " * indent + "-"):
-            elements.append(self.item(self.take()[indent + 1 :], indent))
+        while self.goes_on(" " * indent + "-"):
+            elements.append(self.item(self.take()[indent + 1 :], indent, depth))
         return Array(tuple(elements))
 
-    def item(self, rest: str, indent: int) -> Value:
+    def item(self, rest: str, indent: int, depth: int) -> Value:
         """An item, from what stands behind its dash."""
         if rest == "":
-            return self.block(indent + 1)
-        table = TABLE.match(rest, 1)
-        if table and rest[0] == " ":
-            return self.table(int(table[1]), rest[table.end() :], indent + 1)
-        style = STYLE.match(rest, 1)
-        if style and rest[0] == " ":
-            return self.string_of(style, lambda: self.entry(rest[style.end() :], indent, inside_string=True))
-        if rest[0] == " " and MARK.fullmatch(rest, 1):
-            return self.fence(rest[1:])
+            return self.block(indent + 1, depth)
         text = rest.removeprefix(" ")
-        check(not text.startswith("("), "must be quoted: an item that starts with a parenthesis")
-        return inline(text, indent + 1)
+        if text == rest:
+            return guarded(text, depth)
+        if any(form.match(text) for form in TABLES):
+            return self.table(text, indent + 1, depth)
+        style = STYLE.match(text)
+        if style:
+            return self.string_of(style[1], lambda: self.entry(text[style.end() :], indent, depth, inside_string=True))
+        if MARK.fullmatch(text):
+            return self.fence(text, depth)
+        return guarded(text, depth)
 
-    def entry(self, rest: str, indent: int, *, inside_string: bool = False) -> Value:
+    def entry(self, rest: str, indent: int, depth: int, *, inside_string: bool = False) -> Value:
         """A member's value, from what stands behind its key (or behind the style of an item)."""
-        style = STYLE.match(rest, 1)
-        if style and rest[0] == " " and not inside_string:
-            return self.string_of(style, lambda: self.entry(rest[style.end() :], indent, inside_string=True))
-        table = TABLE.match(rest, 1)
-        if table and rest[0] == " ":
-            return self.table(int(table[1]), rest[table.end() :], indent + 1)
+        if rest.startswith("[0]"):
+            value = self.entry(rest[3:], indent, deeper(depth))
+            check(isinstance(value, Object | Array) and value not in EMPTY, "no object or list in a list of one")
+            return Array((value,))
+        if rest.startswith(" "):
+            text = rest[1:]
+            style = STYLE.match(text)
+            if style and not inside_string:
+                return self.string_of(style[1], lambda: self.entry(text[style.end() :], indent, depth, inside_string=True))
+            check(any(form.match(text) for form in TABLES), "no colon")
+            return self.table(text, indent + 1, depth)
         check(rest.startswith(":"), "no colon")
         if rest == ":":
-            return self.block(indent + 1)
+            return self.block(indent + 1, depth)
         if rest[1] == " " and MARK.fullmatch(rest, 2):
-            return self.fence(rest[2:])
-        return inline(rest[1:].removeprefix(" "), indent + 1)
+            return self.fence(rest[2:], depth)
+        return inline(rest[1:].removeprefix(" "), depth)
 
-    def string_of(self, style: re.Match[str], read: Callable[[], Value]) -> str:
+    def string_of(self, style: str, read: Callable[[], Value]) -> str:
         """The string that holds a value as JSON, spelled in a style."""
-        self.strings += 1
-        check(self.strings <= STRINGS, "strings in strings, too deeply")
-        value = read()
-        self.strings -= 1
-        check(isinstance(value, Object | Array) and value not in (Object(()), Array(())), "no object or array in a string")
-        return spell(value, style[1], ascii_only=style[2] == "a") + ("\n" if style[3] else "")
+        self.seen.strings += 1
+        check(self.seen.strings <= STRINGS, "strings in strings, too deeply")
+        text = styled(read(), style)
+        self.seen.strings -= 1
+        return text
 
-    def fence(self, mark: str) -> str:
+    # ---------------------------------------------------------------------------------- raw text
+
+    def fence(self, mark: str, depth: int) -> str:
         """The string below a fence mark."""
         lines: list[str] = []
         while (line := self.take()) != mark:
             lines.append(line)
-        check(len(lines) >= 2, "a fence of less than two lines")
-        text = "\n".join(lines)
+        return self.text("\n".join(lines), depth)
+
+    def text(self, raw: str, depth: int) -> str:
+        """The string of several lines that raw text stands for."""
+        check("\n" in raw, "a fence of less than two lines")
+        text = self.raw(raw, depth)
         check(not NEVER_IN_FENCE.search(text), "control character in a fence")
         return text
 
-    def table(self, count: int, head: str, indent: int) -> Array:
-        """The records of a table whose rows stand at an indent."""
-        check(count >= 2, "a table of less than two records")
-        columns = [read_column(text, indent) for text in head.split("\t")]
-        check(len(columns) <= COLUMNS, "too many columns")
-        check(any(column.constant is None for column in columns), "no column in the rows")
-        check_columns(columns)
-        records: list[Value] = []
+    def raw(self, raw: str, depth: int) -> str:
+        """What raw text stands for."""
+
+        def read_block(lines: list[str], style: str, closing: int) -> tuple[str, int]:
+            inside = Reader(lines, self.seen)
+            whole = len(self.seen.refs)
+            text = self.string_of(style, lambda: inside.top(depth, inside_string=True))
+            return (cut(text, closing) if len(self.seen.refs) == whole else text), inside.at
+
+        if "⟦" in raw:
+            self.seen.notes.add(RAWS)
+        return raw_text(raw, read_block)
+
+    # ---------------------------------------------------------------------------------- tables
+
+    def table(self, text: str, indent: int, depth: int) -> Value:
+        """The table whose head is a text; its rows stand at an indent."""
+        depth = deeper(depth)
+        if found := RECORDS.match(text):
+            table = Table(self, text[found.end() :], indent, deeper(depth))
+            check(table.width, "no column in the rows")
+            return Array(tuple(self.rows(found[1], indent, table.record)))
+        if found := MAP.match(text):
+            table = Table(self, text[found.end() :], indent, deeper(depth))
+            return Object(tuple(self.rows(found[1], indent, table.member, filler=("", NULL))))
+        if found := GROUPS.match(text):
+            table = Table(self, text[found.end() :], indent, deeper(depth, 2))
+            check(table.width, "no column in the rows")
+            return Array(tuple(self.group(table, indent) for _ in range(many(found[1]))))
+        if found := MATRIX.match(text):
+            width = many(found[2])
+            inside = deeper(depth)
+            return Array(tuple(self.rows(found[1], indent, lambda line: Array(self.scalars(line, width, indent, inside)))))
+        found = LIST.match(text)
+        assert found is not None
+        if not found[2]:
+            return Array(tuple(self.rows(found[1], indent, lambda line: self.scalars(line, 1, indent, depth)[0])))
+        prefix, suffix = read_stem(found[2])
+        self.seen.notes.add(STEMS)
+        return Array(tuple(self.rows(found[1], indent, lambda line: prefix + text_cell(line) + suffix)))
+
+    def rows(
+        self, count: str, indent: int, read: Callable[[str], Row], *, least: int = 2, whole: bool = False, filler: Any = NULL
+    ) -> list[Row]:
+        """What `read` makes of each of so many rows; `whole`: none may be left out."""
+        rows: list[Row] = []
         done = 0
-        while done < count:
-            check(self.next_starts_with(" " * indent), "rows missing")
+        expected = many(count, least)
+        while done < expected:
+            check(self.goes_on(" " * indent), "rows missing")
             line = self.take()[indent:]
             if line.startswith("<<ccr:"):
                 omission = OMISSION.fullmatch(line)
-                if omission is None:
-                    raise ValueError("malformed omission")
-                self.refs.append(omission[1])
+                check(omission and not whole, "malformed omission")
+                assert omission is not None
+                self.seen.notes.add(OMISSIONS)
                 done += int(omission[2])
+                rows += self.left_out(omission[1], int(omission[2]), filler)
             else:
-                records.append(self.record(columns, line.split("\t"), indent))
+                rows.append(read(line))
                 done += 1
-        check(done == count, "more rows left out than there are")
-        return Array(tuple(records))
+        check(done == expected, "more rows left out than there are")
+        return rows
 
-    def record(self, columns: list[Column], cells: list[str], indent: int) -> Object:
-        """The record of a row."""
-        check(len(cells) == sum(column.constant is None for column in columns), "number of cells")
-        rest = iter(cells)
-        present: list[tuple[Path, Value]] = []
-        for column in columns:
-            if column.constant is not None:
-                present.append((column.path, column.constant))
-                continue
-            cell = next(rest)
-            if cell == "":
-                self.empty_cells = True
-            elif MARK.fullmatch(cell):
-                present.append((column.path, self.fence(cell)))
-            else:
-                present.append((column.path, inline(cell, indent + 1 + len(column.path))))
-        check(present, "a record without keys")
-        return build_record(present)
+    def left_out(self, ref: str, count: int, filler: Any) -> list[Any]:
+        """The rows that were left out in a place; where they are not at hand, fillers for up to two of them."""
+        if self.seen.parts is None:
+            self.seen.refs.append(ref)
+            return [filler] * min(count, 2)
+        rows = self.seen.parts.get(ref, [])
+        check(count <= len(rows), "fewer rows in a part than were left out")
+        self.seen.parts[ref] = rows[count:]
+        return rows[:count]
+
+    def group(self, table: "Table", indent: int) -> Value:
+        """One list of a list of lists of records."""
+        line = self.take()
+        found = GROUP.fullmatch(line.removeprefix(" " * indent))
+        check(found and line.startswith(" " * indent), "no count of a group")
+        assert found is not None
+        return Array(tuple(self.rows(found[1], indent, table.record, least=0)))
+
+    def scalars(self, line: str, count: int, indent: int, depth: int) -> tuple[Value, ...]:
+        """The scalars of a row without columns."""
+        cells = line.split("\t")
+        check(len(cells) == count, "number of cells")
+        styles: list[str] = []
+        values = tuple(self.cell(cell, styles, indent, depth) for cell in cells)
+        check(all(isinstance(value, Literal | str) for value in values), "no scalar")
+        return values
+
+    def cell(self, cell: str, styles: list[str], indent: int, depth: int) -> Value:
+        """The value of a cell of a row at an indent; what it announces is read from below the row, as is that of the `styles`."""
+        style = STYLE.fullmatch(cell)
+        if styles and (style or MARK.fullmatch(cell)):
+            check(self.take() == " " * (indent + 1) + cell, "no mark between what stands below a row")
+        if MARK.fullmatch(cell):
+            return self.fence(cell, depth)
+        if style:
+            styles.append(cell)
+            return self.string_of(style[1], lambda: self.below(indent + 1, depth))
+        return guarded(cell, depth)
+
+    def below(self, indent: int, depth: int) -> Value:
+        """The value below a row: members, items or a table."""
+        check(self.goes_on(" " * indent), "nothing below a row")
+        text = self.lines[self.at][indent:]
+        if any(form.match(text) for form in TABLES):
+            self.take()
+            return self.table(text, indent + 1, depth)
+        return self.block(indent, depth)
+
+
+def many(count: str, least: int = 2) -> int:
+    """A number of rows or lists."""
+    check(int(count) >= least, "a table of less than two")
+    return int(count)

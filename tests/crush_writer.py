@@ -1,119 +1,24 @@
-"""A naive writer of crush texts: random values, and for each of them any of the forms that the grammar allows, at random.
+"""A naive writer of crush texts: for a value any of the forms that the grammar allows, at random.
 
 It shares no rule with the encoder: where that picks one form, this one throws dice, so readers meet every production.
 """
 
 import random
 import re
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from collections.abc import Callable
 
-from crush_reference import HEAD, HEAD_EMPTY, LITERAL, Array, Literal, Object, Value, quote, spell
+from tests.crush_reference import LITERAL, NOTES, OMISSIONS, RAWS, STEMS, Array, Literal, Object, Value, head, quote, styled
+from tests.crush_values import Made, Spelled, make_lines, make_text, make_value
+from tests.crush_writer_table import Plan, Planner, Table, is_scalar, records_of
 
-PIECES = (
-    *"ab0159-.,:;=|*#'`()[]{}<>\\/&?!@%\"\t\n\r\x00\x1f\x7f\x85\xa0é€😀\u2028\u2029\ud83d\ude00",
-    *(" ", "  ", "\n", '"""', '""""', '\n"""\n', "- ", "<<ccr:", "<<ccr:ab-1 2 rows left out>>", "null", "true", "1e5"),
-    *("word", "two words", "key: value", "(json)", "(json):", "[2]: a\tb", "2024-05-24", "007", "http://x.y/z?q=1"),
-)
-NUMBERS = ("0", "-0", "7", "-5", "1.0", "1e400", "12345678901234567890123", "-1.5E-7", "1E+2", "0.10")
-LAYOUTS = ("json", "jsonp", "json1", "json2", "json4")
-KEYS = ("id", "name", "a b", "type", "x.y", "-k", "5", "", "k ", "<<ccr", "über", "null", "a", "b", "c", "d")
+__all__ = ["Writer", "make_lines", "make_text", "make_value"]
 
-
-@dataclass(frozen=True)
-class Spelled:
-    """A string that is the JSON text of an object or array, in a style."""
-
-    inner: Value
-    layout: str
-    ascii_only: bool
-    newline: bool
-
-    def text(self) -> str:
-        """The string."""
-        return spell(self.inner, self.layout, ascii_only=self.ascii_only) + "\n" * self.newline
-
-    def style(self) -> str:
-        """What the format writes before its value."""
-        return f"({self.layout}{'a' * self.ascii_only}{'n' * self.newline})"
-
-
-@dataclass(frozen=True)
-class Made:
-    """A value, and which of the strings in it (by the text) may be written as the value they spell."""
-
-    value: Value
-    spelled: dict[str, Spelled]
-
-
-def make_value(rng: random.Random) -> Made:
-    """A random value."""
-    spelled: dict[str, Spelled] = {}
-    return Made(_value(rng, rng.choice((0, 1, 2, 3, 3, 4)), spelled), spelled)
-
-
-def _string(rng: random.Random) -> str:
-    return (
-        "".join(rng.choice(PIECES) for _ in range(rng.choice((0, 1, 1, 2, 3, 6))))
-        .encode("utf-16", "surrogatepass")
-        .decode("utf-16", "surrogatepass")
-    )
-
-
-def _value(rng: random.Random, depth: int, spelled: dict[str, Spelled]) -> Value:
-    kind = rng.randrange(10 if depth else 4)
-    if kind == 0:
-        return Literal(rng.choice(("null", "true", "false")))
-    if kind == 1:
-        return Literal(rng.choice(NUMBERS))
-    if kind <= 3:
-        return _string(rng)
-    size = rng.choice((0, 1, 2, 2, 3, 5))
-    if kind == 4:
-        return Array(tuple(_value(rng, 0, spelled) for _ in range(size)))
-    if kind == 5:
-        return Array(tuple(_value(rng, depth - 1, spelled) for _ in range(size)))
-    if kind == 6:
-        return _records(rng, depth, spelled)
-    if kind == 7:
-        inner = _value(rng, depth - 1, spelled)
-        if isinstance(inner, Literal | str) or inner in (Object(()), Array(())):
-            return inner
-        made = Spelled(inner, rng.choice(LAYOUTS), rng.random() < 0.5, rng.random() < 0.3)
-        return spelled.setdefault(made.text(), made).text()
-    keys = [rng.choice(KEYS) if rng.random() < 0.8 else _string(rng) for _ in range(size)]
-    return Object(tuple((key, _value(rng, depth - 1, spelled)) for key in keys))
-
-
-def _records(rng: random.Random, depth: int, spelled: dict[str, Spelled]) -> Array:
-    """Records with a common order of keys, some values the same everywhere, some objects with common keys."""
-    columns = rng.sample(KEYS, rng.choice((1, 2, 3, 5)))
-    parts = {key: rng.sample(KEYS, rng.choice((1, 2, 3))) for key in columns if rng.random() < 0.4}
-    same = {key: _value(rng, 0, spelled) for key in columns if rng.random() < 0.3}
-    records: list[Value] = []
-    for _ in range(rng.choice((2, 2, 3, 6))):
-        members: list[tuple[str, Value]] = []
-        for key in columns:
-            if key in same:
-                members.append((key, same[key]))
-            elif rng.random() < 0.75:
-                if key in parts and rng.random() < 0.8:
-                    inner = [(part, _value(rng, max(depth - 2, 0), spelled)) for part in parts[key] if rng.random() < 0.8]
-                    members.append((key, Object(tuple(inner))))
-                else:
-                    members.append((key, _value(rng, max(depth - 2, 0), spelled)))
-        records.append(Object(tuple(members)))
-    return Array(tuple(records))
-
-
-# ------------------------------------------------------------------------------------------ what the page says of strings
-
-CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+MakeRow = Callable[[int, int], list[str]]  # the lines of a row, from its number and indent
+CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff⟦]")
 
 
 def bare_allowed(text: str, where: str) -> bool:
-    """Whether a string may be written bare on a member's line, in an item, in flow, or in a cell."""
+    """Whether a string may be written bare: on a member's line, in an item, in flow, in a cell, in a text cell, as a constant."""
     allowed = (
         text != ""
         and text[0] not in '"[{ \t'
@@ -121,13 +26,13 @@ def bare_allowed(text: str, where: str) -> bool:
         and text != "-"
         and not text.startswith(("- ", "<<ccr:"))
         and not CONTROLS.search(text)
-        and not LITERAL.fullmatch(text)
+        and not (LITERAL.fullmatch(text) and where != "text")
     )
     if where == "flow":
-        allowed = allowed and not set(text) & set(',[]{}":') and text[0] not in "-?!&*|>@%`"
-    if where == "item":
-        allowed = allowed and text[0] != "("
-    return allowed
+        return allowed and not set(text) & set(',[]{}":()×') and text[0] not in "-?!&*|>@%`"
+    if where == "constant":
+        return allowed and text[0] != "(" and "*" not in text
+    return allowed and (where == "line" or text[0] != "(")
 
 
 def bare_key_allowed(key: str) -> bool:
@@ -144,63 +49,85 @@ def bare_key_allowed(key: str) -> bool:
 
 
 def fence_allowed(text: str) -> bool:
-    """Whether a string may stand in a fence."""
-    return "\n" in text and not re.search("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", text)
-
-
-def merged(orders: list[list[str]]) -> list[str] | None:
-    """One order that all of them follow, if there is one."""
-    graph: TopologicalSorter[str] = TopologicalSorter()
-    for order in orders:
-        for key in order:
-            graph.add(key)
-        for before, after in pairwise(order):
-            graph.add(after, before)
-    try:
-        return list(graph.static_order())
-    except CycleError:
-        return None
-
-
-def is_record(value: Value) -> bool:
-    """Whether it is a non-empty object without duplicate keys."""
-    if not isinstance(value, Object) or not value.members:
-        return False
-    keys = [key for key, _ in value.members]
-    return len(set(keys)) == len(keys)
-
-
-# A column: its path, and the value in each record (None: not there).
-Cells = tuple[tuple[str, ...], list[Value | None]]
+    """Whether a string may stand in a fence, as far as its characters go."""
+    return not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff⟦]|\r(?!\n)", text)
 
 
 class Writer:
-    """Writes one value as a crush text, throwing dice wherever the grammar leaves a choice."""
+    """Writes one value as a crush text, throwing dice wherever the grammar leaves a choice.
 
-    def __init__(self, rng: random.Random, made: Made) -> None:
+    With `omit`, rows are left out of tables; `parts` gathers them, by ref and part.
+    """
+
+    def __init__(self, rng: random.Random, made: Made, *, omit: bool = False) -> None:
         self.rng = rng
         self.made = made
-        self.empty_cells = False
+        self.omit = omit
+        self.parts: dict[str, str] = {}
+        self.notes: set[str] = set()
 
     def text(self) -> str:
-        """The whole text."""
-        lines = self.top(self.made.value)
-        head = HEAD_EMPTY if self.empty_cells or self.chance(0.1) else HEAD
-        return "\n".join([head, *lines])
+        """The whole text, of a value."""
+        listed = isinstance(self.made.value, Array) and len(self.made.value.elements) == 1
+        inner = self.made.value.elements[0] if isinstance(self.made.value, Array) and listed else self.made.value
+        wrapped = self.wrapped(inner) if isinstance(inner, Object) and self.chance(0.8) else None
+        if wrapped:
+            return self.headed(f"json in [{wrapped[0]}]" if listed else f"json in {wrapped[0]}", wrapped[1])
+        return self.headed("json", self.top(self.made.value))
+
+    def wrapped(self, value: Object) -> tuple[str, list[str]] | None:
+        """The object with a hole in it, and the lines of the string that fills it, if there is such a string."""
+        texts = [number for number, (_, inner) in enumerate(value.members) if isinstance(inner, str)]
+        if not texts or not all(is_scalar(inner) for _, inner in value.members):
+            return None
+        at = self.rng.choice(texts)
+        text = value.members[at][1]
+        assert isinstance(text, str)
+        if text in self.made.spelled:
+            hole = f"({self.made.spelled[text].style})"
+            lines = self.top(self.made.spelled[text].inner, plain=True)
+        else:
+            hole = '"""'
+            lines = self.raw(text).split("\n") if fence_allowed(text) else []
+            if len(lines) < 2:
+                return None
+        fields = [
+            self.key(key) + ":" + (self.rng.choice(("", " ")) + hole if number == at else self.glue(inner) + self.flow(inner))
+            for number, (key, inner) in enumerate(value.members)
+        ]
+        return "{" + ", ".join(fields) + "}", lines
+
+    def lines_text(self) -> tuple[str, str]:
+        """The whole text, of values that stand one in a line; and what it stands for."""
+        style = self.rng.choice(("json", "jsonp", "json2")) + self.rng.choice(("", "a", "g")) + "l" + self.rng.choice(("", "n"))
+        return self.headed(style, self.top(self.made.value, plain=True)), styled(self.made.value, style)
+
+    def raw_text(self) -> str:
+        """The whole text, of a text."""
+        assert isinstance(self.made.value, str)
+        return self.headed("text", [self.raw(self.made.value)])
+
+    def headed(self, kind: str, lines: list[str]) -> str:
+        """The lines below a head with the notes that they need, and now and then one that they don't."""
+        notes = {*self.notes, *(note for note in NOTES if self.chance(0.05))}
+        return "\n".join([head(kind, *notes), *lines])
 
     def chance(self, probability: float) -> bool:
         """Throw the dice."""
         return self.rng.random() < probability
 
-    def top(self, value: Value) -> list[str]:
-        """The lines below the head."""
-        if isinstance(value, str) and value in self.made.spelled and self.chance(0.8):
+    def top(self, value: Value, *, plain: bool = False) -> list[str]:
+        """The lines below the head; `plain`: not as a string that spells a value."""
+        if isinstance(value, str) and not plain and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
-            return [spelled.style(), *self.top(spelled.inner)]
+            return [f"({spelled.style})", *self.top(spelled.inner, plain=True)]
         if isinstance(value, str):
-            return self.fence(value) if fence_allowed(value) and self.chance(0.7) else [self.quoted(value)]
+            return self.fence(value) or [self.quoted(value)]
         if isinstance(value, Literal) or not self.members_of(value) or (isinstance(value, Array) and self.chance(0.3)):
             return [self.flow(value)]
+        if (inner := self.only(value)) is not None:
+            first, *below = self.plain_entry(inner, 0)
+            return ["[0]" + first, *below]
         lines = self.table(value, 0) or self.block(value, 0)
         return [self.flow(value)] if len(lines) == 1 and LITERAL.fullmatch(lines[0]) else lines  # "-5" is a number
 
@@ -210,34 +137,56 @@ class Writer:
 
     def block(self, value: Value, indent: int) -> list[str]:
         """Members or items."""
+        if isinstance(value, Array):
+            return [line for inner in value.elements for line in self.item(inner, indent)]
+        assert isinstance(value, Object)
         lines: list[str] = []
-        if isinstance(value, Object):
-            for key, inner in value.members:
-                first, *below = self.entry(inner, indent)
-                lines += [" " * indent + self.key(key) + first, *below]
-        elif isinstance(value, Array):
-            for inner in value.elements:
-                lines += self.item(inner, indent)
+        members = list(value.members)
+        while members:
+            key, inner = members.pop(0)
+            same = [key]
+            while members and self.is_same(inner) and members[0][1] == inner and self.chance(0.7):
+                same.append(members.pop(0)[0])
+            if len(same) > 1:
+                names = ", ".join(map(self.key, same))
+                lines.append(" " * indent + names + ":" + self.glue(inner) + self.inline(inner, "line"))
+                continue
+            path = [key]
+            while isinstance(inner, Object) and len(inner.members) == 1 and self.chance(0.6):
+                path.append(inner.members[0][0])
+                inner = inner.members[0][1]
+            first, *below = self.entry(inner, indent + len(path) - 1)
+            lines += [" " * indent + ".".join(map(self.key, path)) + first, *below]
         return lines
+
+    def only(self, value: Value) -> Value | None:
+        """The one element of a list, an object or a list that is not empty, if the dice want it named [0]."""
+        if not isinstance(value, Array) or len(value.elements) != 1 or not self.members_of(value.elements[0]) or self.chance(0.3):
+            return None
+        return value.elements[0]
+
+    def is_same(self, value: Value | None) -> bool:
+        """Whether neighbors may share the value."""
+        return isinstance(value, Literal) or value in (Object(()), Array(())) or (isinstance(value, str) and "\n" not in value)
 
     def entry(self, value: Value, indent: int) -> list[str]:
         """What stands behind a key (or the style of an item), and the lines below it."""
         if isinstance(value, str) and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
             first, *below = self.plain_entry(spelled.inner, indent)
-            return [f" {spelled.style()}{first}", *below]
+            return [f" ({spelled.style}){first}", *below]
         return self.plain_entry(value, indent)
 
     def plain_entry(self, value: Value, indent: int) -> list[str]:
         """The same without a style."""
-        if isinstance(value, str) and fence_allowed(value) and self.chance(0.7):
-            first, *below = self.fence(value)
-            return [": " + first, *below]
+        if isinstance(value, str) and (fence := self.fence(value)):
+            return [": " + fence[0], *fence[1:]]
+        if (inner := self.only(value)) is not None:
+            first, *below = self.plain_entry(inner, indent)
+            return ["[0]" + first, *below]
         if self.members_of(value) and self.chance(0.8):
             table = self.table(value, indent + 1)
-            if table:
-                return [" " + table[0], *table[1:]]
-            return [":", *self.block(value, indent + 1)]
+            return [" " + table[0], *table[1:]] if table else [":", *self.block(value, indent + 1)]
         return [":" + self.glue(value) + self.inline(value, "line")]
 
     def item(self, value: Value, indent: int) -> list[str]:
@@ -246,16 +195,15 @@ class Writer:
         if isinstance(value, str) and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
             first, *below = self.plain_entry(spelled.inner, indent)
-            return [f"{dash} {spelled.style()}{first}", *below]
-        if isinstance(value, str) and fence_allowed(value) and self.chance(0.7):
-            first, *below = self.fence(value)
-            return [f"{dash} {first}", *below]
+            return [f"{dash} ({spelled.style}){first}", *below]
+        if isinstance(value, str) and (fence := self.fence(value)):
+            return [f"{dash} {fence[0]}", *fence[1:]]
         if self.members_of(value) and self.chance(0.8):
             table = self.table(value, indent + 1)
-            if table:
-                return [f"{dash} {table[0]}", *table[1:]]
-            return [dash, *self.block(value, indent + 1)]
+            return [f"{dash} {table[0]}", *table[1:]] if table else [dash, *self.block(value, indent + 1)]
         return [dash + self.glue(value) + self.inline(value, "item")]
+
+    # ---------------------------------------------------------------------------------- one line
 
     def glue(self, value: Value) -> str:
         """The blank before a value, mostly as the page wants it."""
@@ -264,87 +212,205 @@ class Writer:
 
     def inline(self, value: Value, where: str) -> str:
         """A value on one line."""
-        if isinstance(value, str):
-            return value if bare_allowed(value, where) and self.chance(0.9) else self.quoted(value)
-        return self.flow(value)
+        return self.string(value, where) if isinstance(value, str) else self.flow(value)
+
+    def string(self, text: str, where: str) -> str:
+        """A string on one line."""
+        return text if bare_allowed(text, where) and self.chance(0.9) else self.quoted(text)
 
     def flow(self, value: Value) -> str:
         """A value as flow."""
         if isinstance(value, Literal):
             return value.text
         if isinstance(value, str):
-            return value if bare_allowed(value, "flow") and self.chance(0.9) else self.quoted(value)
-        if isinstance(value, Array):
-            return "[" + ",".join(self.glue(e) * (i > 0) + self.flow(e) for i, e in enumerate(value.elements)) + "]"
-        return "{" + ", ".join(self.key(k) + ":" + self.glue(v) + self.flow(v) for k, v in value.members) + "}"
+            return self.string(value, "flow")
+        if isinstance(value, Object):
+            return "{" + ", ".join(self.key(k) + ":" + self.glue(v) + self.flow(v) for k, v in value.members) + "}"
+        found: list[str] = []
+        at = 0
+        while at < len(value.elements):
+            element = value.elements[at]
+            count = 1
+            while at + count < len(value.elements) and value.elements[at + count] == element and self.chance(0.97):
+                count += 1
+            count = count if count >= 4 else 1
+            found.append(self.glue(element) * (at > 0) + self.flow(element) + f" ×{count}" * (count > 1))
+            at += count
+        return "[" + ",".join(found) + "]"
 
     def quoted(self, text: str) -> str:
         """A JSON string, now and then in an unusual spelling."""
-        literal = quote(text, ascii_only=self.chance(0.2))
+        literal = quote(text, self.rng.choice(("", "", "", "a", "g")))
         return literal.replace("/", "\\/").replace("a", "\\u0061") if self.chance(0.1) and "\\" not in literal else literal
 
     def key(self, key: str) -> str:
         """A key."""
         return key if bare_key_allowed(key) and self.chance(0.95) else self.quoted(key)
 
-    def fence(self, text: str) -> list[str]:
-        """A string between two marks."""
-        longest = max((len(line) for line in text.split("\n") if re.fullmatch('"{3,}', line)), default=2)
+    # ---------------------------------------------------------------------------------- raw text
+
+    def fence(self, text: str) -> list[str] | None:
+        """A string between two marks, if it may stand so and the dice say it."""
+        if not fence_allowed(text) or not self.chance(0.7):
+            return None
+        kept = {*self.notes}
+        lines = self.raw(text).split("\n")
+        if len(lines) < 2:
+            self.notes = kept
+            return None
+        longest = max((len(line) for line in lines if re.fullmatch('"{3,}', line)), default=2)
         mark = '"' * (longest + 1 + self.chance(0.1))
-        return [mark, *text.split("\n"), mark]
+        return [mark, *lines, mark]
+
+    def raw(self, text: str, *, starts: bool = True, ends: bool = True) -> str:
+        """Raw text for a text; `starts`, `ends`: whether its first and last line are whole lines."""
+        if "⟦" in text:
+            return text
+        for shown, spelled in self.made.blocks.items():
+            at = text.find(shown)
+            if at >= 0 and self.chance(0.7):
+                before, after = text[:at], text[at + len(shown) :]
+                return (
+                    self.raw(before, starts=starts, ends=False)
+                    + self.raw_block(spelled)
+                    + self.raw(after, starts=False, ends=ends)
+                )
+        lines = text.split("\n")
+        found: list[str] = []
+        at = 0
+        while at < len(lines):
+            count = 1
+            while at + count < len(lines) and lines[at + count] == lines[at] and self.chance(0.95):
+                count += 1
+            if (at == 0 and not starts) or (at + count == len(lines) and not ends):
+                count = 1
+            found.append(re.sub(r"([^\n\r])\1+", self.run, lines[at]))
+            if count > 1:
+                self.notes.add(RAWS)
+                found.append(f"⟦× {count}⟧")
+            at += count
+        return "\n".join(found)
+
+    def run(self, match: re.Match[str]) -> str:
+        """A character that stands several times in a row."""
+        if self.chance(0.5) or "\ud800" <= match[1] <= "\udfff":
+            return match[0]
+        self.notes.add(RAWS)
+        return f"⟦{self.quoted(match[1])} × {len(match[0])}⟧"
+
+    def raw_block(self, spelled: Spelled) -> str:
+        """A value in raw text."""
+        self.notes.add(RAWS)
+        cut = f" cut {spelled.cut}" if spelled.cut else ""
+        return f"⟦{spelled.style}{cut}⟧\n" + "\n".join(self.top(spelled.inner, plain=True)) + "\n⟦end⟧"
+
+    # ---------------------------------------------------------------------------------- tables
 
     def table(self, value: Value, indent: int) -> list[str] | None:
-        """A table's head (without what stands before it) and its rows; None if the value is none."""
-        if not isinstance(value, Array) or len(value.elements) < 2 or not all(map(is_record, value.elements)):
+        """A table's head (without what stands before it) and its rows; None if the value is none, or the dice say so."""
+        if self.chance(0.1):
             return None
-        columns = self.columns([e for e in value.elements if isinstance(e, Object)], ())
-        if columns is None or len(columns) > 256:
+        if isinstance(value, Object):
+            keys = [key for key, _ in value.members]
+            return self.table_of(records_of([inner for _, inner in value.members], 2), indent, keys=keys)
+        if not isinstance(value, Array) or len(value.elements) < 2:
             return None
-        constants = {index for index, (_, cells) in enumerate(columns) if self.is_constant(cells)}
-        if len(constants) == len(columns):
-            constants.remove(self.rng.choice(sorted(constants)))
-        names = []
-        for index, (path, cells) in enumerate(columns):
-            name = ".".join(self.key(key) for key in path)
-            names.append(f"{name}={self.inline(cells[0], 'cell')}" if index in constants and cells[0] is not None else name)
-        lines = [f"[{len(value.elements)}]: " + "\t".join(names)]
-        for row in range(len(value.elements)):
-            below: list[str] = []
-            cells_of_row = [cells[row] for index, (_, cells) in enumerate(columns) if index not in constants]
-            lines += [" " * indent + "\t".join(self.cell(cell, below) for cell in cells_of_row), *below]
+        if all(map(is_scalar, value.elements)):
+            return self.list_of(value.elements, indent)
+        lists = [element.elements for element in value.elements if isinstance(element, Array)]
+        if len(lists) < len(value.elements):
+            return self.table_of(records_of(list(value.elements), 2), indent)
+        width = len(lists[0])
+        if width >= 2 and all(len(inner) == width and all(map(is_scalar, inner)) for inner in lists):
+            rows = self.left_out(
+                len(lists), lambda row, at: self.scalar_row(lists[row], at), lambda count: [f"[{count}][{width}]:"], indent
+            )
+            return [f"[{len(lists)}][{width}]:", *rows]
+        records = records_of([record for inner in lists for record in inner], 1)
+        return self.table_of(records, indent, groups=[len(inner) for inner in lists])
+
+    def list_of(self, values: tuple[Value, ...], indent: int) -> list[str]:
+        """A list of scalars, one in a row."""
+        plan = Planner(self, said=False).stemmed(Plan((), list(values)))
+        stem = "*".join(plan.stem or ())
+        self.notes |= {STEMS} if stem else set()
+        table = Table(self, [plan])
+        rows = self.left_out(len(values), table.row, lambda count: [f"[{count}]={stem}"], indent)
+        return [f"[{len(values)}]={stem}", *rows]
+
+    def table_of(
+        self, records: list[Object] | None, indent: int, keys: list[str] | None = None, groups: list[int] | None = None
+    ) -> list[str] | None:
+        """A table of records; under keys, or in groups."""
+        plans = Planner(self, said=True).columns([*records]) if records else None
+        if not plans or not records:
+            return None
+        if keys is None and all(plan.constant is not None for plan in plans):
+            at = self.rng.randrange(len(plans))
+            plans[at] = Plan(plans[at].path, plans[at].cells)
+        table = Table(self, plans)
+        before, behind = ("{", "}: (key)\t") if keys is not None else ("[", "]: ")
+
+        def row(number: int, at: int) -> list[str]:
+            return table.row(number, at, key=keys[number] if keys is not None else None)
+
+        def part(count: int) -> list[str]:
+            return [f"{before}{count}{behind}{table.cols()}", *table.said(0)]
+
+        rows = self.left_out(len(records), row, part, indent, groups)
+        if groups is not None:
+            return [f"[{len(groups)}][]: {table.cols()}", *table.said(indent), *rows]
+        return [f"{before}{len(records)}{behind}{table.cols()}", *table.said(indent), *rows]
+
+    def left_out(
+        self, count: int, row: MakeRow, part: Callable[[int], list[str]], indent: int, groups: list[int] | None = None
+    ) -> list[str]:
+        """Rows, some of them left out: then they are in a part."""
+        leaves, self.omit = self.omit, False
+        leaving = leaves and self.chance(0.5)
+        out = {number for number in range(count) if leaving and self.chance(0.5)}
+        out = out if len(out) >= 2 else set()
+        ref = f"r.{self.rng.choice('ab')}-{len(self.parts) + 1}"
+        lines: list[str] = []
+        number = 0
+        for size in [count] if groups is None else groups:
+            lines += [" " * indent + f"[{size}]"] * (groups is not None)
+            end = number + size
+            while number < end:
+                run = 0
+                while number + run < end and number + run in out and (run == 0 or self.chance(0.9)):
+                    run += 1
+                if run:
+                    self.notes.add(OMISSIONS)
+                    lines.append(" " * indent + f"<<ccr:{ref} {run} rows left out{self.rng.choice(('', ': a 1 to 2; b [x]'))}>>")
+                else:
+                    lines += row(number, indent)
+                number += run or 1
+        if out:
+            kept = [line for number in sorted(out) for line in row(number, 0)]
+            self.parts[ref] = "\n".join([*part(len(out)), *kept])
+            self.parts[ref] = "\n".join([head("json", *self.notes), self.parts[ref]])
+        self.omit = leaves
         return lines
 
-    def is_constant(self, cells: list[Value | None]) -> bool:
-        """Whether the column is written as a constant."""
-        return cells[0] is not None and all(cell == cells[0] for cell in cells) and self.chance(0.8)
+    def scalar_row(self, values: tuple[Value, ...], indent: int) -> list[str]:
+        """A row of scalars without columns."""
+        below: list[str] = []
+        styles: list[str] = []
+        return [" " * indent + "\t".join([self.cell(value, indent, below, styles) for value in values]), *below]
 
-    def cell(self, value: Value | None, below: list[str]) -> str:
-        """A cell; what goes below its row is added to `below`."""
-        if value is None:
-            self.empty_cells = True
-            return ""
-        if isinstance(value, str) and fence_allowed(value) and self.chance(0.7):
-            first, *lines = self.fence(value)
-            below += lines
-            return first
+    def cell(self, value: Value, indent: int, below: list[str], styles: list[str]) -> str:
+        """A cell of any value; what goes below its row is added to `below`, a style to `styles`."""
+        if isinstance(value, str) and value in self.made.spelled and self.chance(0.7):
+            inner = self.made.spelled[value].inner
+            table = self.table(inner, indent + 2)
+            style = f"({self.made.spelled[value].style})"
+            below += [" " * (indent + 1) + style] * (len(styles) > 0)
+            styles.append(style)
+            below += [" " * (indent + 1) + table[0], *table[1:]] if table else self.block(inner, indent + 1)
+            return style
+        if isinstance(value, str) and (fence := self.fence(value)):
+            below += [" " * (indent + 1) + fence[0]] * (len(styles) > 0)
+            below += fence[1:]
+            return fence[0]
         return self.inline(value, "cell")
-
-    def columns(self, records: list[Object | None], prefix: tuple[str, ...]) -> list[Cells] | None:
-        """The columns of records, objects in them spread over columns of their own where the dice say so."""
-        order = merged([[key for key, _ in record.members] for record in records if record])
-        if order is None:
-            return None
-        columns: list[Cells] = []
-        for key in order:
-            cells = [dict(record.members).get(key) if record else None for record in records]
-            path = (*prefix, key)
-            objects = [cell if isinstance(cell, Object) and is_record(cell) else None for cell in cells]
-            parts = self.columns(objects, path) if any(objects) and self.chance(0.8) else None
-            if parts is None:
-                columns.append((path, cells))
-                continue
-            others = [None if inner else cell for cell, inner in zip(cells, objects, strict=True)]
-            if any(cell is not None for cell in others):
-                columns.append((path, others))
-            columns += parts
-        return columns

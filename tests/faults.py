@@ -170,9 +170,37 @@ _BYTES: Final = (
     Mutant(
         "no-minimum-share",
         "transforms/content_router.py",
-        "saved * _MIN_SAVED_SHARE < tokens_before or ",
+        "or not many or",
+        "or",
+        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+    ),
+    Mutant(
+        "share-of-a-long-text-not-enough",
+        "transforms/content_router.py",
+        " or (compressed.lossless and saved >= _MANY_SAVED_TOKENS)",
         "",
-        "test_more_laws.py::test_what_would_save_too_little_goes_as_it_came",
+        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+    ),
+    Mutant(
+        "many-tokens-pay-for-an-omission",
+        "transforms/content_router.py",
+        "compressed.lossless and saved >=",
+        "saved >=",
+        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+    ),
+    Mutant(
+        "proof-skipped",
+        "compressors/kernel.py",
+        "if not parts and _crush.expand(short)",
+        "if not short and _crush.expand(short)",
+        "test_more_compressors.py::test_what_is_lossless_has_to_read_back_as_the_value_or_as_the_very_text",
+    ),
+    Mutant(
+        "text-proved-as-a-value",
+        "compressors/kernel.py",
+        "if short.startswith(_FORMS) and not short.startswith(_OF_A_VALUE):",
+        "if not short.startswith(_FORMS):",
+        "test_more_compressors.py::test_what_is_lossless_has_to_read_back_as_the_value_or_as_the_very_text",
     ),
     Mutant(
         "audit-sends-the-shorter",
@@ -479,35 +507,243 @@ _HTTP: Final = (
     ),
 )
 
-_KERNEL: Final = (
+_SEARCH: Final = (
     Mutant(
-        "marker-without-count",
-        "_crush_table.pxi",
-        "put_int(rows, &crush.out)",
-        "pass",
-        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_marker_counts_the_others",
+        "condition-on-any-column",
+        "retrieval/search.py",
+        "return id(column) in whole.get(term.column, ends.get(term.column, ()))",
+        "return True",
+        "test_search.py::test_what_was_asked_for_is_shown_under_its_heads_and_nothing_else",
     ),
     Mutant(
-        "marker-dropped",
-        "_crush_table.pxi",
-        "put_marker(crush, run)",
-        "pass",
-        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_marker_counts_the_others",
+        "condition-on-said-once-objects-ignored",
+        "retrieval/search.py",
+        "for unit, number in enumerate(out.scopes):\n            if out.roles[unit] != Role.ENTRY:",
+        "for unit, number in enumerate(out.scopes):\n            if out.roles[unit] == Role.ENTRY:",
+        "test_search.py::test_what_was_asked_for_is_shown_under_its_heads_and_nothing_else",
     ),
+)
+
+_FORMS: Final = (
     Mutant(
         "constant-but-for-the-last-row",
-        "_crush_table.pxi",
-        "for i in range(1, rows):",
-        "for i in range(1, rows - 1):",
-        "test_crush.py::test_writes_each_form_as_the_grammar_says",
+        "_crush_cells.pxi",
+        "    for i in range(1, table.rows):\n        if not same_scalar(",
+        "    for i in range(1, table.rows - 1):\n        if not same_scalar(",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a constant but for the last record]",
     ),
     Mutant(
         "comma-not-quoted-in-a-list",
         "_crush_text.pxi",
-        "b',[]{}\":'",
-        "b'[]{}\":'",
-        "test_crush.py::test_writes_each_form_as_the_grammar_says",
+        "b',[]{}\":()'",
+        "b'[]{}\":()'",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[commas in flow]",
+    ),
+    Mutant(
+        "said-once-by-another-member",
+        "_crush_cells.pxi",
+        "put_cell(crush, doc, first_value(doc.nodes, node), 0, 0)",
+        "put_cell(crush, doc, node_next(doc.nodes, node_next(doc.nodes, first_value(doc.nodes, node))), 0, 0)",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[objects said once]",
+    ),
+    Mutant(
+        "said-once-though-it-differs",
+        "_crush_said.pxi",
+        "return same_span(table, known, object)",
+        "return True",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[objects of one name that differ]",
+    ),
+    Mutant(
+        "stem-cut-inside-a-word",
+        "_crush_cells.pxi",
+        "first.data[i - 1] != 0x20",
+        "first.data[i - 1] == 0x00",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a stem]",
+    ),
+    Mutant(
+        "list-of-two-as-list-of-one",
+        "_crush_render.pxi",
+        "node_count(doc.nodes, array) > 1 or ",
+        "",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a list of two]",
+    ),
+    Mutant(
+        "tuples-with-another-key",
+        "_crush_cells.pxi",
+        "if not same_span(table, like, key):",
+        "if not same_span(table, key, key):",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[lists of records with another key]",
+    ),
+    Mutant(
+        "records-by-a-key-that-comes-twice",
+        "_crush_lists.pxi",
+        " or not keys_differ(crush, doc, keys, count)",
+        "",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[records by a key that comes twice]",
+    ),
+    Mutant(
+        "rows-of-the-first-group-in-all",
+        "_crush_lists.pxi",
+        "sizes[i] = node_count(nodes, group)",
+        "sizes[i] = node_count(nodes, node_child(nodes, array))",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[lists of lists of records]",
+    ),
+    Mutant(
+        "ragged-matrix",
+        "_crush_lists.pxi",
+        " or node_count(nodes, line) != width",
+        "",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a ragged matrix]",
+    ),
+    Mutant(
+        "run-off-by-one",
+        "_crush_flow.pxi",
+        "put_int(count, out)",
+        "put_int(count - 1, out)",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a run of four]",
+    ),
+    Mutant(
+        "neighbors-of-one-size",
+        "_crush_render.pxi",
+        "else same_bytes(doc, brief, value)",
+        "else node_size(doc.nodes, brief) == node_size(doc.nodes, value)",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[neighbors of one size]",
+    ),
+    Mutant(
+        "same-columns-but-for-the-last-row",
+        "_crush_cells.pxi",
+        "for i in range(table.rows):",
+        "for i in range(table.rows - 1):",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[columns that are the same but for the last record]",
+    ),
+    Mutant(
+        "cr-in-a-fence",
+        "_crush_text.pxi",
+        "if at + 1 == size or data[at + 1] != 0x0A:",
+        "if at + 1 == size:",
+        "test_crush_faults.py::test_a_form_is_written_where_it_fits_and_only_there[a CR before another character]",
     ),
 )
 
-MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_KERNEL)
+_TEXTS: Final = (
+    Mutant(
+        "line-run-off-by-one",
+        "_crush_raw.pxi",
+        "put_int(copies + 1, out)",
+        "put_int(copies, out)",
+        "test_crush_faults.py::test_lines_that_repeat_are_counted_with_the_first",
+    ),
+    Mutant(
+        "brackets-of-a-cut-block",
+        "_crush_raw.pxi",
+        "put_int(found.depth, &crush.out)",
+        "put_int(found.depth - 1, &crush.out)",
+        "test_crush_faults.py::test_a_block_that_was_cut_says_how_many_brackets_it_lacks",
+    ),
+    Mutant(
+        "lines-of-another-spelling",
+        "_crush_strings.pxi",
+        "return out.size >= length and memcmp(out.data, source, length) == 0",
+        "return out.size >= length",
+        "test_crush_faults.py::test_lines_of_which_one_is_spelled_another_way_come_back_as_they_were",
+    ),
+    Mutant(
+        "go-style-without-angle",
+        "_crush_style.pxi",
+        "at[0] == 0x3C or at[0] == 0x3E or at[0] == 0x26",
+        "at[0] == 0x3C or at[0] == 0x26",
+        "test_crush_faults.py::test_what_go_escapes_is_read_and_escaped_again",
+    ),
+    Mutant(
+        "sign-in-a-text",
+        "_crush_find.pxi",
+        "step == 0 or (data[at] == 0xE2 and data[at + 1] == 0x9F and data[at + 2] == 0xA6)",
+        "step == 0",
+        "test_crush_faults.py::test_a_text_with_a_sign_of_the_format_in_it_is_left_alone",
+    ),
+    Mutant(
+        "sign-in-a-string",
+        "_crush_text.pxi",
+        "TEXT_CONTROL | TEXT_SURROGATE | TEXT_BRACKET",
+        "TEXT_CONTROL | TEXT_SURROGATE",
+        "test_crush_faults.py::test_a_text_with_a_sign_of_the_format_in_it_is_left_alone",
+    ),
+    Mutant(
+        "wrapper-of-two-texts",
+        "_crush_result.pxi",
+        "marks & TEXT_LF:",
+        "marks & TEXT_CONTROL:",
+        "test_crush_faults.py::test_a_wrapper_has_one_text_of_several_lines",
+    ),
+)
+
+_OMISSIONS: Final = (
+    Mutant(
+        "marker-without-count",
+        "_crush_omit.pxi",
+        "put_int(rows, &crush.out)",
+        "pass",
+        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_markers_count_the_others",
+    ),
+    Mutant(
+        "marker-dropped",
+        "_crush_omit.pxi",
+        "put_marker(crush, row + 1 - first)",
+        "pass",
+        "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_markers_count_the_others",
+    ),
+    Mutant(
+        "omission-across-groups",
+        "_crush_keep.pxi",
+        "rows[i].opens = True",
+        "rows[i].opens = i == 0",
+        "test_crush_omission.py::test_rows_of_one_group_are_left_out_together",
+    ),
+    Mutant(
+        "needles-ignored",
+        "_crush_keep.pxi",
+        "count, SIGN_NEEDLE, KEEP_NEEDLES)",
+        "count, SIGN_NEEDLE, 0)",
+        "test_crush_omission.py::test_rows_that_hold_a_needle_are_kept",
+    ),
+    Mutant(
+        "error-words-in-keys",
+        "_crush_keep.pxi",
+        "if not node_flags(table.nodes, at) & NODE_KEY:",
+        "if True:",
+        "test_crush_faults.py::test_an_error_word_in_a_key_of_one_row_does_not_keep_it",
+    ),
+    Mutant(
+        "summary-of-rows-that-are-shown",
+        "_crush_summary.pxi",
+        "cells = column.cells + at\n",
+        "cells = column.cells\n",
+        "test_crush_needles.py::test_markers_say_what_python_finds_in_the_rows",
+    ),
+)
+
+_READER: Final = (
+    Mutant(
+        "fewer-rows-than-said",
+        "_crush_decode_table.pxi",
+        'return refuse(d, b"fewer rows than the head of the table says", d.at)',
+        "return True",
+        "test_expand_refused.py::test_what_the_grammar_does_not_prescribe_is_refused[fewer rows than the head says]",
+    ),
+    Mutant(
+        "objects-said-once-joined-by-size",
+        "_crush_decode_said.pxi",
+        "entry.key.end - entry.key.start == size and memcmp(t.objects.data + entry.key.start, key, size) == 0",
+        "entry.key.end - entry.key.start == size",
+        "test_expand_refused.py::test_what_the_grammar_does_not_prescribe_is_refused[an object that is not said]",
+    ),
+    Mutant(
+        "wrapper-with-two-holes",
+        "_crush_decode.pxi",
+        "if hole[0] >= 0:",
+        "if hole[0] > 1 << 30:",
+        "test_expand_refused.py::test_what_the_grammar_does_not_prescribe_is_refused[a wrapper with two holes]",
+    ),
+)
+
+MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER)

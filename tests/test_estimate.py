@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom_asgi._crush import estimate
+from headroom_asgi._crush import crush, estimate, minify
 
 text = st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda s: s.encode("utf-8", "surrogatepass")))
 
@@ -42,6 +42,31 @@ def test_the_order_of_lines_does_not_matter(lines: list[bytes], order: random.Ra
     before = estimate(b"".join(lines))
     order.shuffle(lines)
     assert estimate(b"".join(lines)) == before
+
+
+scalars = st.one_of(st.integers(), st.none(), st.booleans(), st.text(max_size=20))
+documents = st.recursive(
+    scalars,
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.sampled_from(["id", "name", "at"]), values, max_size=3),
+    max_leaves=20,
+)
+spellings = st.sampled_from([{"indent": 1}, {"indent": "\t"}, {"indent": 4, "separators": (" ,", " : ")}, {}])
+
+
+@given(documents, spellings, st.booleans())
+def test_forms_are_compared_by_their_estimates_however_the_text_is_spaced(document: Any, spelling: Any, escaped: bool) -> None:
+    data = f" {json.dumps(document, ensure_ascii=escaped, **spelling)}\n".encode()
+    plain = minify(data)
+    tokens, best = estimate(data), crush(plain)
+    if best is not None and estimate(best[0]) < tokens:
+        assert crush(data) == best
+    form = (crush(data) or (data, []))[0]
+    if form == data:
+        assert estimate(plain) >= tokens
+    elif form == plain:
+        assert estimate(plain) < tokens
+    else:
+        assert estimate(form) < min(estimate(plain), tokens)
 
 
 def test_estimates_grow_linearly_without_overflow() -> None:

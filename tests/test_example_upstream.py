@@ -9,15 +9,19 @@ import anthropic
 import httpx
 import openai
 import pytest
-from crush_reference import decode
-from crush_writer import Writer, make_value
 
 from example_app.answers import decide
+from example_app.outline import read_outline
 from example_app.processes import serve
-from example_app.reader import find_field, load_json, read_outline, values_in
+from example_app.reader import find_field, load_json, values_in
 from example_app.stream import Call, Envelope, Reply, reply_events
 from example_app.validate import RefusedError, signature, validate
 from example_app.view import items_of, tool_names
+from headroom_asgi.engine import line_view
+from headroom_asgi.retrieval.excerpt import excerpt
+from tests.crush_reference import spell
+from tests.crush_values import Made
+from tests.crush_writer import Writer, make_lines, make_text, make_value
 
 CHAT_TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
 TOOL = {"name": "get_weather", "description": "", "input_schema": {"type": "object", "properties": {}}}
@@ -279,7 +283,10 @@ def test_a_signed_thought_goes_through_the_provider_s_client_and_back(upstream: 
             "tools": [TOOL],
             "thinking": {"type": "enabled", "budget_tokens": 1024},
         }
-        asked = {"role": "user", "content": question({"calls": [[{"tool": "get_weather", "arguments": {}}]], "say": "Done."})}
+        asked: Any = {
+            "role": "user",
+            "content": question({"calls": [[{"tool": "get_weather", "arguments": {}}]], "say": "Done."}),
+        }
         with client.messages.stream(**request, messages=[asked]) as stream:
             turn = stream.get_final_message().content
         use = next(block for block in turn if block.type == "tool_use")
@@ -492,20 +499,70 @@ def test_the_reader_takes_what_is_no_outline_for_text(text: str) -> None:
     assert all(find_field(value, "a", "b", "c") is None for value in values_in(text))
 
 
-def test_the_reader_reads_whatever_the_format_allows() -> None:
+@pytest.mark.parametrize(
+    ("make", "write"),
+    [(make_value, Writer.text), (make_lines, lambda writer: writer.lines_text()[0]), (make_text, Writer.raw_text)],
+    ids=["one value", "values in lines", "texts"],
+)
+def test_the_reader_reads_whatever_the_format_allows(
+    make: Callable[[random.Random], Made], write: Callable[[Writer], str]
+) -> None:
     for seed in range(300):
         rng = random.Random(seed)
-        text = Writer(rng, make_value(rng)).text()
-        assert json_inside(read_outline(text)) == json_inside(load_json(decode(text))), seed
+        made = make(rng)
+        made.blocks.clear()  # what they stand for has no value of its own to compare with
+        read = read_outline(write(Writer(rng, made)))
+        expected = made.value if make is make_text else load_json(spell(made.value))
+        assert seen_through(read, made) == seen_through(expected, made), seed
 
 
-def json_inside(value: Any) -> Any:
-    """A value in which strings that hold JSON are values: the reader does not care which of the two stands there."""
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        try:
-            return json_inside(load_json(value))
-        except ValueError:
-            return value
+def seen_through(value: Any, made: Made) -> Any:
+    """A value in which strings that spell JSON are values: the reader does not care which of the two stands there."""
+    if isinstance(value, str):
+        return seen_through(load_json(spell(made.spelled[value].inner)), made) if value in made.spelled else value
     if isinstance(value, dict):
-        return {key: json_inside(child) for key, child in value.items()}
-    return [json_inside(child) for child in value] if isinstance(value, list) else value
+        return {key: seen_through(child, made) for key, child in value.items()}
+    return [seen_through(child, made) for child in value] if isinstance(value, list) else value
+
+
+def test_the_reader_reads_blocks_runs_and_lines_that_come_again() -> None:
+    text = '[text; ⟦…⟧ says what stands there]\nHTTP/1.1 200 OK\n⟦"=" × 5⟧ ok\n⟦× 3⟧\n⟦jsonp cut 1⟧\n[2]: name\tbytes\nx\t1\ny\t2'
+    text += '\n⟦end⟧, {"name"... and ⟦json⟧\na: """\none\n⟦× 2⟧\n"""\n⟦end⟧.'
+    files = [{"name": "x", "bytes": "1"}, {"name": "y", "bytes": "2"}]
+    before = "HTTP/1.1 200 OK\n" + "===== ok\n" * 3
+    assert list(values_in(text)) == [[before, files, ', {"name"... and ', {"a": "one\none"}, "."]]
+
+
+SAID = """[json; x(k) = the x with that k, listed above]
+orders [3]: id\tbuyer(login)\tnote=Delivery to * today\titems[sku, qty]\ta, b\tc, d=x
+ buyer [2]: login\tcity
+  ada\tRome
+  7\tBonn
+ A-1\tada\tRome\t(S1,2) (T9,1)\tnull
+ A-2\t7\tnull\t[]\t5
+ A-3\tada\t"(x"\t(S2,3)\t"""
+
+
+def test_the_reader_reads_what_a_head_says_for_all_rows() -> None:
+    [value] = values_in(SAID)
+    ada = {"login": "ada", "city": "Rome"}
+    items = [{"sku": "S1", "qty": "2"}, {"sku": "T9", "qty": "1"}]
+    shared = {"c": "x", "d": "x"}
+    assert value == {
+        "orders": [
+            {"id": "A-1", "buyer": ada, "note": "Delivery to Rome today", "items": items, "a": None, "b": None, **shared},
+            {"id": "A-2", "buyer": {"login": "7", "city": "Bonn"}, "note": "Delivery to null today", "items": [], "a": "5"}
+            | {"b": "5", **shared},
+            {"id": "A-3", "buyer": ada, "note": "Delivery to (x today", "items": [{"sku": "S2", "qty": "3"}], **shared},
+        ]
+    }
+
+
+def test_the_reader_reads_the_excerpts_that_a_search_gives() -> None:
+    rows = [{"id": f"A-{n}", "status": "open" if n % 7 else "held", "buyer": f"Ann {n} Trading"} for n in range(200)]
+    found = excerpt(line_view(json.dumps({"page": {"orders": rows}})), "held", "headroom_retrieve(...)").text
+    assert " of 200 rows match" in found.split("\n")[0]
+    read = list(values_in(found))
+    for row in rows:
+        seen = next((buyer for value in read if (buyer := find_field(value, "id", row["id"], "buyer"))), None)
+        assert seen == (row["buyer"] if row["status"] == "held" else None)

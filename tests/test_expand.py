@@ -1,52 +1,31 @@
-"""expand() against the slow reference reader: every production, every rejection, generated and mutated texts."""
+"""expand() against the slow reference reader: every production, generated and mutated texts."""
 
 import random
+import re
 
 import pytest
-from crush_reference import HEAD_OMISSIONS, LITERAL, RowsLeftOut, decode, spell
-from crush_writer import Writer, make_value
 from hypothesis import example, given
 from hypothesis import strategies as st
-from json_exact import same
 
 from headroom_asgi._crush import expand, minify
 from headroom_asgi.errors import ExpandError
+from tests.crush_many import mutate, outcome, written
+from tests.crush_reference import HEAD_OMISSIONS, LITERAL, NOTES, decode, head, spell
+from tests.crush_writer import Writer, make_value
+from tests.json_exact import same
 
 OMISSION = "<<ccr:0f3a-1 2 rows left out>>"
 
-# What mutations put into a text: what the grammar gives a meaning, and what it forbids.
-PIECES = (
-    *'"\t\n -[]{}():,.=<\\\r\x00\x7f\x85é😀\u2028a05',
-    *("  ", "- ", ": ", ", ", "(json2)", '"""', "[2]: a\tb", "null", "1.5", OMISSION, "\n", "\n "),
-)
-
 
 def text_of(shown: str) -> str:
-    """A crush text, from one in which ⇥ stands for a tab; without a head it gets the one that allows empty cells."""
+    """A crush text, from one in which ⇥ stands for a tab; without a head it gets the one with all notes."""
     shown = shown.replace("⇥", "\t")
-    return shown if shown.startswith("[json") else "[json; empty cell = no such key]\n" + shown
+    return shown if shown.startswith(("[json", "[text")) else head("json", *NOTES) + "\n" + shown
 
 
 def expanded(text: str) -> str:
     """What expand() makes of a text."""
     return expand(text.encode()).decode()
-
-
-def outcome(text: str) -> tuple[object, object]:
-    """What the reference and expand() make of a text: JSON, the refs of what was left out, or None if it is refused."""
-    reference: object = None
-    ours: object = None
-    try:
-        reference = decode(text)
-    except RowsLeftOut as error:
-        reference = error.refs
-    except ValueError:
-        pass
-    try:
-        ours = expanded(text)
-    except ExpandError as error:
-        ours = error.refs or None
-    return reference, ours
 
 
 PRODUCTIONS = {
@@ -102,6 +81,115 @@ PRODUCTIONS = {
     "styles of items": ("- (json): [1]\n- (jsonn):\n - (json):\n  - {}\n- a (json)", '["[1]","[\\"[{}]\\"]\\n","a (json)"]'),
     "a style at the top": ("(json4)\na:\n - {}", '"{\\n    \\"a\\": [\\n        {}\\n    ]\\n}"'),
     "a style before a table at the top": ("(json)\n[2]: a\n1\n2", '"[{\\"a\\":1},{\\"a\\":2}]"'),
+    "a folded key": (
+        "a.b:1\nc.d.e:\n   f: g\nh.i [2]: j\n  1\n  2",
+        '{"a":{"b":1},"c":{"d":{"e":{"f":"g"}}},"h":{"i":[{"j":1},{"j":2}]}}',
+    ),
+    "a folded key and its style": ('"a.b".c (json):\n  d: 1', '{"a.b":{"c":"{\\"d\\":1}"}}'),
+    "neighbors with the same value": (
+        'a, b c, "d": null\ne, f:0\ng, h: ""\ni, j: []\nk, l: {}',
+        '{"a":null,"b c":null,"d":null,"e":0,"f":0,"g":"","h":"","i":[],"j":[],"k":{},"l":{}}',
+    ),
+    "a list of one": (
+        "a[0]:\n b: 1\nc[0]:\n - 2\n - x\nd[0]: [3]\ne[0] [2]: f\n 1\n 2",
+        '{"a":[{"b":1}],"c":[[2,"x"]],"d":[[3]],"e":[[{"f":1},{"f":2}]]}',
+    ),
+    "a list of one in a list of one": ("a[0][0]:\n b: 1\nc.d[0]:\n  e: 2", '{"a":[[{"b":1}]],"c":{"d":[{"e":2}]}}'),
+    "a list of one in a string": (
+        "a (json)[0]:\n b: 1\nc:\n - (json)[0]:\n  d: 2",
+        '{"a":"[{\\"b\\":1}]","c":["[{\\"d\\":2}]"]}',
+    ),
+    "a list of one at the top": ("[0]:\n a: 1", '[{"a":1}]'),
+    "a table in a list of one at the top": ("[0] [2]: a\n 1\n 2", '[[{"a":1},{"a":2}]]'),
+    "a list of a zero": ("[0]", "[0]"),
+    "records by key": (
+        'a {3}: (key)⇥b⇥c=1\n x y⇥2\n null⇥3\n ""⇥',
+        '{"a":{"x y":{"b":2,"c":1},"null":{"b":3,"c":1},"":{"c":1}}}',
+    ),
+    "records by key that are all alike": ("{2}: (key)⇥a=1\nx\n5", '{"x":{"a":1},"5":{"a":1}}'),
+    "lists of records": (
+        "a [3][]: b⇥c=1\n [2]\n 1\n 2\n [0]\n [1]\n 3\nd: 1",
+        '{"a":[[{"b":1,"c":1},{"b":2,"c":1}],[],[{"b":3,"c":1}]],"d":1}',
+    ),
+    "rows of scalars": ('[2][2]:\n1⇥x y\n""⇥null', '[[1,"x y"],["",null]]'),
+    "a list": ('a [4]=\n 1\n x, y\n null\n ""\nb: 1', '{"a":[1,"x, y",null,""],"b":1}'),
+    "a list under a stem": ('[3]=at the * row\nfirst\n5\n""', '["at the first row","at the 5 row","at the  row"]'),
+    "a list of strings of several lines": ('[2]=\n"""\na\nb\n"""\nc', '["a\\nb","c"]'),
+    "a list of strings that hold JSON": ("[2]=\n(json)\n a: 1\n(jsonp)\n - 1\n - 2", '["{\\"a\\":1}","[1, 2]"]'),
+    "stems": (
+        '[3]: a=GET *⇥b=* ms⇥c=[x] *!⇥d\nx y⇥5⇥a*b⇥*\n1⇥null⇥"(z"⇥a=b*\n⇥⇥""⇥',
+        '[{"a":"GET x y","b":"5 ms","c":"[x] a*b!","d":"*"},{"a":"GET 1","b":"null ms","c":"[x] (z!","d":"a=b*"},{"c":"[x] !"}]',
+    ),
+    "a constant with a star": ('[2]: a="x*"⇥b\n1\n2', '[{"a":"x*","b":1},{"a":"x*","b":2}]'),
+    "neighbors with the same string": (
+        'a, b: x: [y]\nc, d: (json)\ne, f: "5"',
+        '{"a":"x: [y]","b":"x: [y]","c":"(json)","d":"(json)","e":"5","f":"5"}',
+    ),
+    "columns that share their cells": (
+        "[3]: a, b.c, d[0]⇥e\n1⇥2\n⇥3\n[x]⇥4",
+        '[{"a":1,"b":{"c":1},"d":[1],"e":2},{"e":3},{"a":["x"],"b":{"c":["x"]},"d":[["x"]],"e":4}]',
+    ),
+    "a shared cell of several lines": ('[2]: a, b\n"""\nx\ny\n"""\nz', '[{"a":"x\\ny","b":"x\\ny"},{"a":"z","b":"z"}]'),
+    "columns with the same string": (
+        '[2]: a, b.c=x y⇥d⇥e, f="z*"\n1\n2',
+        '[{"a":"x y","b":{"c":"x y"},"d":1,"e":"z*","f":"z*"},{"a":"x y","b":{"c":"x y"},"d":2,"e":"z*","f":"z*"}]',
+    ),
+    "constants in flow": ("[2]: a=[1, x]⇥b\n1\n2", '[{"a":[1,"x"],"b":1},{"a":[1,"x"],"b":2}]'),
+    "columns with the same value": (
+        '[2]: a, b.c=null⇥d⇥e, f, g=""\n1\n2',
+        '[{"a":null,"b":{"c":null},"d":1,"e":"","f":"","g":""},{"a":null,"b":{"c":null},"d":2,"e":"","f":"","g":""}]',
+    ),
+    "parts of the one element of a list": (
+        "[3]: a⇥a[0].b⇥a[0].c[0]⇥a[0].d[0].e\n⇥1⇥2⇥\n⇥⇥⇥5\nnull⇥⇥⇥",
+        '[{"a":[{"b":1,"c":[2]}]},{"a":[{"d":[{"e":5}]}]},{"a":null}]',
+    ),
+    "objects that are said once": (
+        'x [4]: id⇥by⇥by(login)⇥at.to[0](n)\n by [2]: login⇥url=https://x/*⇥type=User⇥admin\n  u⇥u1⇥\n  "5"⇥⇥true\n at.to[0] [2]: n⇥p.q\n  5⇥1\n  5.0⇥\n'
+        ' 1⇥⇥u⇥5\n 2⇥null⇥⇥5.0\n 3⇥⇥"5"⇥\n 4⇥⇥"u"⇥5',
+        '{"x":[{"id":1,"by":{"login":"u","url":"https://x/u1","type":"User"},"at":{"to":[{"n":5,"p":{"q":1}}]}},{"id":2,"by":null,"at":{"to":[{"n":5.0}]}},'
+        '{"id":3,"by":{"login":"5","type":"User","admin":true}},{"id":4,"by":{"login":"u","url":"https://x/u1","type":"User"},"at":{"to":[{"n":5,"p":{"q":1}}]}}]}',
+    ),
+    "said once under a stem": (
+        "[2]: o(k)\no [2]: k=a *⇥b\n x⇥1\n y⇥2\na y\na x",
+        '[{"o":{"k":"a y","b":2}},{"o":{"k":"a x","b":1}}]',
+    ),
+    "said once and used by none": ("[2]: a⇥o(k)\no [2]: k\n 1\n 2\n1⇥\n2⇥", '[{"a":1},{"a":2}]'),
+    "lists of records in a cell": (
+        '[4]: a⇥l⇥l[x y, "5"]\n1⇥⇥(a,1) (b, [c]) ("d,", {})\n2⇥⇥[]\n3⇥none⇥\n4⇥⇥',
+        '[{"a":1,"l":[{"x y":"a","5":1},{"x y":"b","5":["c"]},{"x y":"d,","5":{}}]},{"a":2,"l":[]},{"a":3,"l":"none"},{"a":4}]',
+    ),
+    "said once in groups": (
+        "[2][]: o(k)\no [2]: k⇥b\n 1⇥x\n 2⇥y\n[1]\n2\n[2]\n1\n2",
+        '[[{"o":{"k":2,"b":"y"}}],[{"o":{"k":1,"b":"x"}},{"o":{"k":2,"b":"y"}}]]',
+    ),
+    "strings that hold JSON in cells": (
+        '[3]: a⇥b⇥c\n(json)⇥1⇥"""\n x: 1\n """\nu\nv\n"""\n"""⇥(jsonl)⇥(json)\nw\n\n"""\n [2]: y\n  1\n  2\n (json)\n - z\n(json)⇥⇥(jsonp)\n - 1\n (jsonp)\n - 2',
+        '[{"a":"{\\"x\\":1}","b":1,"c":"u\\nv"},{"a":"w\\n","b":"{\\"y\\":1}\\n{\\"y\\":2}","c":"[\\"z\\"]"},{"a":"[1]","c":"[2]"}]',
+    ),
+    "repeated in flow": ("a: [1 ×4, x y ×5,[0 ×4],{} ×4]", '{"a":[1,1,1,1,"x y","x y","x y","x y","x y",[0,0,0,0],{},{},{},{}]}'),
+    "raw text": (
+        'a: """\n⟦"-" × 5⟧x⟦"\\"" × 2⟧\ny\n⟦× 3⟧\nz⟦"é" × 2⟧\n⟦× 2⟧\n"""',
+        '{"a":"-----x\\"\\"\\ny\\ny\\ny\\nzéé\\nzéé"}',
+    ),
+    "blocks in raw text": (
+        'a: """\nx: ⟦json⟧\nb: 1\n⟦end⟧, y: ⟦jsonpl⟧\n[2]: c\n1\n2\n⟦end⟧\n⟦json1 cut 2⟧\nd[0]:\n e: 5\n⟦end⟧\n"""',
+        '{"a":"x: {\\"b\\":1}, y: {\\"c\\": 1}\\n{\\"c\\": 2}\\n{\\n \\"d\\": [\\n  {\\n   \\"e\\": 5\\n  }"}',
+    ),
+    "a block with a fence in it": ('a: """"\n⟦json⟧\nb: """\nx\ny\n"""\n⟦end⟧\n""""', '{"a":"{\\"b\\":\\"x\\\\ny\\"}"}'),
+    "a block of no bracket that is left": ('a: """\n⟦jsonp cut 3⟧\na:\n -\n  - []\n⟦end⟧\n"""', '{"a":"{\\"a\\": [[[]"}'),
+    "CR LF in a fence": ('a: """\nx\r\n⟦× 3⟧\ny\n"""', '{"a":"x\\r\\nx\\r\\nx\\r\\ny"}'),
+    "a text": ('[text; ⟦…⟧ says what stands there]\n⟦"\\u0000" × 3⟧\nlog ⟦json⟧\n- 1\n⟦end⟧\r\n', "\x00\x00\x00\nlog [1]\r\n"),
+    "a text without anything in it": ("[text]\n", ""),
+    "values one in a line": ("[jsonln]\n[2]: a\n1\n2", '{"a":1}\n{"a":2}\n'),
+    "indented values one after the other": ("[json2al]\n- [é]\n- {}\n- 5", '[\n  "\\u00e9"\n]\n{}\n5'),
+    "a wrapper of JSON": (
+        '[json in {type: text, "text": (json2), n:1}]\n[2]: a\n1\n2',
+        '{"type":"text","text":"[\\n  {\\n    \\"a\\": 1\\n  },\\n  {\\n    \\"a\\": 2\\n  }\\n]","n":1}',
+    ),
+    "a wrapper of text": (
+        '[json in [{type: "te,xt", text: """, x: null}]; ⟦…⟧ says what stands there]\na\n⟦"-" × 4⟧\n"""\n',
+        '[{"type":"te,xt","text":"a\\n----\\n\\"\\"\\"\\n","x":null}]',
+    ),
     "a head without empty cells": ("[json]\n[2]: a\n1\n2", '[{"a":1},{"a":2}]'),
     "a head of omissions without any": (HEAD_OMISSIONS + "\na: 1", '{"a":1}'),
 }
@@ -125,133 +213,6 @@ def test_the_page_s_example_is_read() -> None:
         '"cabin":{"class":"economy","seat":null}}],"tags":["a","b"],"note":"two\\nlines","empty":{}}'
     )
     assert same(expanded(text_of(shown)), original)
-
-
-REFUSED = {
-    "an unknown head": ("[json; rows missing]\na: 1", 1, "head"),
-    "a head and no more": ("[json]", 1, "no value"),
-    "an LF behind the value": ("a: 1\n", 3, "key"),
-    "an LF behind flow": ("[1]\n", 3, "behind the value"),
-    "CR before LF": ("a: 1\r\nb: 2", 2, "more on the line"),
-    "a bare string at the top": ("hello", 2, "colon"),
-    "lines behind a scalar": ("1\n2", 3, "behind the value"),
-    "indented too far": ("a: 1\n  b: 2", 3, "indent"),
-    "items under members": ("a: 1\n- b", 3, "key"),
-    "members under items": ("- a\nb: 1", 3, "behind the value"),
-    "nothing under a key": ("a:\nb: 1", 3, "nothing below"),
-    "nothing under a dash": ("-\n- a", 3, "nothing below"),
-    "no colon": ("a\nb: 1", 2, "colon"),
-    "no value": ("a: \nb: 1", 2, "no value"),
-    "a key that is a number": ("5: 1", 2, "key"),
-    "a key that ends with a blank": ("a : 1", 2, "key"),
-    "a key with a control character": ("a\x01b: 1", 2, "colon"),
-    "a key with a line separator": ("a\u2028b: 1", 2, "colon"),
-    "a key that starts with an apostrophe": ("'a': 1", 2, "key"),
-    "two blanks before a string": ("a:  b", 2, "blanks"),
-    "a blank behind a string": ("a: b ", 2, "blanks"),
-    "a tab in a string": ("a: b⇥c", 2, "more on the line"),
-    "a DEL in a string": ("a: b\x7fc", 2, "more on the line"),
-    "U+0085 in a string": ("a: b\x85c", 2, "more on the line"),
-    "U+2028 in a string": ("a: b\u2028c", 2, "more on the line"),
-    "U+2029 in a string": ("a: b\u2029c", 2, "more on the line"),
-    "a string that looks like an item": ("a: - b", 2, "quoted"),
-    "a dash": ("a: -", 2, "quoted"),
-    "a string that looks like a marker": ("a: <<ccr:x", 2, "quoted"),
-    "a string that starts with a parenthesis in an item": ("- (a) b", 2, "style"),
-    "the same without a blank": ("-(json): [1]", 2, "quoted"),
-    "a quoted string that does not end": ('a: "b', 2, "JSON string"),
-    "a bad escape": ('a: "\\x"', 2, "JSON string"),
-    "more behind a quoted string": ('a: "b" c', 2, "more on the line"),
-    "flow that does not end": ("a: [1, 2", 2, "flow"),
-    "flow with a comma too many": ("a: [1,]", 2, "no value"),
-    "flow with a colon in a string": ("a: [b:c]", 2, "flow"),
-    "flow with a dashed string": ("a: [-b]", 2, "quoted"),
-    "flow objects without a blank": ("a: {b: 1,c: 2}", 2, "blank"),
-    "flow objects without a colon": ("a: {b}", 2, "colon"),
-    "more behind flow": ("a: [1] 2", 2, "more on the line"),
-    "an unknown style": ("a (json3): [1]", 2, "style"),
-    "a style before a scalar": ("a (json): 1", 2, "style"),
-    "a style before an empty array": ("a (json): []", 2, "style"),
-    "a style before a fence": ('(json)\n"""\na\nb\n"""', 6, "style"),
-    "two styles": ("a (json) (json): [1]", 2, "colon"),
-    "two styles at the top": ("(json)\n(json)\n[1]", 3, "key"),
-    "a fence that does not end": ('a: """\nb\nc\n""""', 2, "does not end"),
-    "a fence around one line": ('a: """\nb\n"""', 3, "less than two"),
-    "an empty fence": ('a: """\n"""', 3, "less than two"),
-    "a fence with CR": ('a: """\nb\r\nc\n"""', 3, "control"),
-    "a fence with DEL": ('a: """\nb\x7f\nc\n"""', 3, "control"),
-    "a fence without a blank before it": ('a:"""\nb\nc\n"""', 2, "more on the line"),
-    "more behind a mark": ('a: """ b\nc\nd\n"""', 2, "more on the line"),
-    "a table of one record": ("[1]: a\n1", 2, "table"),
-    "a table of 02 records": ("a [02]: b\n 1\n 2", 2, "table"),
-    "a table of more records than can be": (f"a [{'9' * 30}]: a\n1", 2, "table"),
-    "fewer rows than the head says": ("a [3]: b\n 1\n 2\nc: 1", 5, "fewer rows"),
-    "more rows than the head says": ("a [2]: b\n 1\n 2\n 3", 5, "indent"),
-    "more rows at the top": ("[2]: b\n1\n2\n3", 5, "behind the value"),
-    "rows not indented": ("a [2]: b\n1\n2", 3, "fewer rows"),
-    "too few cells": ("[2]: a⇥b\n1\n2⇥3", 3, "too few cells"),
-    "too many cells": ("[2]: a⇥b\n1⇥2⇥3\n2⇥3", 3, "more on the line"),
-    "a record without keys": ("[2]: a⇥b\n⇥\n1⇥2", 3, "without keys"),
-    "an empty cell that the head does not speak of": ("[json]\n[2]: a⇥b\n1⇥2\n3⇥", 4, "empty cell"),
-    "no column in the rows": ("[2]: a=1\n\n", 2, "column"),
-    "an empty constant": ("[2]: a=⇥b\n1\n2", 2, "no value"),
-    "a constant of several lines": ('[2]: b⇥a="""\nx\ny\n"""\n1\n2', 2, "more on the line"),
-    "a column twice": ("[2]: a⇥b⇥a\n1⇥2⇥3\n1⇥2⇥3", 2, "twice"),
-    "a column twice in a row": ("[2]: a⇥a\n1⇥2\n1⇥2", 2, "twice"),
-    "a quoted column twice": ('[2]: a⇥b⇥"\\u0061"\n1⇥2⇥3\n1⇥2⇥3', 2, "twice"),
-    "parts apart": ("[2]: a.b⇥c⇥a.d\n1⇥2⇥3\n1⇥2⇥3", 2, "apart"),
-    "parts of parts apart": ("[2]: a.b.c⇥a.d⇥a.b.e\n1⇥2⇥3\n1⇥2⇥3", 2, "apart"),
-    "a parent behind its parts": ("[2]: a.b⇥a\n1⇥\n⇥2", 2, "behind its parts"),
-    "a constant with parts": ("[2]: a=1⇥a.b\n\n", 2, "constant with parts"),
-    "a value and parts of it": ("[2]: a⇥a.b\n1⇥2\n1⇥", 3, "parts of it"),
-    "a value and constant parts of it": ("[2]: a⇥a.b=1\n\n2", 4, "parts of it"),
-    "a column without a name": ("[2]: a⇥\n1⇥2\n1⇥2", 2, "key"),
-    "more columns than 256": ("[2]: " + "⇥".join(f"c{i}" for i in range(257)) + "\n1\n2", 2, "too many columns"),
-    "no text below a row": ('[2]: a\n"""\nx\ny\n2', 3, "does not end"),
-    "a malformed omission": ("[3]: a\n<<ccr:ab 2 rows left out>>\n1", 3, "malformed"),
-    "an omission without a ref": ("[3]: a\n<<ccr:-1 2 rows left out>>\n1", 3, "malformed"),
-    "an omission of nothing": ("[3]: a\n<<ccr:ab-1 0 rows left out>>\n1\n2\n3", 3, "malformed"),
-    "an omission of too much": ("[3]: a\n<<ccr:ab-1 3 rows left out>>\n1", 4, "behind the value"),
-    "an omission of more than there is": ("[3]: a\n1\n<<ccr:ab-1 3 rows left out>>", 4, "too many"),
-    "an omission and rows that are missing": ("[5]: a\n<<ccr:ab-1 3 rows left out>>\n1", 4, "fewer rows"),
-    "an omission outside a table": ("a: 1\n" + OMISSION, 3, "key"),
-    "nested too deeply in flow": ("a: " + "[" * 64 + "]" * 64, 2, "too deeply"),
-    "nested too deeply in items": ("\n".join(" " * i + "-" for i in range(64)) + "\n" + " " * 64 + "- x", 66, "too deeply"),
-    "strings in strings, too deeply": (
-        "\n".join(" " * i + "a (json):" for i in range(9)) + "\n" + " " * 9 + "- x",
-        10,
-        "strings in strings",
-    ),
-    "nested too deeply in columns": ("[2]: " + ".".join("a" * 64) + "⇥b\n⇥1\n⇥2", 2, "too deeply"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_the_grammar_does_not_prescribe_is_refused(name: str) -> None:
-    shown, line, reason = REFUSED[name]
-    with pytest.raises(ExpandError) as caught:
-        expanded(text_of(shown))
-    assert str(caught.value).startswith(f"line {line}: ")
-    assert reason in str(caught.value)
-    assert caught.value.refs == ()
-    with pytest.raises(ValueError) as refused:
-        decode(text_of(shown))
-    assert not isinstance(refused.value, RowsLeftOut)
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [b"\xff", b"\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\x80", b"\xf0\x80\x80\xaf"],
-)
-@pytest.mark.parametrize(
-    "place",
-    [b"a: x%sy", b'a: "x%sy"', b"a%sb: 1", b'"a%sb": 1', b"a: [x%sy]", b"[2]: a\nx%s\n1", b'a: """\nx%s\ny\n"""', b"a: %s"],
-)
-def test_what_is_not_utf_8_is_refused(broken: bytes, place: bytes) -> None:
-    text = b"[json]\n" + place
-    assert expand(text % b"\xc3\xa9")
-    with pytest.raises(ExpandError):
-        expand(text % broken)
 
 
 @pytest.mark.parametrize(
@@ -322,42 +283,35 @@ seeds = st.integers(min_value=0, max_value=2**64 - 1)
 @example(963)
 def test_whatever_form_a_writer_picks_the_value_comes_back(seed: int) -> None:
     rng = random.Random(seed)
-    for _ in range(20):
-        made = make_value(rng)
-        text = Writer(rng, made).text()
-        value = spell(made.value)
+    for _ in range(10):
+        text, value = written(rng)
         assert outcome(text) == (value, value), text
-
-
-def mutate(text: str, rng: random.Random) -> str:
-    """The text with some characters or lines of it put in, taken out, replaced, doubled or swapped."""
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        start = rng.randrange(min(6, len(text)), len(text) + 1)
-        end = min(len(text), start + rng.choice((1, 1, 1, 2, 5)))
-        lines = text.split("\n")
-        line = rng.randrange(len(lines))
-        text = rng.choice(
-            (
-                text[:start] + rng.choice(PIECES) + text[start:],
-                text[:start] + text[end:],
-                text[:start] + rng.choice(PIECES) + text[end:],
-                "\n".join([*lines[:line], *lines[line + 1 :]]),
-                "\n".join([*lines[:line], lines[line], *lines[line:]]),
-                "\n".join([*lines[:line], rng.choice(lines), *lines[line:]]),
-            )
-        )
-    return text
 
 
 @given(seeds)
 def test_broken_texts_are_refused_or_read_as_the_reference_reads_them(seed: int) -> None:
     rng = random.Random(seed)
-    text = Writer(rng, make_value(rng)).text()
-    for _ in range(20):
+    text = written(rng)[0]
+    for _ in range(10):
         broken = mutate(text, rng)
-        if broken.startswith("[json"):
+        if broken.startswith(("[json", "[text")):
             reference, ours = outcome(broken)
             assert reference == ours, broken
+
+
+@given(seeds)
+def test_rows_that_are_left_out_are_named_and_fit_back_in(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(10):
+        made = make_value(rng)
+        writer = Writer(rng, made, omit=True)
+        text = writer.text()
+        refs = tuple(re.findall(r"^ *<<ccr:(r\.[ab]-\d+) \d+ rows left out", text, re.MULTILINE))
+        expected = tuple(dict.fromkeys(refs)) if writer.parts else spell(made.value)
+        assert outcome(text) == (expected, expected), text
+        assert decode(text, writer.parts) == spell(made.value)
+        for part in writer.parts.values():
+            assert expanded(part) == decode(part)
 
 
 @given(seeds)
@@ -369,12 +323,14 @@ def test_broken_bytes_are_refused_or_stand_for_json(seed: int) -> None:
         for _ in range(rng.choice((1, 2, 5))):
             at = rng.randrange(len(broken) + 1)
             broken[at : at + rng.choice((0, 1, 3))] = rng.randbytes(rng.choice((0, 1, 2)))
+        if not broken.startswith(b"[json"):
+            continue
         try:
             result = expand(bytes(broken))
         except ExpandError:
             continue
-        assert minify(result) == result
         broken.decode()
+        assert minify(result) == result or re.match(rb"\[json\w*l", broken)
 
 
 @given(st.binary(max_size=200))

@@ -426,7 +426,7 @@ async def test_rows_are_left_out_only_where_the_tool_is_offered() -> None:
     for more in ({}, {"tools": []}, {"n": 2}):
         await post(wrapped(inner), CHAT, question_body("openai-chat", table, **more))
     await post(wrapped(inner, mode="lossless"), CHAT, question_body("openai-chat", table))
-    left_out = ["rows left out>>" in tool_texts(body)[0] for body in inner.bodies]
+    left_out = ["rows left out" in tool_texts(body)[0] for body in inner.bodies]
     assert left_out == [True, False, False, False]
 
 

@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from headroom_asgi import (
+    ConfigError,
     ContentRouterConfig,
     HeadroomConfig,
     HeadroomMiddleware,
@@ -29,7 +30,7 @@ from headroom_asgi import (
     aretrieve,
     compress,
 )
-from headroom_asgi.config import SettingFields
+from headroom_asgi.config import SettingFields, TextCompressorConfig
 from headroom_asgi.transforms import Context, drain, payload_of
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, stream_of, text_answer, tool_texts
@@ -204,6 +205,25 @@ def test_exact_match_tools_are_the_tools_whose_output_is_left_alone(names: list[
     assert bool(compress(messages, model="gpt-4o", content_router=router).transforms_applied) == touched
 
 
+@pytest.mark.parametrize(
+    ("own", "json_outcome", "text_outcome"),
+    [
+        ({}, "compressed", "does_not_pay"),
+        ({"text_compressor": TextCompressorConfig(enabled=False)}, "compressed", "kind:text"),
+        ({"smart_crusher": SmartCrusherConfig(enabled=False)}, "kind:json", "does_not_pay"),
+    ],
+    ids=["both", "smart_crusher only", "text_compressor only"],
+)
+def test_each_kind_of_text_has_a_compressor_that_can_be_switched_off(
+    own: dict[str, Any], json_outcome: str, text_outcome: str
+) -> None:
+    pipeline = TransformPipeline(HeadroomConfig(**own))
+    plain = "A sentence that nothing can be taken from, with no end of other words behind it. " * 3
+    for text, outcome in ((TABLE, json_outcome), (plain, text_outcome)):
+        payload = payload_of(question_body("openai-chat", text)["messages"], "gpt-4o", None)
+        assert drain(pipeline.steps(payload, Context())).report.decisions[-1].reason == outcome
+
+
 # -- routes -------------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +254,18 @@ async def test_a_routes_limits_of_rounds_and_answers_hold_for_its_requests_only(
         await post(wrapped(inner, routes=[RouteConfig("/a/*", **own)]), prefix + CHAT, question_body("openai-chat", TABLE))
         found.append(len(inner.bodies))
     assert found == calls
+
+
+def test_a_routes_text_compressor_holds_for_its_requests_only() -> None:
+    own = RouteConfig("/a/*", text_compressor=TextCompressorConfig(enabled=False))
+    settings = HeadroomConfig(routes=[own]).resolve()
+    assert [settings.route(path).text_enabled for path in ("/a/x", "/b")] == [False, True]
+
+
+@pytest.mark.parametrize("wrong", [TextCompressorConfig(enabled="no"), SmartCrusherConfig()])  # type: ignore[arg-type]
+def test_a_wrong_text_compressor_is_named(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^text_compressor(\.enabled)?: "):
+        HeadroomConfig(text_compressor=wrong).resolve()
 
 
 def test_a_routes_hold_s_comes_before_the_general_one() -> None:

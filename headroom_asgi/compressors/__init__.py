@@ -4,6 +4,7 @@ from headroom_asgi.compressors.base import Compressed, Compressor, Omission, Req
 from headroom_asgi.compressors.detect import ContentKind, detect
 from headroom_asgi.compressors.marker import make_ref, text_digest
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
+from headroom_asgi.compressors.text import TextCompressor
 
 __all__ = [
     "Compressed",
@@ -12,6 +13,7 @@ __all__ = [
     "Omission",
     "Request",
     "SmartCrusher",
+    "TextCompressor",
     "detect",
     "make_ref",
     "text_digest",

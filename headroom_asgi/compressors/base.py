@@ -9,13 +9,14 @@ class Request:
     """What a compressor may know besides the text.
 
     Attributes:
-        question: the nearest preceding user text and the arguments of the call that produced the text; "" when nothing may
-            be left out, since lossless forms do not depend on it.
+        question: the nearest preceding user text; "" when nothing may be left out, since lossless forms do not depend on it.
         ref: what markers name. Empty: the model could not get anything back, so nothing may be left out.
+        arguments: those of the call that produced the text, as JSON; "" like the question.
     """
 
     question: str = ""
     ref: str = ""
+    arguments: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Compressed:
 
     Attributes:
         text: what goes upstream.
-        label: what was done, for reports, e.g. `smart:lossless`.
+        label: what was done, for reports: the compressor's name and `lossless` or `rows`, e.g. `smart:lossless`.
         omissions: what was left out; empty if the form is lossless.
     """
 
@@ -49,7 +50,7 @@ class Compressed:
 
     @property
     def lossless(self) -> bool:
-        """The value can be read back exactly."""
+        """What the text stands for can be read back exactly."""
         return not self.omissions
 
 

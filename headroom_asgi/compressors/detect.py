@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class ContentKind(Enum):
-    """The kinds that have a compressor, and the rest."""
+    """The kinds, each with a compressor of its own: JSON (one document or several), and any other text."""
 
     JSON = "json"
     TEXT = "text"

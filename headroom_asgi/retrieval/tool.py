@@ -2,11 +2,12 @@
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from headroom_asgi.retrieval.search import matching
+from headroom_asgi.retrieval.excerpt import Excerpt, excerpt
 from headroom_asgi.types import RETRIEVE_NAME, ToolCall, ToolResult, ToolSpec
 
 TOOL: Final = ToolSpec(
@@ -20,7 +21,7 @@ TOOL: Final = ToolSpec(
         "type": "object",
         "properties": {
             "ref": {"type": "string", "description": "copied from such a line"},
-            "query": {"type": "string", "description": "only lines that match"},
+            "query": {"type": "string", "description": "only what matches: words or column=value"},
             "offset": {"type": "integer", "description": "characters to skip"},
             "limit": {"type": "integer"},
         },
@@ -30,6 +31,7 @@ TOOL: Final = ToolSpec(
 
 PAGE_BYTES: Final = 65_536  # one answer: some 16,000 tokens, which fits beside a conversation in every model that calls tools
 _MIN_PAGE_BYTES = 512  # less room than this holds no useful excerpt and its notes
+_CRUSHED = ("[json", "[text")  # how a text starts that is one of lines already
 _MAX_ECHO = 200  # characters of the model's own words that are repeated to it
 
 _EXPECTED = (
@@ -40,6 +42,7 @@ _LIMIT_REACHED = "retrieval limit reached, answer with what you have"
 
 _QUOTES = " \t\r\n\"'`"
 _MARKER = re.compile(r"(?:<*ccr:)?\s*([^\s<>]+)")  # a ref, or a marker pasted whole or in part
+_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+")|,')  # outside of strings
 _NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 
 
@@ -49,7 +52,7 @@ class Originals:
     Args:
         texts: whole texts by ref, and what was left out of them by the name in its marker, `REF-PART`.
         max_bytes: UTF-8 bytes that may be handed out in one exchange.
-        view: a text of one line to a form with several lines that can be searched, where it knows one.
+        view: a text to a form of it with a line for each thing that can be found, where it knows one.
     """
 
     __slots__ = ("_max_bytes", "_texts", "_view")
@@ -86,23 +89,21 @@ class Originals:
         room = min(PAGE_BYTES, self._max_bytes - spent)
         if room < _MIN_PAGE_BYTES:
             return ToolResult(call, _LIMIT_REACHED, is_error=True)
+        found = None
         if wanted.query:
-            text = self._found(text, wanted)
+            found = excerpt(self._lines(text), wanted.query, _call(wanted.ref))
+            text = found.text
         if wanted.offset and wanted.offset >= len(text):
             problem = f"offset {wanted.offset} is past the end: there are {len(text)} characters"
             return ToolResult(call, problem, is_error=True)
-        return ToolResult(call, _page(text, wanted, room))
+        return ToolResult(call, _page(text, wanted, room, found))
 
-    def _found(self, text: str, wanted: "_Wanted") -> str:
-        lines = text if "\n" in text.strip() else self._view(text)
-        summary, found = matching(lines, wanted.query)
-        if not summary.hits:
-            summary_line = f"[none of {summary.total} lines matches; for the whole text call {_call(wanted.ref)} without query]"
-        elif summary.has < summary.words:
-            summary_line = f"[{summary.hits} of {summary.total} lines, with {summary.has} of the {summary.words} words]"
-        else:
-            summary_line = f"[{summary.hits} of {summary.total} lines]"
-        return f"{summary_line}\n{found}" if found else summary_line
+    def _lines(self, text: str) -> str:
+        """A text with a line for each thing that can be found; of JSON that the view leaves on one line, for each member."""
+        lines = text if text.startswith(_CRUSHED) else self._view(text)
+        if lines.startswith(("[", "{")) and "\n" not in lines.strip():
+            lines = _COMMA.sub(lambda match: match[1] or ",\n", lines)
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +161,28 @@ def _call(ref: str) -> str:
     return f'{TOOL.name} with ref="{ref}"'
 
 
-def _page(text: str, wanted: _Wanted, room: int) -> str:
-    """As much of the text from the offset on as was asked for and fits; if that is not the rest, with a line on how to go on."""
+def _page(text: str, wanted: _Wanted, room: int, found: Excerpt | None) -> str:
+    """As much of the text from the offset on as was asked for and fits; if that is not the rest, with a line on how to go on.
+
+    Of what was found never more than one block of entries, which is what was asked for unless something else is.
+    """
     start = wanted.offset
-    stop = start + wanted.limit if wanted.limit else len(text)
+    stop = len(text)
+    if found is not None and found.stops:
+        stop = min(stop, found.stops[bisect_right(found.stops[:-1], start)])
+    if wanted.limit:
+        stop = min(stop, start + wanted.limit)
     end = _fitting(text, start, stop, room)
     if end >= len(text):
         return text[start:]
     # The last line gets its room first. It is longest for the widest offset, and with a line feed in front of it.
-    last_line = len(_more(text, wanted, start).encode("utf-8", "surrogatepass")) + len(str(len(text))) + 1
+    last_line = len(_more(text, wanted, start, found).encode("utf-8", "surrogatepass")) + len(str(len(text))) + 1
     end = _fitting(text, start, stop, room - last_line)
     # Whole lines, unless that would give away more than half of the page.
-    line_end = text.rfind("\n", start, end) + 1
+    line_end = text.rfind("\n", start, end + 1) + 1 if end < stop else end
     if line_end - start > (end - start) // 2:
-        end = line_end
-    return text[start:end] + _more(text, wanted, end)
+        end = min(line_end, end)
+    return text[start:end] + _more(text, wanted, end, found)
 
 
 def _fitting(text: str, start: int, stop: int, room: int) -> int:
@@ -188,10 +196,13 @@ def _fitting(text: str, start: int, stop: int, room: int) -> int:
     return start + len(data[:room].decode("utf-8", "surrogatepass"))
 
 
-def _more(text: str, wanted: _Wanted, end: int) -> str:
+def _more(text: str, wanted: _Wanted, end: int, found: Excerpt | None) -> str:
     """The line that says how to go on from `end`."""
     query = f", query={json.dumps(wanted.query, ensure_ascii=False)}" if wanted.query else ""
     if len(query) > _MAX_ECHO:
         query = ", the same query"
     gap = "" if text.endswith("\n", 0, end) else "\n"
-    return f"{gap}[... {len(text) - end} more characters; call {_call(wanted.ref)}{query}, offset={end}]"
+    rest = f"{len(text) - end} more characters"
+    if found is not None and found.ends:
+        rest = f"{len(found.ends) - bisect_right(found.ends, end)} more matching {found.noun}"
+    return f"{gap}[... {rest}; call {_call(wanted.ref)}{query}, offset={end}]"
