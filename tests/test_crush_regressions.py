@@ -54,3 +54,8 @@ def test_a_key_of_many_dots_does_not_hold_up_a_search() -> None:
     originals = Originals({"r0": json.dumps(rows)}, max_bytes=100_000)
     answer = originals.answer(ToolCall("call_1", "headroom_retrieve", json.dumps({"ref": "r0", "query": "id=5"})))
     assert "matches" in answer.text
+
+
+def test_white_space_between_elements_does_not_change_the_form_of_a_list() -> None:
+    value = {"id": 0, "name": 0, "at": [-1000, '\U00010000"']}
+    assert _crush.crush(json.dumps(value, indent=1).encode()) == _crush.crush(json.dumps(value, separators=(",", ":")).encode())
