@@ -109,7 +109,11 @@ def test_rows_that_hold_a_needle_are_kept() -> None:
     assert shown(rows, *needles) == expected(300, 123, 150, 170, 190)
 
 
-@given(st.lists(st.text("aB2.", min_size=3, max_size=6), max_size=30), st.integers(0, 2**32))
+# A point at an end belongs to the sentence, not to the name: such literals are not what questions are searched for.
+literals = st.text("aB2.", min_size=3, max_size=6).filter(lambda text: not text.startswith(".") and not text.endswith("."))
+
+
+@given(st.lists(literals, max_size=30), st.integers(0, 2**32))
 def test_needles_are_found_as_a_plain_search_finds_them(needles: list[str], seed: int) -> None:
     rng = random.Random(seed)
     rows = rows_of(200)
