@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom_asgi.errors import ResponseError
-from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, PartKind, StreamCodec
+from headroom_asgi.wire import Answer, Event, EventKind, Frame, PartKind, StreamCodec
 from headroom_asgi.wire.openai_chat import OpenAIChat
 
 WIRE = OpenAIChat()

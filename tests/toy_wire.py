@@ -71,6 +71,9 @@ class ToyCodec(StreamCodec):
     def error(self, message: str) -> bytes:
         return line(["error", message])
 
+    def keep_alive(self):
+        return line(["ping"])
+
     def _frame(self, raw: bytes) -> Frame:
         return Frame(raw, [self._event(data) for data in json.loads(raw)])
 
@@ -95,7 +98,7 @@ class ToyCodec(StreamCodec):
 
 class ToyWire(WireFormat):
     name = provider = operation = "toy"
-    path = re.compile("$^")
+    endpoints = ()
     example_path = "/toy"
 
     def read(self, body: bytes) -> Answer:
@@ -121,7 +124,7 @@ class ToyWire(WireFormat):
         turns.append([{"id": r.call.id, "text": r.text, "is_error": r.is_error} for r in results])
         return json.dumps({"turns": turns}).encode()
 
-    def codec(self) -> StreamCodec:
+    def codec(self, media="toy") -> StreamCodec:
         return ToyCodec()
 
     def _unused(self, *_):

@@ -31,7 +31,7 @@ from headroom_asgi.transforms import (
     Step,
     decoded_messages,
 )
-from headroom_asgi.wire import Answer, Payload, WireFormat, rewrite, splice
+from headroom_asgi.wire import Answer, Endpoint, Payload, WireFormat, rewrite, splice
 
 _log = get_logger(__name__)
 
@@ -61,6 +61,7 @@ class Exchange:
         engine: what all exchanges share.
         route: the settings that hold.
         wire: the request's dialect.
+        endpoint: what the request's address says.
         tenant, request_id: whose it is, and which.
         headers: of the request as extensions see and edit them, lower-case names.
         original: the body as the client sent it, decoded from its content coding.
@@ -74,6 +75,7 @@ class Exchange:
     engine: Engine
     route: Route
     wire: WireFormat
+    endpoint: Endpoint
     tenant: str
     request_id: str
     headers: dict[str, str]
@@ -93,7 +95,7 @@ class Exchange:
         """
         reply: Reply | None = None
         try:
-            self.safe = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original)
+            self.safe = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original, self.endpoint)
             reply = await self._emit(PipelineStage.INPUT_RECEIVED)
             if reply is None:
                 self.safe = await self._pre_compress(self.payload)
@@ -165,7 +167,7 @@ class Exchange:
         if offer.obstacle:  # an extension changed the tools meanwhile
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
         body = splice(self.payload.body, offer.edits)
-        self.payload = await self.engine.work(len(body) // SCANNED_PER_COMPRESSED, self.wire.decode, body)
+        self.payload = await self.engine.work(len(body) // SCANNED_PER_COMPRESSED, self.payload.again, body)
         self.originals = Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, view=line_view)
 
     async def _store(self, report: PipelineReport) -> None:
@@ -243,7 +245,7 @@ class Exchange:
             return await self._answered(event)
         edits = {name: value for name, value in (("messages", event.messages), ("tools", event.tools)) if name in seen or value}
         try:
-            self.payload = edited_payload(self.payload, edits, offered=self.intercepts)
+            self.payload = edited_payload(self.payload, edits, offered=self.originals is not None)
             self.headers = self.headers if event.headers is None else edited_headers(self.headers, event.headers)
         except (HeadroomError, AttributeError, TypeError, ValueError, RecursionError) as error:
             self.notes.prefix_risk = True
@@ -271,7 +273,7 @@ class Exchange:
                 raise ResponseError("the response is not a mapping")
             stream = self.payload.stream
             body = self.wire.complete(event.response, self.payload)
-            data = self.wire.as_stream(self.wire.read(body)) if stream else body
+            data = self.wire.as_stream(self.wire.read(body), self.endpoint) if stream else body
         except (HeadroomError, TypeError, ValueError, RecursionError) as error:
             _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=str(error))
             return None
@@ -279,19 +281,19 @@ class Exchange:
         told = await self.received(body)
         if told is not body:
             try:
-                data = self.wire.as_stream(self.wire.read(told)) if stream else told
+                data = self.wire.as_stream(self.wire.read(told), self.endpoint) if stream else told
             except ResponseError as error:
                 _log.warning("extension_edit_refused", stage="response_received", request_id=self.request_id, error=str(error))
         self.notes.outcome = "answered"
         self.notes.sent = True
-        return Reply(data, "text/event-stream; charset=utf-8" if stream else "application/json")
+        return Reply(data, self.endpoint.media if stream else "application/json")
 
     # -- the responses -------------------------------------------------------------------------------------------------
 
     @property
     def intercepts(self) -> bool:
-        """The tool was offered, so calls of it must be answered here."""
-        return self.originals is not None
+        """The tool was offered to a model, so calls of it must be answered here."""
+        return self.originals is not None and self.endpoint.answered
 
     @property
     def streams(self) -> bool:

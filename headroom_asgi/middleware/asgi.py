@@ -14,7 +14,7 @@ from headroom_asgi.middleware.lifespan import run_lifespan
 from headroom_asgi.middleware.upstream import Call, call_in_rounds, call_once
 from headroom_asgi.store import Store
 from headroom_asgi.types import ASGIApp, Message, Receive, Scope, Send
-from headroom_asgi.wire import WireFormat, dialect_for
+from headroom_asgi.wire import Endpoint, WireFormat, dialect_for
 
 _log = get_logger(__name__)
 
@@ -66,13 +66,13 @@ class HeadroomMiddleware:
         else:
             await self._handle(*found, scope, receive, send)
 
-    def _match(self, scope: Scope) -> tuple[WireFormat, Route] | None:
-        """Dialect and route of a request that is ours to handle."""
+    def _match(self, scope: Scope) -> tuple[WireFormat, Endpoint, Route] | None:
+        """Dialect, endpoint and route of a request that is ours to handle."""
         if scope["type"] != "http" or scope["method"] != "POST":
             return None
         # A dialect is known by the end of the path, whatever part of that a mount or a proxy calls the root.
-        wire = dialect_for(scope["path"])
-        if wire is None:
+        found = dialect_for(scope["path"], scope.get("query_string", b"").decode("latin-1"))
+        if found is None:
             return None
         route = self._settings.route(head.route_path(scope))
         if route.mode == "off":
@@ -82,15 +82,18 @@ class HeadroomMiddleware:
                 self._warned_twice = True
                 _log.warning("installed_twice", path=route.path)
             return None
-        return wire, route
+        return *found, route
 
-    async def _handle(self, wire: WireFormat, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(
+        self, wire: WireFormat, endpoint: Endpoint, route: Route, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         received = await read(receive, self._settings.max_body_bytes)
         headers = [(bytes(key), bytes(value)) for key, value in scope["headers"]]
         exchange = Exchange(
             engine=self._engine,
             route=route,
             wire=wire,
+            endpoint=endpoint,
             tenant="",
             request_id=head.get(headers, b"x-request-id") or uuid.uuid4().hex,
             headers=head.visible(headers),

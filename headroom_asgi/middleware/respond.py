@@ -49,6 +49,7 @@ class Relay:
         self._decode: Callable[[bytes], bytes] = bytes
         self._codings: list[str] = []
         self._failed = False
+        self._media = ""
         self._watch: Watch | None = None
         self._round = 0
         self.next_body: bytes | None = None
@@ -116,11 +117,15 @@ class Relay:
             return Way.PASS
         self._decode, self._codings = decoder, codings
         media = head.get(given, b"content-type").split(";")[0].strip().lower()
+        payload = self._exchange.payload
+        if not self._failed and payload is not None and self._exchange.wire.streams(media, payload):
+            self._media = media
+            return Way.WATCH
         # Some servers say little or nothing of their JSON. Unread, a call of ours in it would reach the client.
         plain = media in ("", "text/plain") and not self._exchange.streams
         if media == "application/json" or media.endswith("+json") or plain:
             return Way.COLLECT
-        return Way.WATCH if media in self._exchange.wire.stream_types and not self._failed else Way.PASS
+        return Way.PASS
 
     def _later_way(self, way: Way) -> Way:
         """A later round answers in the first one's way, or has failed: as a response of its own while nothing was sent."""
@@ -135,7 +140,10 @@ class Relay:
             payload = self._exchange.payload
             structured = payload is not None and payload.structured and tool is not None
             self._watch = Watch(
-                self._exchange.wire.codec(), tool, structured=structured, max_hold_bytes=self._exchange.route.max_response_bytes
+                self._exchange.wire.codec(self._media),
+                tool,
+                structured=structured,
+                max_hold_bytes=self._exchange.route.max_response_bytes,
             )
         self._watch.begin_round()
 

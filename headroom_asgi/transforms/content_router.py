@@ -99,7 +99,7 @@ class ContentRouter(Transform):
         decisions = self.look_up(payload.segments, Context())
         self.dispatch(decisions)
         self.compress(decisions)
-        after = decoded_messages(payload.wire.decode(splice(payload.body, self.edits(decisions))))
+        after = decoded_messages(payload.again(splice(payload.body, self.edits(decisions))))
         labels = dict.fromkeys(d.compressed.label for d in decisions if d.compressed is not None)
         return TransformResult(
             messages=after,

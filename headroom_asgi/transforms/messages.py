@@ -16,7 +16,7 @@ def payload_of(messages: list[Any], model: str, dialect: str | None) -> Payload:
     """
     wire = guess_dialect(messages) if dialect is None else dialect_named(dialect)
     try:
-        return wire.decode(dump({"model": model, "messages": messages}))
+        return wire.decode(dump({"model": model, wire.messages: messages}))
     except (TypeError, ValueError, RecursionError, PayloadError) as error:
         raise ConfigError(f"messages: not a list of JSON values ({error})") from error
 
@@ -29,7 +29,7 @@ def with_edits(payload: Payload, edits: Sequence[Edit]) -> Payload:
     """
     if not edits:
         return payload
-    edited = payload.wire.decode(splice(payload.body, edits))
+    edited = payload.again(splice(payload.body, edits))
     if not payload.wire.unpaired(edited) <= payload.wire.unpaired(payload):
         raise PayloadError("unpaired")
     return edited

@@ -211,7 +211,7 @@ class _Run:
         router.compress(decisions)
         edits = router.edits(decisions)
         if edits:
-            self.payload = self.payload.wire.decode(splice(self.payload.body, edits))
+            self.payload = self.payload.again(splice(self.payload.body, edits))
         for compressed in (d.compressed for d in decisions if d.compressed is not None):
             self._labels[compressed.label] = None
             self._markers += [omission.name for omission in compressed.omissions]

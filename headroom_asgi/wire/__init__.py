@@ -4,27 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headroom_asgi.errors import ConfigError
+from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind, Round, Turn
 from headroom_asgi.wire.anthropic import AnthropicMessages
-from headroom_asgi.wire.base import (
-    Answer,
-    Event,
-    EventKind,
-    Finish,
-    Frame,
-    Offer,
-    Part,
-    PartKind,
-    Payload,
-    Segment,
-    StreamCodec,
-    WireFormat,
-)
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.openai_chat import OpenAIChat
 from headroom_asgi.wire.splice import dump, literal, rewrite, splice
 
 __all__ = [
+    "ANSWERED",
     "DIALECTS",
     "Answer",
+    "Endpoint",
     "Event",
     "EventKind",
     "Finish",
@@ -33,8 +24,10 @@ __all__ = [
     "Part",
     "PartKind",
     "Payload",
+    "Round",
     "Segment",
     "StreamCodec",
+    "Turn",
     "WireFormat",
     "dialect_for",
     "dialect_named",
@@ -62,10 +55,13 @@ _CHAT_ROLES = ("tool", "function", "developer")
 _CHAT_MEMBERS = frozenset({"tool_calls", "function_call", "tool_call_id"})
 
 
-def dialect_for(path: str) -> WireFormat | None:
-    """The dialect of requests to a path (without the app's root path), None if it is none of ours."""
+def dialect_for(path: str, query: str = "") -> tuple[WireFormat, Endpoint] | None:
+    """The dialect of requests to an address, and what the address says; None if it is none of ours."""
     path = path.removesuffix("/")
-    return next((wire for wire in DIALECTS if wire.path.search(path)), None)
+    for wire in DIALECTS:
+        if (endpoint := wire.endpoint(path, query)) is not None:
+            return wire, endpoint
+    return None
 
 
 def dialect_named(name: str) -> WireFormat:

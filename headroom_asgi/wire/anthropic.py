@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.wire.answers import Answer, Part, PartKind
 from headroom_asgi.wire.anthropic_answer import (
     complete_answer,
     merge_answers,
@@ -19,7 +20,7 @@ from headroom_asgi.wire.anthropic_answer import (
     stream_of,
 )
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
-from headroom_asgi.wire.base import Answer, Offer, Part, PartKind, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
 from headroom_asgi.wire.splice import dump, insert_elements, splice
 
@@ -37,10 +38,10 @@ class AnthropicMessages(WireFormat):
     name: ClassVar[str] = "anthropic"
     provider: ClassVar[str] = "anthropic"
     operation: ClassVar[str] = "chat"
-    path: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)v1/messages$")
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = ((re.compile(r"(^|/)v1/messages$"), ANSWERED),)
     example_path: ClassVar[str] = "/v1/messages"
 
-    def decode(self, body: bytes) -> Payload:
+    def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: text in tool results, and user texts (frozen) that say what was asked."""
         document, messages = request(body)
         config = document.get(0, "output_config")
@@ -51,6 +52,7 @@ class AnthropicMessages(WireFormat):
             stream=is_true(document, 0, "stream"),
             structured=given(document, 0, "output_format") >= 0 or (config >= 0 and given(document, config, "format") >= 0),
             segments=tuple(_segments(document, messages)),
+            endpoint=endpoint,
         )
 
     def offer(self, payload: Payload, tool: ToolSpec) -> Offer:
@@ -120,7 +122,7 @@ class AnthropicMessages(WireFormat):
         """Blocks stay blocks. Usage has one entry in `iterations` for every round."""
         return merge_answers(answers, kept, notice=notice, stopped=stopped)
 
-    def codec(self) -> AnthropicCodec:
+    def codec(self, media: str = "text/event-stream") -> AnthropicCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""
         return AnthropicCodec()
 
@@ -128,7 +130,7 @@ class AnthropicMessages(WireFormat):
         """Takes `content` as text or blocks, and plain text in the shape of OpenAI Chat."""
         return complete_answer(response, payload.model)
 
-    def as_stream(self, answer: Answer) -> bytes:
+    def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:  # noqa: ARG002
         """The events that the API would have sent, each block in one piece."""
         return stream_of(answer)
 

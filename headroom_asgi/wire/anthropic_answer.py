@@ -8,7 +8,7 @@ from uuid import uuid4
 from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
-from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.nodes import given, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, replace, rewrite, splice
 from headroom_asgi.wire.usage import total

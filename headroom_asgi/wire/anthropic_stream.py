@@ -9,6 +9,7 @@ from headroom_asgi._crush import NULL, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import Edit
+from headroom_asgi.wire.answers import Answer
 from headroom_asgi.wire.anthropic_answer import (
     SIGNED_BLOCKS,
     overlaid,
@@ -19,7 +20,7 @@ from headroom_asgi.wire.anthropic_answer import (
     spell_text,
     total_usage,
 )
-from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.nodes import given, text_at
 from headroom_asgi.wire.splice import dump, literal, replace, rewrite, splice
 
@@ -183,6 +184,10 @@ class AnthropicCodec(StreamCodec):
         """The end of every open block, and the event that ends a stream."""
         data = b'{"type":"error","error":{"type":"api_error","message":' + literal(message) + b"}}"
         return self._paid(self._closing() + spell("error", data))
+
+    def keep_alive(self) -> bytes:
+        """The API's own `ping`."""
+        return b'event: ping\ndata: {"type":"ping"}\n\n'
 
     def _frame(self, event: ServerSentEvent) -> Frame:
         document = _object(event.data)

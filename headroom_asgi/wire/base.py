@@ -9,12 +9,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from headroom_asgi._crush import Document
 from headroom_asgi.errors import PayloadError
-from headroom_asgi.types import Edit, ToolCall, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
+from headroom_asgi.wire.answers import Answer, Part, Round, Turn
+from headroom_asgi.wire.events import StreamCodec
 
 
 class Segment:
@@ -79,16 +80,40 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the address of a request says about it.
+
+    Attributes:
+        model: the model that the path names, "" if the body does.
+        stream: whether the answer is a stream, None if the body says so.
+        media: the content type of a stream, where we have to make one.
+        answered: a model answers. False where tokens are counted or a conversation is summed up: the request is treated alike,
+            so that counts and prefixes agree, and the answer passes.
+    """
+
+    model: str = ""
+    stream: bool | None = None
+    media: str = "text/event-stream; charset=utf-8"
+    answered: bool = True
+
+
+ANSWERED: Final = Endpoint()  # a request whose body says everything
+
+
+@dataclass(frozen=True, slots=True)
 class Payload:
     """A decoded request body of one dialect.
 
     Attributes:
         wire: its dialect.
         document: the scanned body.
-        model: the requested model, "" if the body names none.
+        model: the requested model, "" if neither body nor path names one.
         stream: the client asked for a stream.
         structured: the client asked for structured output, so text of hidden rounds must not show.
         segments: every addressable text, in order.
+        endpoint: what its address says.
+        held: the id under which the provider holds what came before (a response, thread or conversation), "" if it holds nothing.
+        holds: the provider keeps this exchange, so that a later request may bring only what is new.
     """
 
     wire: "WireFormat"
@@ -97,6 +122,9 @@ class Payload:
     stream: bool
     structured: bool
     segments: tuple[Segment, ...]
+    endpoint: Endpoint = ANSWERED
+    held: str = ""
+    holds: bool = False
     _decoded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -115,6 +143,10 @@ class Payload:
         """The bytes that were decoded; the same object."""
         return self.document.data
 
+    def again(self, body: bytes) -> "Payload":
+        """Another body for the same address, decoded. PayloadError as for `WireFormat.decode`."""
+        return self.wire.decode(body, self.endpoint)
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -124,158 +156,37 @@ class Offer:
     obstacle: str = ""
 
 
-class Finish(Enum):
-    """Why a round ended, as far as the loop cares."""
-
-    DONE = "done"  # the model is through, or waits for tools
-    CUT = "cut"  # length, filter, refusal, pause, error: calls of this round may be incomplete or unsafe
-
-
-class PartKind(Enum):
-    """What a part of an answer is, as far as the loop cares."""
-
-    TEXT = "text"
-    CALL = "call"  # a function tool call that the client (or we) must answer
-    SIGNED = "signed"  # reasoning that is bound to the exact prefix before it
-    OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of an answer, in order. `node` is the dialect's handle into the answer's document."""
-
-    kind: PartKind
-    node: int
-    call: ToolCall | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one round brought: the whole answer as JSON (assembled, if it came as a stream), and its parts."""
-
-    document: Document
-    parts: tuple[Part, ...]
-    finish: Finish
-
-    @property
-    def calls(self) -> tuple[ToolCall, ...]:
-        """Every function tool call, in order."""
-        return tuple(part.call for part in self.parts if part.call is not None)
-
-
-class EventKind(Enum):
-    """What an event of a stream means. The order of kinds inside one frame is the order of this list."""
-
-    START = "start"  # the answer begins: identity, role
-    TEXT = "text"  # visible text: a delta, or the start or end of a text part
-    SIGNED = "signed"  # signed reasoning, same three
-    OTHER = "other"  # any other part of the answer (unsigned reasoning, refusals, results of server tools)
-    CALL = "call"  # a call begins, or goes on naming itself: `id`, `name` (maybe a first piece of it)
-    PIECE = "piece"  # more of a call's arguments, or the end of a call
-    FINISH = "finish"  # the reason why the round ended
-    USAGE = "usage"  # token counts
-    END = "end"  # the last frame of a stream
-    ERROR = "error"  # an error inside the stream
-    OPAQUE = "opaque"  # keep-alives and whatever else passes
-
-
-@dataclass(slots=True)
-class Event:
-    """One thing that a frame says.
-
-    Attributes:
-        kind: what it means.
-        index: the upstream's index of the part or call, None where the dialect has none. The watcher gives the client's index.
-        id, name: of a CALL; `name` is the piece that this event adds.
-        visible: a TEXT event that shows something (not an empty delta).
-        data: the dialect's own piece of the frame; nobody else looks at it.
-    """
-
-    kind: EventKind
-    index: int | None = None
-    id: str = ""
-    name: str = ""
-    visible: bool = False
-    data: Any = None
-
-
-@dataclass(slots=True)
-class Frame:
-    """The smallest unit that a stream is passed on in: its bytes as they came, and what they say."""
-
-    raw: bytes
-    events: list[Event] = field(default_factory=list)
-    data: Any = None
-
-    def moved(self, event: Event, index: int | None) -> Event:
-        """The event with the client's index."""
-        return event if event.index == index else replace(event, index=index)
-
-
-class StreamCodec(ABC):
-    """Both directions of one exchange's stream, over all rounds: upstream bytes to frames, kept events to client bytes.
-
-    Keeps what the dialect needs across rounds (the identity of the first round) and assembles each round's answer.
-    """
-
-    @abstractmethod
-    def begin_round(self) -> None:
-        """A new upstream stream starts; what was assembled is forgotten, the client's identity stays."""
-
-    @abstractmethod
-    def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that are complete now; concatenated `raw` of all frames is the input. Also assembles the answer."""
-
-    @abstractmethod
-    def close(self) -> list[Frame]:
-        """The rest at the end of the upstream's stream."""
-
-    @abstractmethod
-    def answer(self) -> Answer:
-        """The round's whole answer, as its JSON twin would be. ResponseError if what came makes none."""
-
-    @abstractmethod
-    def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
-        """Client bytes for those events of the frame that are kept, with the client's indices.
-
-        All of them, unchanged, in the first round: exactly `frame.raw`. None: b"".
-        """
-
-    @abstractmethod
-    def separator(self) -> bytes:
-        """What goes between the texts of two rounds, b"" where they are separate parts anyway."""
-
-    @abstractmethod
-    def notice(self, text: str, index: int) -> bytes:
-        """A short text part of our own, where an answer would otherwise be empty."""
-
-    @abstractmethod
-    def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
-        """The held terminal frames (FINISH, USAGE, END), once: usage summed over rounds.
-
-        Args:
-            frames: the terminal frames of the last round.
-            answers: the answers of all rounds.
-            stopped: no call is left for the client although the reason says so: say that the model stopped.
-        """
-
-    @abstractmethod
-    def error(self, message: str) -> bytes:
-        """The dialect's in-band error, which ends a stream that cannot go on."""
-
-
 class WireFormat(ABC):
     """One dialect. Instances are stateless and shared."""
 
     name: ClassVar[str]
     provider: ClassVar[str]
     operation: ClassVar[str]
-    path: ClassVar[re.Pattern[str]]
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]]
     example_path: ClassVar[str]
+    messages: ClassVar[str] = "messages"  # the member of a body that holds the conversation
     stream_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream"})
 
+    def endpoint(self, path: str, query: str = "") -> Endpoint | None:  # noqa: ARG002 - dialects may look at it
+        """What an address says, None if it is none of this dialect's.
+
+        The first pattern of `endpoints` that the path has decides; its group `model` is the model.
+
+        Args:
+            path: percent-decoded, without the slash at its end.
+            query: as it came.
+        """
+        for pattern, endpoint in self.endpoints:
+            if found := pattern.search(path):
+                return replace(endpoint, model=found.groupdict().get("model") or "")
+        return None
+
+    def streams(self, media: str, payload: Payload) -> bool:  # noqa: ARG002 - dialects may look at it
+        """Whether a response of that media type (lower case, without parameters) is a stream of this dialect."""
+        return media in self.stream_types
+
     @abstractmethod
-    def decode(self, body: bytes) -> Payload:
+    def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Find every segment. PayloadError with a reason if no provider would accept the body."""
 
     @abstractmethod
@@ -325,14 +236,35 @@ class WireFormat(ABC):
             stopped: no call is left for the client although the last reason says so: say that the model stopped.
         """
 
+    def turns(self, payload: Payload) -> Sequence[Turn]:
+        """The model's turns in a request, in order; and for results whose calls the provider holds, one turn that is `held`."""
+        raise NotImplementedError
+
+    def turn(self, answer: Answer) -> Turn:
+        """The turn that an answer becomes in the next request: equal in text and calls to what `turns` finds there."""
+        raise NotImplementedError
+
+    def replay(self, payload: Payload, turn: Turn, rounds: Sequence[Round]) -> list[Edit]:
+        """The edits that put what really happened in place of a turn.
+
+        Every round's turn goes in with its very bytes, followed by our results. The last round has none (an ordinary answer), or
+        its calls of ours stand beside the client's: then our results go in among the client's, in the order of the calls.
+        Where the provider holds the turn, only our results go in.
+        """
+        raise NotImplementedError
+
+    def held_by(self, answer: Answer) -> str:  # noqa: ARG002 - dialects without ids need none
+        """The id under which a later request may go on from this answer, "" if there is none."""
+        return ""
+
     @abstractmethod
-    def codec(self) -> StreamCodec:
-        """A new codec for one exchange's stream."""
+    def codec(self, media: str = "text/event-stream") -> StreamCodec:
+        """A new codec for one exchange's stream of that media type."""
 
     @abstractmethod
     def complete(self, response: Mapping[str, Any], payload: Payload) -> bytes:
         """A whole JSON answer out of what an extension gave, missing envelope fields filled. ResponseError if it can't be."""
 
     @abstractmethod
-    def as_stream(self, answer: Answer) -> bytes:
+    def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:
         """A whole JSON answer spelled as the stream that the client asked for."""

@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, STRING, Document
 from headroom_asgi.types import RETRIEVE_NAME, ToolResult, ToolSpec
-from headroom_asgi.wire.base import Answer, Offer, Part, Payload, Segment, StreamCodec, WireFormat
+from headroom_asgi.wire.answers import Answer, Part
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, find, is_true, request, text_at
 from headroom_asgi.wire.openai_chat_answer import (
     call_part,
@@ -31,10 +33,10 @@ class OpenAIChat(WireFormat):
     name: ClassVar[str] = "openai-chat"
     provider: ClassVar[str] = "openai"
     operation: ClassVar[str] = "chat"
-    path: ClassVar[re.Pattern[str]] = re.compile(r"(^|/)chat/completions\Z")
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = ((re.compile(r"(^|/)chat/completions\Z"), ANSWERED),)
     example_path: ClassVar[str] = "/v1/chat/completions"
 
-    def decode(self, body: bytes) -> Payload:
+    def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: results of tools and functions, and user texts (frozen) that say what was asked."""
         document, messages = request(body)
         return Payload(
@@ -44,6 +46,7 @@ class OpenAIChat(WireFormat):
             stream=is_true(document, 0, "stream"),
             structured=text_at(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
             segments=tuple(_segments(document, messages)),
+            endpoint=endpoint,
         )
 
     def offer(self, payload: Payload, tool: ToolSpec) -> Offer:
@@ -104,7 +107,7 @@ class OpenAIChat(WireFormat):
         """Texts joined by an empty line; `tool_calls` left out if none is left."""
         return merge_answers(answers, kept, notice=notice, stopped=stopped)
 
-    def codec(self) -> StreamCodec:
+    def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
         """A codec for chunks as server-sent events."""
         return ChatCodec()
 
@@ -112,7 +115,7 @@ class OpenAIChat(WireFormat):
         """At least `{"choices": [{"message": {...}}]}` has to be given."""
         return complete_answer(response, payload.model)
 
-    def as_stream(self, answer: Answer) -> bytes:
+    def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:  # noqa: ARG002
         """Chunks, then `[DONE]`."""
         return stream_of(answer)
 

@@ -10,7 +10,7 @@ from typing import Any
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
-from headroom_asgi.wire.base import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_elements, insert_members, literal, replace, rewrite, splice
 from headroom_asgi.wire.usage import total

@@ -8,7 +8,8 @@ from typing import Any
 
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
-from headroom_asgi.wire.base import Answer, Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.answers import Answer
+from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.openai_chat_answer import (
     IDENTITY,
     SEPARATOR,
@@ -136,6 +137,10 @@ class ChatCodec(StreamCodec):
     def error(self, message: str) -> bytes:
         """OpenAI's error object as a chunk, which its SDK raises."""
         return _spelled({"error": {"message": message, "type": "server_error", "param": None, "code": None}})
+
+    def keep_alive(self) -> bytes:
+        """A comment, which every client of these streams skips."""
+        return b": keep-alive\n\n"
 
     def _frame(self, event: ServerSentEvent) -> Frame:
         value = _parsed(event.data)
