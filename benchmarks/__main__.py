@@ -1,10 +1,18 @@
-"""`python -m benchmarks [kernel|middleware|savings|trajectory ...]`: all of them without arguments."""
+"""`python -m benchmarks [aligner|kernel|middleware|savings|streams|texts|trajectory ...]`: all of them without arguments."""
 
 import sys
 
-from benchmarks import kernel, middleware, savings, trajectory
+from benchmarks import aligner, kernel, middleware, savings, streams, texts, trajectory
 
-ALL = {"kernel": kernel.main, "middleware": middleware.main, "savings": savings.main, "trajectory": trajectory.main}
+ALL = {
+    "aligner": aligner.main,
+    "kernel": kernel.main,
+    "middleware": middleware.main,
+    "savings": savings.main,
+    "streams": streams.main,
+    "texts": texts.main,
+    "trajectory": trajectory.main,
+}
 
 for name in sys.argv[1:] or ALL:
     if name not in ALL:

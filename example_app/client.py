@@ -8,16 +8,14 @@ from typing import Any
 
 import httpx
 
-from example_app.conversations import Conversation, Tool
-from example_app.view import PATHS, SESSION_HEADER, WireFormat, text_of
+from example_app.conversations import Conversation
+from example_app.speakers import SPEAKERS, DemoError, Talk
+from example_app.view import SESSION_HEADER, WireFormat
 
+_MODEL = "demo-model"
 _MAX_STEPS = 8  # requests per question; the scripts need three at most
-_MAX_TOKENS = 4096
-_THINKING_TOKENS = 2048
 
-
-class DemoError(Exception):
-    """Something in the demo's machinery that is not as it must be."""
+__all__ = ["Client", "DemoError", "Sent", "answer_text", "request_body", "run", "tool_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +24,13 @@ class Sent:
 
     Attributes:
         body: the request.
-        answer: the assistant message, in the request's wire format; {} if the request failed.
+        turn: the model's turn, as later requests repeat it; [] if the request failed.
         status: of the response.
         ms: until the last byte.
     """
 
     body: dict[str, Any]
-    answer: dict[str, Any]
+    turn: list[dict[str, Any]]
     status: int
     ms: float
 
@@ -55,107 +53,65 @@ class Client:
     session: str
     headers: dict[str, str] = field(default_factory=dict)
 
-    def send(self, body: dict[str, Any]) -> Sent:
+    def send(self, body: dict[str, Any], talk: Talk) -> Sent:
         """Send a request, read the whole answer, streamed or not."""
+        speaker = SPEAKERS[self.wire_format]
         headers = {SESSION_HEADER: self.session, "authorization": "Bearer demo", **self.headers}
         started = time.perf_counter()
-        with self.http.stream("POST", self.route + PATHS[self.wire_format], json=body, headers=headers) as response:
+        with self.http.stream("POST", self.route + speaker.path(talk), json=body, headers=headers) as response:
             raw = response.read()
         elapsed = (time.perf_counter() - started) * 1e3
         if response.status_code != 200:
-            return Sent(body, {}, response.status_code, elapsed)
-        streamed = response.headers["content-type"].startswith("text/event-stream")
-        if streamed != bool(body.get("stream")):
-            raise DemoError(f"{self.session}: asked for stream={body.get('stream')}, got {response.headers['content-type']}")
-        if streamed:
-            events = list(sse_events(raw.decode()))
-            answer = _chat_assembled(events) if self.wire_format == "chat" else _anthropic_assembled(events)
-        else:
-            whole = json.loads(raw)
-            answer = (
-                whole["choices"][0]["message"]
-                if self.wire_format == "chat"
-                else {"role": "assistant", "content": whole["content"]}
-            )
-        return Sent(body, answer, response.status_code, elapsed)
+            return Sent(body, [], response.status_code, elapsed)
+        if response.headers["content-type"].startswith("application/json") == talk.stream:
+            raise DemoError(f"{self.session}: asked for stream={talk.stream}, got {response.headers['content-type']}")
+        answer = speaker.assembled(raw) if talk.stream else json.loads(raw)
+        return Sent(body, speaker.turn(answer), response.status_code, elapsed)
 
 
 def run(client: Client, conversation: Conversation) -> Iterator[tuple[Sent, str | None]]:
     """Drive a conversation turn by turn: each request that was sent, with the final text where it answers a question."""
+    speaker, talk = SPEAKERS[client.wire_format], talk_of(conversation)
     messages: list[dict[str, Any]] = []
-    if client.wire_format == "chat" and conversation.tools:
-        messages.append({"role": "system", "content": conversation.system})
     for question in conversation.questions:
-        messages.append({"role": "user", "content": question.spoken()})
+        messages.append(speaker.user(question.spoken()))
         for _ in range(_MAX_STEPS):
-            sent = client.send(request_body(conversation, list(messages)))
-            messages.append(sent.answer)
-            results = list(tool_turn(client.wire_format, sent.answer, conversation.results))
-            yield sent, None if results else answer_text(sent.answer)
+            sent = client.send(speaker.body(talk, messages), talk)
             if sent.status != 200:
+                yield sent, ""
                 return
-            if not results:
+            messages += sent.turn
+            asked = speaker.calls(sent.turn)
+            yield sent, None if asked else speaker.text(sent.turn)
+            if not asked:
                 break
-            messages.extend(results)
+            messages += speaker.results(asked, [_result(conversation.results, call.name, call.arguments) for call in asked])
         else:
             raise DemoError(f"{client.session}: no answer after {_MAX_STEPS} requests")
 
 
+def talk_of(conversation: Conversation) -> Talk:
+    """What a demo conversation's requests say beside their messages; without tools, nothing of the shop's is needed."""
+    system = "" if SPEAKERS[conversation.wire_format].system_is_a_message and not conversation.tools else conversation.system
+    thinking = "enabled" if conversation.thinking else ""
+    return Talk(_MODEL, system, conversation.tools, conversation.stream, thinking)
+
+
 def request_body(conversation: Conversation, messages: list[dict[str, Any]]) -> dict[str, Any]:
     """A request of a demo conversation."""
-    body: dict[str, Any] = {"model": "demo-model", "messages": messages}
-    if conversation.wire_format == "anthropic":
-        body |= {"max_tokens": _MAX_TOKENS, "system": conversation.system}
-    if conversation.tools:
-        body["tools"] = [_definition(conversation.wire_format, tool) for tool in conversation.tools]
-    if conversation.thinking:
-        body["thinking"] = {"type": "enabled", "budget_tokens": _THINKING_TOKENS}
-    if conversation.stream:
-        body["stream"] = True
-        if conversation.wire_format == "chat":
-            body["stream_options"] = {"include_usage": True}
-    return body
+    return SPEAKERS[conversation.wire_format].body(talk_of(conversation), messages)
 
 
 def answer_text(answer: dict[str, Any]) -> str:
-    """The text of an assistant message."""
-    return text_of(answer.get("content"))
-
-
-def sse_events(stream: str) -> Iterator[tuple[str, str]]:
-    """The (event, data) pairs of an event stream."""
-    for frame in stream.split("\n\n"):
-        lines = [line.partition(":") for line in frame.split("\n") if line and not line.startswith(":")]
-        fields = {name: value.removeprefix(" ") for name, _, value in lines}
-        if "data" in fields:
-            yield fields.get("event", ""), fields["data"]
-
-
-def _definition(wire_format: WireFormat, tool: Tool) -> dict[str, Any]:
-    schema = {
-        "type": "object",
-        "properties": {name: {"type": "string"} for name in tool.arguments},
-        "required": list(tool.arguments),
-    }
-    if wire_format == "anthropic":
-        return {"name": tool.name, "description": tool.description, "input_schema": schema}
-    return {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": schema}}
+    """The text of an assistant message of Chat or Anthropic."""
+    return SPEAKERS["chat"].text([answer])
 
 
 def tool_turn(wire_format: WireFormat, answer: dict[str, Any], results: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """What the client answers to tool calls: one message per call in Chat, one turn in Anthropic's format."""
-    if wire_format == "chat":
-        for call in answer.get("tool_calls") or ():
-            found = _result(results, call["function"]["name"], json.loads(call["function"]["arguments"]))
-            yield {"role": "tool", "tool_call_id": call["id"], "content": found}
-        return
-    blocks = [
-        {"type": "tool_result", "tool_use_id": block["id"], "content": _result(results, block["name"], block["input"])}
-        for block in answer.get("content") or ()
-        if block["type"] == "tool_use"
-    ]
-    if blocks:
-        yield {"role": "user", "content": blocks}
+    """What the client answers to the tool calls of a message."""
+    speaker = SPEAKERS[wire_format]
+    asked = speaker.calls([answer])
+    yield from speaker.results(asked, [_result(results, call.name, call.arguments) for call in asked])
 
 
 def _result(results: Mapping[str, str], name: str, arguments: dict[str, Any]) -> str:
@@ -163,50 +119,3 @@ def _result(results: Mapping[str, str], name: str, arguments: dict[str, Any]) ->
     if key not in results:
         raise DemoError(f"the client was asked for a tool that it does not have: {key}")
     return results[key]
-
-
-def _chat_assembled(events: list[tuple[str, str]]) -> dict[str, Any]:
-    """The assistant message that the chunks of a Chat stream add up to."""
-    text, finish, calls = "", None, dict[int, dict[str, Any]]()
-    for _, data in events:
-        if data == "[DONE]":
-            break
-        for choice in json.loads(data)["choices"]:
-            text += choice["delta"].get("content") or ""
-            finish = choice["finish_reason"] or finish
-            for piece in choice["delta"].get("tool_calls") or ():
-                call = calls.setdefault(piece["index"], {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-                call["id"] += piece.get("id", "")
-                for key, value in piece["function"].items():
-                    call["function"][key] += value
-    if finish != ("tool_calls" if calls else "stop") or sorted(calls) != list(range(len(calls))):
-        raise DemoError(f"a broken Chat stream: finish {finish!r}, tool calls {sorted(calls)}")
-    message: dict[str, Any] = {"role": "assistant", "content": text or None}
-    return {**message, "tool_calls": list(calls.values())} if calls else message
-
-
-def _anthropic_assembled(events: list[tuple[str, str]]) -> dict[str, Any]:
-    """The assistant message that the events of a Messages stream add up to."""
-    blocks: list[dict[str, Any]] = []
-    arguments = ""
-    kinds = []
-    for name, data in events:
-        event = json.loads(data)
-        kinds.append(name)
-        if name == "content_block_start":
-            if event["index"] != len(blocks):
-                raise DemoError(f"a broken Messages stream: block {event['index']} after {len(blocks)} blocks")
-            blocks.append(event["content_block"])
-            arguments = ""
-        elif name == "content_block_delta":
-            delta, block = event["delta"], blocks[event["index"]]
-            if delta["type"] == "input_json_delta":
-                arguments += delta["partial_json"]
-            else:
-                key = delta["type"].removesuffix("_delta")
-                block[key] += delta[key]
-        elif name == "content_block_stop" and blocks[event["index"]]["type"] == "tool_use":
-            blocks[event["index"]]["input"] = json.loads(arguments or "{}")
-    if kinds.count("message_start") != 1 or kinds.count("message_stop") != 1 or kinds[-1] != "message_stop":
-        raise DemoError(f"a broken Messages stream: {kinds}")
-    return {"role": "assistant", "content": blocks}

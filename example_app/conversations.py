@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from example_app import data
+from example_app.speakers import Tool
 from example_app.view import WireFormat
 
 SYSTEM = """You are the assistant of the operations team at Fjordline Supply, an office furniture shop with four warehouses.
@@ -25,15 +26,6 @@ How you work:
 
 How you write: one or two sentences, no greeting, no lists unless asked. Lead with the fact that was asked for. If a number comes
 from adding others up, say which. If two results contradict each other, say that they do and which one is newer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool of the client: its definition."""
-
-    name: str
-    description: str
-    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from statistics import fmean
 from typing import Any
 from urllib.parse import quote
 
-from example_app.client import Client, Sent, answer_text
+from example_app.client import Client, Sent
 from example_app.demo import DIRECT, Places
+from example_app.dialects import DIALECTS, RefusedError
 from example_app.report import count, milliseconds, percent, table
-from example_app.validate import RefusedError, validate
-from example_app.view import FACTS_HEADER, Item, WireFormat, items_of
+from example_app.speakers import SPEAKERS, Talk
+from example_app.view import FACTS_HEADER, Item, WireFormat
 
 HEADS = (
     "recording",
@@ -138,14 +139,15 @@ def _conversation(places: Places, row: Row, recording: dict[str, Any], session: 
     if not turns:
         return
     prelude = json.dumps([head.get("system"), head.get("tools")], ensure_ascii=False)
-    facts = used_facts(items_of(wire_format, {"messages": messages[: turns[-1] + 1]}), prelude)
+    facts = used_facts(list(DIALECTS[wire_format].items({"messages": messages[: turns[-1] + 1]})), prelude)
     noted: dict[str, Any] = {"seen": 0, "retrievals": 0}
     for turn in turns:
         body = {**head, "messages": messages[:turn]}
         wanted = _that_fit(facts.get(turn, []))
         header = {FACTS_HEADER: quote(json.dumps(wanted))}
-        sent = Client(places.gateway, wire_format, "", session, header).send(body)
-        direct = Client(places.gateway, wire_format, DIRECT, f"{session}/direct", header).send(body)
+        talk = Talk(head["model"], stream=stream)
+        sent = Client(places.gateway, wire_format, "", session, header).send(body, talk)
+        direct = Client(places.gateway, wire_format, DIRECT, f"{session}/direct", header).send(body, talk)
         before, noted = noted, places.seen(session, noted["seen"])
         row.requests += 1
         row.before += places.counter(body)
@@ -153,15 +155,15 @@ def _conversation(places: Places, row: Row, recording: dict[str, Any], session: 
         row.added_ms.append(sent.ms - direct.ms)
         row.retrievals += noted["retrievals"] - before["retrievals"]
         row.facts += len(wanted)
-        row.found += _found(row, f"{session} before message {turn}", sent)
+        row.found += _found(row, f"{session} before message {turn}", sent, wire_format)
 
 
-def _found(row: Row, where: str, sent: Sent) -> int:
+def _found(row: Row, where: str, sent: Sent, wire_format: WireFormat) -> int:
     """How many facts the upstream could read; what it could not is noted as a problem."""
     if sent.status != 200:
         row.problems.append(f"{where}: status {sent.status}")
         return 0
-    report = json.loads(answer_text(sent.answer))
+    report = json.loads(SPEAKERS[wire_format].text(sent.turn))
     if report["missing"]:
         row.problems.append(f"{where}: not visible and not retrieved: {', '.join(report['missing'][:3])}")
     return int(report["visible"])
@@ -176,7 +178,7 @@ def _turns(messages: list[dict[str, Any]]) -> Iterator[int]:
 
 def _valid(wire_format: WireFormat, body: dict[str, Any]) -> bool:
     try:
-        validate(wire_format, body)
+        DIALECTS[wire_format].validate(body)
     except RefusedError:
         return False
     return True

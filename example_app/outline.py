@@ -18,6 +18,7 @@ _STYLE = re.compile(r"\(json[a-z0-9]*\)")
 _FENCE = re.compile(r'"{3,}')
 _GROUP = re.compile(r"\[(\d+)\]")
 _OMISSION = re.compile(r"<<ccr:\S+ (\d+) rows left out")
+_GROUPED = "; x* = "
 _MARK = re.compile(r'⟦(?:("(?:[^"\\]|\\.)*") × (\d+)⟧|× (\d+)⟧|json[a-z0-9]*(?: cut \d+)?⟧\n)')
 _END = "⟦end⟧"
 
@@ -36,14 +37,14 @@ def read_outline(text: str, *, excerpt: bool = False) -> Value:
     if not found:
         raise ValueError(f"no outline begins with {head!r}")
     if found[1] == "text":
-        return _raw(rest)
+        return _raw(rest, grouped=_GROUPED in head)
     if found[1]:
         return _whole(rest, excerpt=excerpt)
     is_list = head.startswith("[", len(_IN))
     members, hole, is_text, end = wrapper_of(head, len(_IN) + is_list)
     if not HEAD.fullmatch("[json" + head[end + is_list :]):
         raise ValueError(f"no notes: {head[end:]!r}")
-    members[hole] = _raw(rest) if is_text else _whole(rest, excerpt=excerpt)
+    members[hole] = _raw(rest, grouped=_GROUPED in head[end:]) if is_text else _whole(rest, excerpt=excerpt)
     return [members] if is_list else members
 
 
@@ -61,9 +62,9 @@ def _whole(text: str, *, excerpt: bool) -> Value:
     return value
 
 
-def _raw(text: str) -> Value:
+def _raw(text: str, *, grouped: bool = False) -> Value:
     """What raw text stands for."""
-    parts: list[Value] = []
+    values: list[Value] = []
     said = ""
     while mark := _MARK.search(text):
         said += text[: mark.start()]
@@ -74,10 +75,27 @@ def _raw(text: str) -> Value:
             said += "\n".join([said.split("\n")[-2]] * (int(mark[3]) - 1))
         else:
             block = _Outline(text.split("\n"))
-            parts += [said, block.top()]
-            said, text = "", block.behind()
-    parts.append(said + text)
+            values.append(block.top())
+            said, text = said + "⟦", block.behind()
+    texts = (_ungrouped(said + text) if grouped else said + text).split("⟦")
+    parts = [part for number, before in enumerate(texts) for part in (before, *values[number : number + 1])]
     return parts[0] if len(parts) == 1 else [part for part in parts if part != ""]
+
+
+def _ungrouped(text: str) -> str:
+    """The text with what stands before the * of a head at the start of each indented line below it."""
+    done: list[str] = []
+    start: str | None = None
+    lines = text.split("\n")
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if start is not None and line.startswith(" "):
+            done.append(start + line[1:])
+        elif line.endswith("*") and below.startswith(" "):
+            start = line[:-1]
+        else:
+            done.append(line)
+            start = None
+    return "\n".join(done)
 
 
 class _Outline:

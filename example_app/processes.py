@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from example_app.client import DemoError
+from example_app.speakers import DemoError
 
 _STARTED = re.compile(r"Uvicorn running on (http://\S+)")
 _START_S = 60.0

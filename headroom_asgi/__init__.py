@@ -3,14 +3,14 @@
 app.add_middleware(HeadroomMiddleware)
 """
 
-from headroom_asgi.api import CompressResult, acompress, aretrieve, compress, expand, retrieve
+from headroom_asgi.api import CompressResult, acompress, aretrieve, compress, expand, expand_messages, retrieve
 from headroom_asgi.config import (
+    CacheAlignerConfig,
+    CompressorConfig,
     ContentRouterConfig,
     HeadroomConfig,
     RetrievalConfig,
     RouteConfig,
-    SmartCrusherConfig,
-    TextCompressorConfig,
 )
 from headroom_asgi.engine import CompressContext
 from headroom_asgi.errors import (
@@ -35,15 +35,19 @@ from headroom_asgi.pipeline import (
 )
 from headroom_asgi.store import MemoryStore, Store
 from headroom_asgi.tokenizer import Tokenizer
-from headroom_asgi.transforms import ContentRouter, Transform, TransformPipeline, TransformResult
+from headroom_asgi.transforms import CacheAligner, ContentRouter, Repeats, Transform, TransformPipeline, TransformResult
+from headroom_asgi.types import Interceptor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CANONICAL_PIPELINE_STAGES",
+    "CacheAligner",
+    "CacheAlignerConfig",
     "CompressContext",
     "CompressError",
     "CompressResult",
+    "CompressorConfig",
     "ConfigError",
     "ContentRouter",
     "ContentRouterConfig",
@@ -51,21 +55,21 @@ __all__ = [
     "HeadroomConfig",
     "HeadroomError",
     "HeadroomMiddleware",
+    "Interceptor",
     "MemoryStore",
     "PayloadError",
     "PipelineEvent",
     "PipelineExtension",
     "PipelineExtensionManager",
     "PipelineStage",
+    "Repeats",
     "Report",
     "ResponseError",
     "RetrievalConfig",
     "RouteConfig",
     "ScanError",
-    "SmartCrusherConfig",
     "Store",
     "StoreError",
-    "TextCompressorConfig",
     "Tokenizer",
     "Transform",
     "TransformPipeline",
@@ -76,5 +80,6 @@ __all__ = [
     "compress",
     "discover_pipeline_extensions",
     "expand",
+    "expand_messages",
     "retrieve",
 ]

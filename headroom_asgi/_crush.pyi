@@ -41,6 +41,8 @@ class Document:
         """
     def elements(self, node: int) -> list[int]:
         """Value nodes of an ARRAY, in order. Empty on other kinds."""
+    def long_strings(self, size: int) -> list[int]:
+        """STRING values (no keys) whose literals have at least that many bytes, in order of the text."""
     def count(self, node: int) -> int:
         """Number of members or elements; 0 on scalars."""
 
@@ -70,6 +72,27 @@ def expand(text: bytes) -> bytes:
 
     Raises:
         ExpandError: the text is neither, rows were left out of it, or it stands for more than 256 MiB.
+    """
+
+def fold(texts: list[bytes], frozen: list[bool]) -> list[bytes | None]:
+    """Texts in the order in which a reader sees them, with runs of lines that stand above already said by a line.
+
+    Args:
+        texts: UTF-8.
+        frozen: for each, whether it has to stay as it is.
+
+    Returns:
+        For each text its shorter form (docs/repeats.md), None where it stays as it is.
+
+    Raises:
+        TypeError: not all texts are bytes.
+        ValueError: the lists are not equally long.
+    """
+
+def view(text: bytes) -> bytes | None:
+    """A text whose lines are numbered, with the numbers written short; None if it is none, or does not get shorter.
+
+    `expand` gives the very bytes back.
     """
 
 def minify(data: bytes) -> bytes:

@@ -5,7 +5,7 @@ One file per job stands beside it. No file makes a Python object per value; the 
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport UINT32_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
@@ -18,6 +18,7 @@ include "_crush_scan.pxi"
 include "_crush_document.pxi"
 include "_crush_estimate.pxi"
 include "_crush_style.pxi"
+include "_crush_python.pxi"
 
 # JSON to crush text.
 include "_crush_text.pxi"
@@ -37,8 +38,13 @@ include "_crush_lists.pxi"
 include "_crush_render.pxi"
 include "_crush_find.pxi"
 include "_crush_strings.pxi"
+include "_crush_groups.pxi"
 include "_crush_raw.pxi"
 include "_crush_result.pxi"
+include "_crush_views.pxi"
+
+# Texts beside each other.
+include "_crush_repeats.pxi"
 
 # Crush text to JSON.
 include "_crush_decode_line.pxi"

@@ -92,9 +92,9 @@ cdef bint common_ends(const Table* table, Column* column, Text first) noexcept n
     cdef Text text
     cdef int32_t k
     for k in range(1, column.count):
-        if node_kind(table.nodes, column.cells[k].node) != KIND_STRING:
+        if node_kind(table.nodes, cell_node(column, k)) != KIND_STRING:
             return False
-        text = content_of(table, column.cells[k].node, table.scratch)
+        text = content_of(table, cell_node(column, k), table.scratch)
         prefix = prefix if prefix < text.size else text.size
         suffix = suffix if suffix < text.size else text.size
         i = 0
@@ -130,9 +130,9 @@ cdef bint find_stem(Table* table, Column* column) noexcept nogil:
     cdef Text text
     cdef uint8_t* kept
     cdef int32_t k
-    if column.count < STEM_CELLS or node_kind(table.nodes, column.cells[0].node) != KIND_STRING:
+    if column.count < STEM_CELLS or node_kind(table.nodes, cell_node(column, 0)) != KIND_STRING:
         return False
-    text = content_of(table, column.cells[0].node, table.spelled)
+    text = content_of(table, cell_node(column, 0), table.spelled)
     if table.spelled.failed or is_json_cell(text) or not common_ends(table, column, text):
         return False
     kept = <uint8_t*>arena_take(table.arena, column.prefix_size + column.suffix_size)
@@ -149,7 +149,7 @@ cdef bint find_stem(Table* table, Column* column) noexcept nogil:
     if column.prefix_size + column.suffix_size < STEM_BYTES:
         return False
     for k in range(column.count):
-        text = content_of(table, column.cells[k].node, table.scratch)
+        text = content_of(table, cell_node(column, k), table.scratch)
         if text.size <= column.prefix_size + column.suffix_size or memchr(text.data, 0x0A, text.size) != NULL:
             return False
         text.data += column.prefix_size
@@ -327,15 +327,37 @@ cdef inline void put_cell(Crush* crush, const Doc* doc, int32_t node, int indent
     else:
         put_string_cell(crush, doc, node, indent, depth)
 
+cdef uint8_t CELL_STARTS[256]
+
+cdef void fill_cell_starts() noexcept:
+    """How a string of printable ASCII may begin that is bare in a cell, whatever follows but a blank at its end."""
+    cdef int byte
+    for byte in range(256):
+        CELL_STARTS[byte] = 0x20 < byte < 0x7F and chr(byte) not in '"[{(-<0123456789NTFntf'
+
+fill_cell_starts()
+
+cdef inline bint is_bare_cell(const Doc* doc, int32_t node) noexcept nogil:
+    """Whether a string is certainly bare in a cell; of most it shows at their ends."""
+    cdef const uint8_t* text = doc.data + node_start(doc.nodes, node)
+    return (
+        not node_flags(doc.nodes, node) & (NODE_ESCAPED | NODE_HIGH)
+        and CELL_STARTS[text[1]] and text[node_size(doc.nodes, node) - 2] != 0x20
+    )
+
 cdef inline void put_string_cell(Crush* crush, const Doc* doc, int32_t node, int indent, int depth) noexcept nogil:
     """Append a string as a cell, or a mark of the text below the row."""
-    cdef Text text = text_of(doc.data, doc.nodes + node, &crush.scratch)
+    cdef Text text
+    if is_bare_cell(doc, node):
+        buffer_put(&crush.out, doc.data + node_start(doc.nodes, node) + 1, node_size(doc.nodes, node) - 2)
+        return
+    text = text_of(doc.data, doc.nodes + node, &crush.scratch)
     if not text_may_go_below(text) or not put_text_below(crush, text, indent, depth):
         put_string(text, PLACE_CELL, &crush.out)
 
 cdef void put_formed_cell(Crush* crush, const Doc* doc, const Column* column) noexcept nogil:
     """Append the next cell of a column that is not plain."""
-    cdef int32_t node = column.cells[column.at].node
+    cdef int32_t node = cell_node(column, column.at)
     cdef Text text
     if column.form == FORM_TUPLES and node_count(doc.nodes, node):
         put_tuples(crush, doc, node)

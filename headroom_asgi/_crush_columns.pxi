@@ -24,7 +24,8 @@ cdef enum:
 cdef struct Column:
     const uint8_t* path  # as it stands in the head
     Py_ssize_t path_size
-    Cell* cells  # the records that have it, in order
+    Cell* cells  # the records that have it, in order; NULL: all of them, and their values are neighbors on the tape
+    int32_t first  # then, the first of these
     int32_t count
     int32_t at  # the next cell to write
     int32_t depth  # containers between the value and the list of records, which counts
@@ -51,9 +52,19 @@ cdef struct Table:
     const int32_t* keys  # NULL, or the key before each record: its row begins with it
     const int32_t* groups  # NULL, or the number of rows in each group: a line stands before them
     int32_t group_count
+    int32_t group  # the next one to open
+    int32_t group_left  # rows to be written into the one before
     bint below  # it holds objects that another table says once
     bint gaps  # some cell of what it says once is empty
     bint failed  # no memory, or too wide
+
+cdef inline int32_t cell_node(const Column* column, int32_t i) noexcept nogil:
+    """The value of a cell."""
+    return column.first + i if column.cells == NULL else column.cells[i].node
+
+cdef inline int32_t cell_row(const Column* column, int32_t i) noexcept nogil:
+    """The row of a cell."""
+    return i if column.cells == NULL else column.cells[i].row
 
 cdef struct Key:
     const uint8_t* name  # WTF-8

@@ -202,19 +202,20 @@ cdef bint read_top(Decoder* d, bint styled) noexcept nogil:
             return end_line(d)
     return read_block(d, 0)
 
-cdef const char* EXPAND_NOTES[5]
+cdef const char* EXPAND_NOTES[6]
 EXPAND_NOTES[:] = [
     b"; empty cell = no such key",
     b"; * = the row's text",
     b"; x(k) = the x with that k, listed above",
     b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there",
+    b"; x* = each indented line below starts with x",
     b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line",
 ]
 
 cdef bint read_head(Decoder* d) noexcept nogil:
     """The notes of the head line, and its end."""
     cdef int note
-    for note in range(5):
+    for note in range(6):
         if starts(d, d.at, EXPAND_NOTES[note]):
             d.notes |= 1 << note
             d.at += strlen(EXPAND_NOTES[note])
@@ -293,7 +294,7 @@ cdef bint read_wrapped(Decoder* d) noexcept nogil:
             return False
     elif memchr(d.data + d.at, c"\n", d.size - d.at) == NULL:
         return refuse(d, b"less than two lines below the head", d.at)
-    elif not put_fenced_text(d, d.at, d.size, 0):
+    elif not put_fenced_text(d, d.at, d.size, 0, True):
         return False
     buffer_put(&d.text, d.wrapper.data + hole, d.wrapper.size - hole)
     return True
@@ -313,7 +314,7 @@ cdef bint read_text(Decoder* d) noexcept nogil:
     if not starts(d, 0, b"[json"):
         return read_json(d)
     style = read_style(d, 1)
-    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES):
+    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and style < STYLE_PYTHON):
         return refuse(d, b"an unknown head line", 0)
     if not read_head(d) or not read_top(d, style != STYLE_JSON) or not ends_text(d):
         return False
@@ -329,7 +330,12 @@ cdef bint decode(Decoder* d, const uint8_t* data, Py_ssize_t size) noexcept nogi
     d.data = data
     d.size = size
     d.out = d.result = &d.text
-    if not read_text(d) or d.result.failed or d.refs.failed:
+    if view_is(data, size):
+        if not view_expand(data, size, &d.text):
+            return refuse(d, b"is no view", 0)
+    elif not read_text(d):
+        return False
+    if d.result.failed or d.refs.failed:
         return False
     return d.result.size <= EXPAND_ROOM or refuse(d, b"stands for more than 256 MiB", 0)
 

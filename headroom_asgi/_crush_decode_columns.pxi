@@ -48,7 +48,7 @@ cdef bint table_starts(const Decoder* d, Py_ssize_t at, TableHead* t) noexcept n
     t.kind = TABLE_MATRIX
     t.cells = read_count(d, &at)
     t.start = at + 2
-    return t.cells >= 2 and starts(d, at, b"]:")
+    return t.cells >= 1 and starts(d, at, b"]:")
 
 cdef inline TableHead* next_table(Decoder* d) noexcept nogil:
     """The table that is read next where the decoder stands."""

@@ -12,7 +12,8 @@ cdef enum:
     NOTED_STEMS = 2
     NOTED_SAID = 4
     NOTED_RAW = 8
-    NOTED_OMISSIONS = 16
+    NOTED_GROUPS = 16
+    NOTED_OMISSIONS = 32
 
 cdef struct Span:
     Py_ssize_t start

@@ -6,7 +6,7 @@ cdef int read_style(Decoder* d, Py_ssize_t start) noexcept nogil:
     """The style whose name starts at an offset; `d.at` moves behind it. -1 if there is none."""
     cdef Py_ssize_t end = start
     cdef int style
-    while (c"a" <= peek(d, end) <= c"z" or c"0" <= peek(d, end) <= c"9") and end - start < 10:  # the longest is json2agln
+    while (c"a" <= peek(d, end) <= c"z" or c"0" <= peek(d, end) <= c"9") and end - start < 11:  # the longest is json2aglrn
         end += 1
     style = style_parse(d.data + start, end - start)
     if style < 0:
@@ -220,8 +220,19 @@ cdef bint text_allowed(const uint8_t* data, Py_ssize_t start, Py_ssize_t end, bi
                 return False
             at += step
 
-cdef bint put_fenced_text(Decoder* d, Py_ssize_t start, Py_ssize_t end, int32_t around) noexcept nogil:
-    """Write the string that the lines of a fence stand for."""
+cdef bint read_noted_groups(Decoder* d, const uint8_t** text, Py_ssize_t* size) noexcept nogil:
+    """What stands below the head, with its groups, if the head speaks of such; it stays as it is, else."""
+    if not d.notes & NOTED_GROUPS:
+        return True
+    d.scratch.size = 0
+    if not expand_groups(text[0], size[0], EXPAND_ROOM, &d.scratch):
+        return refuse(d, b"stands for more than 256 MiB", d.at)
+    text[0] = d.scratch.data
+    size[0] = d.scratch.size
+    return not d.scratch.failed
+
+cdef bint put_fenced_text(Decoder* d, Py_ssize_t start, Py_ssize_t end, int32_t around, bint below_head) noexcept nogil:
+    """Write the string that the lines of a fence stand for, or those below the head."""
     cdef Buffer* raw = d.raws + d.strings
     cdef const uint8_t* text = d.data + start
     cdef Py_ssize_t size = end - start
@@ -232,6 +243,8 @@ cdef bint put_fenced_text(Decoder* d, Py_ssize_t start, Py_ssize_t end, int32_t 
         size = raw.size
         if bracket_offset(text, 0, size) < size:
             return refuse(d, b"a \xe2\x9f\xa6 in what a fence stands for", start)
+    if below_head and not read_noted_groups(d, &text, &size):
+        return False
     if not text_allowed(text, 0, size, True):
         return refuse(d, b"a control character in a fence, or not UTF-8", start)
     quote_string(text, size, False, d.out)
@@ -247,7 +260,7 @@ cdef bint read_fence(Decoder* d, int32_t around) noexcept nogil:
         if end - at == mark and mark_size(d, at) == mark:
             if at == start or memchr(d.data + start, c"\n", at - 1 - start) == NULL:
                 return refuse(d, b"a fence around less than two lines", start)
-            if not put_fenced_text(d, start, at - 1, around):
+            if not put_fenced_text(d, start, at - 1, around, False):
                 return False
             d.at = behind
             d.below = end + 1
@@ -259,9 +272,17 @@ cdef bint read_fence(Decoder* d, int32_t around) noexcept nogil:
 cdef bint read_text_body(Decoder* d) noexcept nogil:
     """All that stands below the head of a text that is no JSON."""
     cdef Buffer* raw = d.raws
+    cdef const uint8_t* text
+    cdef Py_ssize_t size
     d.result = raw
     if not read_raw(d, d.at, d.size, 0, raw):
         return False
+    text = raw.data
+    size = raw.size
+    if not read_noted_groups(d, &text, &size):
+        return False
+    if d.notes & NOTED_GROUPS:
+        d.result = raw = &d.scratch
     if not text_allowed(raw.data, 0, raw.size, False) or bracket_offset(raw.data, 0, raw.size) < raw.size:
         return refuse(d, b"not UTF-8, or a \xe2\x9f\xa6 in what a text stands for", d.at)
     return True

@@ -133,6 +133,18 @@ cdef class Document:
                 at = node_next(nodes, at)
         return values
 
+    def long_strings(self, Py_ssize_t size):
+        """STRING values (no keys) whose literals have at least that many bytes, in order of the text."""
+        cdef const Node* nodes = self.tape.nodes
+        cdef int32_t at = 0
+        cdef list found = []
+        while at < self.tape.size:
+            if (node_kind(nodes, at) == KIND_STRING and not node_flags(nodes, at) & NODE_KEY
+                    and node_size(nodes, at) >= size):
+                found.append(at)
+            at += 1
+        return found
+
     def count(self, Py_ssize_t node):
         """Number of members or elements; 0 on scalars."""
         return node_count(self.tape.nodes, self.index(node))

@@ -4,7 +4,8 @@
 #   int64_t  estimate_tokens(text, size)                  0 for nothing, else at least 1
 #   Estimate estimate_open(), void estimate_add(Estimate*, text, size), int64_t estimate_total(Estimate*)
 #                                                         the same for a text that comes in pieces
-#   int64_t  estimate_minified(data, Tape*)               the same for a scanned text without its white space
+#   int64_t  estimate_minified(data, Tape*, tokens)       the same for a scanned text without its white space
+#   bint     estimate_exceeds(text, size, tokens)         whether it is more; the other reads on only as long as it is not
 #
 # Fitted by non-negative least squares of the relative error against o200k_base, drawn towards a fit of coarser classes where
 # a pair is rare, on 28 000 pieces of 300 to 6000 bytes of 191 kinds of text, each kind of one weight: source code, documents,
@@ -20,6 +21,7 @@
 cdef enum:
     BYTE_CLASSES = 25
     LINE_START = 0x0A  # what stands before the first byte
+    ESTIMATE_PIECE = 1024
 
 cdef const uint16_t* PAIR_WEIGHTS = [  # in 1/1024 token; row: the class of the byte before, column: of the byte
      149,   0, 137, 680, 240,1841, 555, 320, 470, 517, 949, 922, 589, 667, 740,   0,1768,1085,1093,   0,1492,  16,   6,   0, 797,  # vowel
@@ -134,14 +136,24 @@ cdef int64_t estimate_tokens(const uint8_t* text, Py_ssize_t size) noexcept nogi
     estimate_add(&estimate, text, size)
     return estimate_total(&estimate)
 
-cdef int64_t estimate_minified(const uint8_t* data, const Tape* tape) noexcept nogil:
-    """Estimated number of tokens of a scanned text without the white space between its tokens."""
+cdef bint estimate_exceeds(const uint8_t* text, Py_ssize_t size, int64_t tokens) noexcept nogil:
+    """Whether UTF-8 text has more than so many estimated tokens; what lies behind the place that proves it is not read."""
+    cdef Estimate estimate = estimate_open()
+    cdef Py_ssize_t at = 0, piece
+    while at < size and estimate_total(&estimate) <= tokens:
+        piece = size - at if size - at < ESTIMATE_PIECE else ESTIMATE_PIECE
+        estimate_add(&estimate, text + at, piece)
+        at += piece
+    return estimate_total(&estimate) > tokens
+
+cdef int64_t estimate_minified(const uint8_t* data, const Tape* tape, int64_t tokens) noexcept nogil:
+    """Estimated number of tokens of a scanned text without the white space between its tokens; of more than so many only some."""
     # As tape_minify: what stands between scalars is white space and punctuation. A piece goes from one white space to the next.
     cdef Estimate estimate = estimate_open()
     cdef const Node* nodes = tape.nodes
     cdef Py_ssize_t at = 0, start = 0, stop = 0
     cdef int32_t i = 0, last = node_next(nodes, 0)
-    while stop < node_end(nodes, 0):
+    while stop < node_end(nodes, 0) and estimate_total(&estimate) <= tokens:
         while i < last and node_kind(nodes, i) <= KIND_ARRAY:
             i = node_child(nodes, i)
         stop = node_start(nodes, i) if i < last else node_end(nodes, 0)

@@ -18,6 +18,7 @@ cdef struct Found:
     Py_ssize_t brace  # the next brackets, as far as they were searched for; -1: not yet
     Py_ssize_t bracket
     int depth  # 0: whole
+    bint python  # as Python prints it
     uint64_t objects  # the containers that are open at `end`, the innermost in the lowest bit; 1: an object
 
 cdef inline Py_ssize_t key_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
@@ -117,6 +118,27 @@ cdef inline bint opens_json(const uint8_t* data, Py_ssize_t at, Py_ssize_t size)
         return byte == 0x22
     return byte == 0x7B or byte == 0x5B or byte == 0x22 or byte == 0x2D or 0x30 <= byte <= 0x39
 
+cdef inline bint opens_python(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """Whether what follows a bracket may be the first of a list or dict as Python prints it; a cheap test."""
+    cdef uint8_t byte = data[at + 1] if at + 1 < size else 0
+    if byte == 0x27 or byte == 0x22:
+        return True
+    return data[at] == 0x5B and (byte == 0x28 or byte == 0x5B or byte == 0x7B or byte == 0x2D or in_name(byte))
+
+cdef bint python_found(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found* found) noexcept nogil:
+    """The list or dict that opens at `at`; False if it is none that is worth a block."""
+    cdef bint tuples = False
+    cdef Py_ssize_t stop = at, end = python_extent(data, at, size, NULL, &tuples, &stop)
+    if found.stop < stop:
+        found.stop = stop
+    if end - at < FOUND_BYTES:
+        return False
+    found.start = at
+    found.end = end
+    found.depth = 0
+    found.python = True
+    return True
+
 cdef inline Py_ssize_t find_byte(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, uint8_t byte) noexcept nogil:
     """Offset of a byte from `at` on; `size` if it is not there."""
     cdef const uint8_t* place = <const uint8_t*>memchr(data + at, byte, size - at)
@@ -124,6 +146,7 @@ cdef inline Py_ssize_t find_byte(const uint8_t* data, Py_ssize_t at, Py_ssize_t 
 
 cdef bint find_json(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found* found) noexcept nogil:
     """The next object or array from `at` on of FOUND_BYTES or more; what an attempt has looked at is not looked at again."""
+    cdef bint cut
     while size - at >= FOUND_BYTES:
         # Either search goes on only when its last hit was passed.
         if found.brace < at:
@@ -133,12 +156,16 @@ cdef bint find_json(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found* 
         at = found.brace if found.brace < found.bracket else found.bracket
         if at >= size:
             return False
-        if not opens_json(data, at, size):
-            at += 1
-        elif json_extent(data, at, size, found) and found.end - at >= FOUND_BYTES:
+        found.python = False
+        found.stop = at + 1
+        cut = opens_json(data, at, size) and json_extent(data, at, size, found) and found.end - at >= FOUND_BYTES
+        if cut and not found.depth:
             return True
-        else:
-            at = found.stop
+        if opens_python(data, at, size) and python_found(data, at, size, found):
+            return True
+        if cut:
+            return True
+        at = found.stop
     return False
 
 cdef Py_ssize_t run_limit(const uint8_t* at) noexcept nogil:

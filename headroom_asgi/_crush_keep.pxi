@@ -10,13 +10,15 @@
 # than kinds of something, or a value turns out not to be rare.
 #
 # What other files use:
-#   bint choose_rows(Table*, Row*, Needles*)     mark the rows to keep; False if it does not pay. Says of every column what it holds.
+#   int32_t choose_rows(Table*, Row*, Needles*)  mark the rows to keep, say what the columns hold; how many are left out, 0 if too few
+#   bint repays(bytes, runs, all)                whether that is worth it
 
 cdef enum:
     # Below, first and last rows and what stands out are half of the table already.
     OMIT_ROWS = 24
     # About what it costs to ask for the rows: the call, the answer's frame, the prompt read once more at a tenth of its price.
     OMIT_TOKENS = 1200
+    LARGE_BYTES = 16 * OMIT_TOKENS  # as hardly a token has 16 bytes, these need not be estimated
     KEEP_FIRST = 8
     KEEP_LAST = 4
     KEEP_LEAST = 24
@@ -159,7 +161,7 @@ cdef void look_order(Look* look, const uint8_t* text, Py_ssize_t size) noexcept 
     look.before = text
     look.before_size = size
 
-cdef void look_state(Look* look, int32_t cell, int32_t same, const Cell* cells, Row* rows) noexcept nogil:
+cdef void look_state(Look* look, int32_t cell, int32_t same, const Column* column, Row* rows) noexcept nogil:
     """Sign where one value that lasted gives way to another that lasts. `same`: the kind of the cell before."""
     cdef int32_t now = look.values.same
     if now == same and cell:
@@ -171,8 +173,8 @@ cdef void look_state(Look* look, int32_t cell, int32_t same, const Cell* cells, 
         look.run = 1
     if look.run == CLUSTER_GAP and look.state >= 0 and look.state != now and look.changed == cell + 1 - CLUSTER_GAP:
         if look.changes < CHANGE_LIMIT:
-            rows[cells[look.changed - 1].row].signs |= SIGN_CHANGE
-            rows[cells[look.changed].row].signs |= SIGN_CHANGE
+            rows[cell_row(column, look.changed - 1)].signs |= SIGN_CHANGE
+            rows[cell_row(column, look.changed)].signs |= SIGN_CHANGE
         look.changes += 1
 
 cdef void look_inside(Table* table, int32_t node, int32_t row, Needles* needles) noexcept nogil:
@@ -260,9 +262,9 @@ cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needl
     cdef bint strict
     for i in range(column.count):
         same = look.values.same
-        look_at(table, look, column.cells[i].node, column.cells[i].row, needles)
+        look_at(table, look, cell_node(column, i), cell_row(column, i), needles)
         if not look.values.closed:
-            look_state(look, i, same, column.cells, rows)
+            look_state(look, i, same, column, rows)
     needles_settle(needles, rows)
     tally_sign(&look.errors, rows, SIGN_ERROR)
     kinds_sign(&look.values, SIGN_VALUE, rows)
@@ -286,10 +288,6 @@ cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needl
     if not look.values.closed and look.values.count <= VALUES_LIMIT and column.holds != HOLDS_ORDER and column.holds != HOLDS_TIME:
         if column.holds != HOLDS_NUMBERS or look.values.count <= VALUES_LIMIT // 2:
             column.holds = HOLDS_VALUES
-
-cdef inline bint is_large(const uint8_t* text, Py_ssize_t size) noexcept nogil:
-    """Whether rows are worth asking for. Hardly a token has 16 bytes."""
-    return size >= 16 * OMIT_TOKENS or estimate_tokens(text, size) >= OMIT_TOKENS
 
 cdef inline bint is_label(const Series* series) noexcept nogil:
     """Whether numbers look like ids or times: whole ones of ten digits and more."""
@@ -411,10 +409,9 @@ cdef void close_runs(Row* rows, int32_t count) noexcept nogil:
             run = 0
         run += not rows[i].kept
 
-cdef bint choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
-    """Mark the rows to keep; False if less than half of them are left out, or, markers and all, less than a third of their bytes."""
-    cdef int32_t i, group = 0, left = 0, runs = 0, count = table.rows
-    cdef Py_ssize_t bytes = 0
+cdef int32_t choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
+    """Mark the rows to keep; how many are left out, 0 if it is less than half of them."""
+    cdef int32_t i, group = 0, left = 0, count = table.rows
     for i in range(count):
         rows[i].signs = 0
         rows[i].kept = i < KEEP_FIRST or i >= count - KEEP_LAST
@@ -426,12 +423,20 @@ cdef bint choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
             i += table.groups[group]
             group += 1
     if not sign_rows(table, rows, needles) or not keep_rows(table, rows):
-        return False
+        return 0
     close_runs(rows, count)
     for i in range(count):
-        if not rows[i].kept:
-            left += 1
-            bytes += rows[i].end - rows[i].start
-            runs += 1 if i == 0 or rows[i - 1].kept or rows[i].opens else 0
-    # Rows that are not written yet have no size.
-    return 2 * left >= count and (rows[count - 1].end == 0 or 3 * (bytes - runs * MARKER_BYTES) >= rows[count - 1].end)
+        left += not rows[i].kept
+    return left if 2 * left >= count else 0
+
+cdef inline bint begins_run(const Row* rows, int32_t row) noexcept nogil:
+    """Whether a row that is left out is the first of a run."""
+    return row == 0 or rows[row - 1].kept or rows[row].opens
+
+cdef inline bint ends_run(const Row* rows, int32_t row, int32_t count) noexcept nogil:
+    """Whether a row that is left out is the last of a run."""
+    return row + 1 == count or rows[row + 1].kept or rows[row + 1].opens
+
+cdef inline bint repays(Py_ssize_t left, int32_t runs, Py_ssize_t all) noexcept nogil:
+    """Whether, markers and all, a third of the bytes is left out. `left`: bytes left out, in so many runs."""
+    return 3 * (left - runs * MARKER_BYTES) >= all

@@ -218,13 +218,13 @@ cdef bint put_scalars(Crush* crush, const Doc* doc, int32_t array, int entry, in
     cdef Py_ssize_t start = out.size
     cdef int32_t count = node_count(doc.nodes, array), size = flat_size(doc.nodes, array)
     cdef Flow seen
-    if crush.omit and count >= OMIT_ROWS and size >= OMIT_TOKENS:
-        if put_short_list(crush, doc, array, entry, indent, depth):
-            return True
     memset(&seen, 0, sizeof(Flow))
     seen.limit = LIST_ROWS if size >= <int64_t>count * (LIST_BYTES if indent < 2 else DEEP_LIST_BYTES) else 0x7FFFFFFF
     if count > seen.limit and is_long(doc, array, seen.limit):
         return put_list(crush, doc, array, entry, indent, depth)
+    if crush.omit and count >= OMIT_ROWS and size >= OMIT_TOKENS:
+        if put_short_list(crush, doc, array, entry, indent, depth):
+            return True
     before_inline(entry, False, out)
     put_flow_array(crush, doc, array, &seen)
     if (
@@ -248,29 +248,30 @@ cdef bint put_short_list(Crush* crush, const Doc* doc, int32_t array, int entry,
     arena_back(&crush.arena, mark)
     return False
 
-cdef inline void fill_column(Column* column, Cell* cells, int32_t count) noexcept nogil:
+cdef inline void fill_column(Column* column, Cell* cells, int32_t first, int32_t count) noexcept nogil:
     """Make a column without a name, a cell in every row."""
     memset(column, 0, sizeof(Column))
     column.cells = cells
+    column.first = first
     column.count = count
 
 cdef bint list_open(Crush* crush, const Doc* doc, int32_t array, Table* table) noexcept nogil:
     """A table of one column, a row for each element; False if one is no scalar, or, in a short list, a string of several lines."""
-    cdef int32_t count = node_count(doc.nodes, array), at = node_child(doc.nodes, array), i
-    cdef Cell* cells = <Cell*>arena_take(&crush.arena, count * sizeof(Cell))
+    cdef int32_t count = node_count(doc.nodes, array), first = node_child(doc.nodes, array), i
+    # Only a scalar has one slot, and only one of 128 MiB has two, as containers have.
+    if count < 2 or node_next(doc.nodes, array) - first != count:
+        return False
+    if count < LIST_ROWS:
+        for i in range(first, first + count):
+            if not is_plain(crush, doc, i):
+                return False
     table_open(crush, doc, table)
     table.columns = <Column*>arena_take(&crush.arena, sizeof(Column))
-    if count < 2 or crush.arena.failed:
+    if table.columns == NULL:
         return False
-    for i in range(count):
-        if node_kind(doc.nodes, at) < KIND_STRING or (count < LIST_ROWS and not is_plain(crush, doc, at)):
-            return False
-        cells[i].row = i
-        cells[i].node = at
-        at = node_next(doc.nodes, at)
     table.rows = count
     table.width = 1
-    fill_column(table.columns, cells, count)
+    fill_column(table.columns, NULL, first, count)
     return True
 
 cdef bint put_list(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
@@ -294,7 +295,7 @@ cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int
     cdef Cell* cells
     cdef Table table
     cdef Py_ssize_t head
-    if count < 2 or not 2 <= width <= COLUMN_LIMIT:
+    if count < 2 or not 1 <= width <= COLUMN_LIMIT:
         return False
     for i in range(count):
         if node_kind(nodes, line) != KIND_ARRAY or node_count(nodes, line) != width:
@@ -302,7 +303,7 @@ cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int
         at = node_child(nodes, line)
         line = node_next(nodes, line)
         while at < line:
-            if not is_plain(crush, doc, at):
+            if node_kind(nodes, at) < KIND_STRING:
                 return False
             at = node_next(nodes, at)
     table_open(crush, doc, &table)
@@ -313,7 +314,7 @@ cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int
         return False
     table.width = width
     for k in range(width):
-        fill_column(table.columns + k, cells + <Py_ssize_t>k * count, count)
+        fill_column(table.columns + k, cells + <Py_ssize_t>k * count, 0, count)
     line = node_child(nodes, array)
     for i in range(count):
         at = node_child(nodes, line)

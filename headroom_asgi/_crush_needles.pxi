@@ -15,7 +15,7 @@ cdef enum:
     NEEDLE_LIMIT = 256  # literals; the rest is not looked for
     NEEDLE_BYTES = 128  # of a literal; longer ones are not looked for, which bounds the walk from any place
     SHORT_BYTES = 3  # literals below it must be rare; one of a single byte must be a whole cell
-    EDGE_SLOTS = 1 << 14
+    EDGE_SLOTS = 1 << 14  # at most
 
 cdef struct Edge:
     uint32_t key  # state << 8 | byte, plus 1; 0: free
@@ -26,14 +26,16 @@ cdef struct Needles:
     const uint8_t* literals  # borrowed; a NUL between them
     Py_ssize_t size
     Edge* edges
-    uint8_t* sieve
+    uint32_t edge_mask
+    const uint8_t* sieve
+    uint8_t* own_sieve  # NULL where nothing but error words is looked for
     Tally* tallies  # of error words by slot, then of needles
     short touched[WORD_SLOTS + NEEDLE_LIMIT]
     int32_t touched_count
     int32_t states
     int32_t count
     uint8_t lengths[NEEDLE_LIMIT]
-    bint starts[256]  # whether a literal starts with this byte
+    uint8_t starts[256]  # whether a literal starts with this byte
     bint failed
 
 cdef extern from *:
@@ -74,9 +76,9 @@ cdef void needles_settle(Needles* needles, Row* rows) noexcept nogil:
 cdef inline Edge* needles_edge(const Needles* needles, uint32_t state, uint8_t byte) noexcept nogil:
     """The slot of an edge; its key is 0 if there is no such edge."""
     cdef uint32_t key = (state << 8 | byte) + 1
-    cdef uint32_t slot = (key * 2654435769U >> 7) & (EDGE_SLOTS - 1)
+    cdef uint32_t slot = (key * 2654435769U >> 7) & needles.edge_mask
     while needles.edges[slot].key != 0 and needles.edges[slot].key != key:
-        slot = (slot + 1) & (EDGE_SLOTS - 1)
+        slot = (slot + 1) & needles.edge_mask
     return needles.edges + slot
 
 cdef void needles_add(Needles* needles, const uint8_t* literal, int32_t size) noexcept nogil:
@@ -99,30 +101,38 @@ cdef void needles_add(Needles* needles, const uint8_t* literal, int32_t size) no
     needles.count += 1
     needles.starts[lower(literal[0])] = True
     if size >= 3:
-        needles.sieve[sieve_slot(literal[0], literal[1], literal[2])] = 1
+        needles.own_sieve[sieve_slot(literal[0], literal[1], literal[2])] = 1
     if size >= 4:
-        needles.sieve[sieve_slot(literal[1], literal[2], literal[3])] = 1
+        needles.own_sieve[sieve_slot(literal[1], literal[2], literal[3])] = 1
     elif size >= 2:
         for i in range(32):
-            needles.sieve[sieve_slot(<uint8_t>i, literal[0], literal[1])] = 1
+            needles.own_sieve[sieve_slot(<uint8_t>i, literal[0], literal[1])] = 1
             if size == 2:
-                needles.sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] = 1
+                needles.own_sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] = 1
 
 cdef bint needles_open(Needles* needles) noexcept nogil:
     """Make the sieve and the trie; False if there is no memory."""
-    cdef Py_ssize_t start = 0, end
+    cdef Py_ssize_t start = 0, end, most = needles.size if needles.size < NEEDLE_LIMIT else NEEDLE_LIMIT, i
     if needles.tallies != NULL or needles.failed:
         return not needles.failed
-    needles.tallies = <Tally*>malloc((WORD_SLOTS + NEEDLE_LIMIT) * sizeof(Tally))
-    needles.edges = <Edge*>malloc(EDGE_SLOTS * sizeof(Edge))
-    needles.sieve = <uint8_t*>malloc(SIEVE_SIZE)
-    if needles.tallies == NULL or needles.edges == NULL or needles.sieve == NULL:
+    # A state for each byte, and half of the slots are free.
+    needles.edge_mask = 63
+    while needles.edge_mask < EDGE_SLOTS - 1 and needles.edge_mask < 4 * needles.size:
+        needles.edge_mask = 2 * needles.edge_mask + 1
+    needles.tallies = <Tally*>malloc((WORD_SLOTS + most) * sizeof(Tally))
+    needles.edges = <Edge*>malloc((needles.edge_mask + 1) * sizeof(Edge))
+    needles.own_sieve = <uint8_t*>malloc(SIEVE_SIZE) if needles.size else NULL
+    if needles.tallies == NULL or needles.edges == NULL or (needles.size and needles.own_sieve == NULL):
         needles_close(needles)
         needles.failed = True
         return False
-    memset(needles.tallies, 0, (WORD_SLOTS + NEEDLE_LIMIT) * sizeof(Tally))
-    memset(needles.edges, 0, EDGE_SLOTS * sizeof(Edge))
-    memcpy(needles.sieve, ERROR_SIEVE, SIEVE_SIZE)
+    for i in range(WORD_SLOTS + most):
+        needles.tallies[i].count = 0
+    memset(needles.edges, 0, (needles.edge_mask + 1) * sizeof(Edge))
+    needles.sieve = ERROR_SIEVE
+    if needles.size:
+        memcpy(needles.own_sieve, ERROR_SIEVE, SIEVE_SIZE)
+        needles.sieve = needles.own_sieve
     while start < needles.size and needles.count < NEEDLE_LIMIT:
         end = start
         while end < needles.size and needles.literals[end] != 0:
@@ -152,7 +162,7 @@ cdef void needles_walk(Needles* needles, const uint8_t* text, Py_ssize_t size, P
     cdef uint32_t state = 0
     cdef Py_ssize_t at = start
     cdef const Edge* edge
-    if start < 0 or start >= size or not needles.starts[lower(text[start])] or is_joined(text, size, start):
+    if is_joined(text, size, start):
         return
     while at < size:
         edge = needles_edge(needles, state, lower(text[at]))
@@ -163,6 +173,11 @@ cdef void needles_walk(Needles* needles, const uint8_t* text, Py_ssize_t size, P
         if edge.final >= 0 and not is_joined(text, size, at):
             if at - start > 1 or size == 1:
                 needles_touch(needles, WORD_SLOTS + edge.final, row)
+
+cdef inline void needles_from(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t start, int32_t row) noexcept nogil:
+    """Count the literals that start at a place of a text, if it has one there; in most places no literal starts."""
+    if 0 <= start < size and needles.starts[lower(text[start])]:
+        needles_walk(needles, text, size, start, row)
 
 cdef inline void needles_whole(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
     """Count the literal that is all of a text."""
@@ -210,9 +225,9 @@ cdef void needles_place(Needles* needles, const uint8_t* text, Py_ssize_t size, 
     """Look up what the sieve let through at a place."""
     errors_look(needles, text, size, at, row)
     if needles.count:
-        needles_walk(needles, text, size, at - 1, row)
-        needles_walk(needles, text, size, at, row)
-        needles_walk(needles, text, size, at + 1, row)
+        needles_from(needles, text, size, at - 1, row)
+        needles_from(needles, text, size, at, row)
+        needles_from(needles, text, size, at + 1, row)
 
 cdef void needles_look(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
     """Count the error words and literals in a text."""
@@ -241,13 +256,13 @@ cdef void needles_look(Needles* needles, const uint8_t* text, Py_ssize_t size, i
             needles_place(needles, text, size, at, row)
         at += 2
     if needles.count:
-        needles_walk(needles, text, size, size - 2, row)
+        needles_from(needles, text, size, size - 2, row)
 
 cdef void needles_close(Needles* needles) noexcept nogil:
     """Release what was made."""
     free(needles.tallies)
     free(needles.edges)
-    free(needles.sieve)
+    free(needles.own_sieve)
     needles.tallies = NULL
     needles.edges = NULL
-    needles.sieve = NULL
+    needles.own_sieve = NULL

@@ -1,68 +1,100 @@
-# Rows that are not kept give way to markers, and move into a part of their own.
+# Rows that are not kept give way to markers, and go into a part of their own.
+#
+# What other files use:
+#   int32_t leave_out(...)     write both apart, if that pays
 
-cdef void leave_out(
-    Crush* crush, const Doc* doc, Table* table, const Row* rows, Py_ssize_t start, int indent, int depth, Py_ssize_t head
+cdef int32_t leave_out(
+    Crush* crush, const Doc* doc, Table* table, Py_ssize_t start, int32_t written, int indent, int depth, Py_ssize_t head
 ) noexcept nogil:
-    """Replace the rows that are not kept by markers, and move them into a part of their own.
+    """Choose rows, write them and markers from `start` on, the others to the parts; how many rows then stand there, all if it pays.
 
-    The text from `start` on is the rows, and what stands between groups of them. `head`: where the head of the table goes on behind
-    its count; it ends where the rows start. `indent` and `depth` are those the rows were written with.
+    So many rows are `written` already, behind `start`. `head`: where the head of the table goes on behind its count; it ends there.
     """
-    cdef Buffer* out = &crush.out
-    cdef Py_ssize_t at = start, end = out.size, mark = crush.marks.size
+    cdef Row* rows = <Row*>arena_take(table.arena, table.rows * sizeof(Row))
+    cdef ArenaMark mark = arena_mark(table.arena)
+    cdef Py_ssize_t marks = crush.marks.size, kept, left
+    cdef int32_t runs
+    cdef bint gaps = crush.gaps
+    cdef Part part
+    part.rows = 0 if rows == NULL else choose_rows(table, rows, &crush.needles)
+    if part.rows == 0:
+        return written
+    part.start = crush.parts.size
+    crush.out.size = start
+    kept = put_kept(crush, doc, table, rows, indent, depth, &runs)
+    # Rows take much memory: what was learned of them is not needed any more when most are written.
+    if table.width:
+        table.columns.numbers = NULL
+    arena_back(table.arena, mark)
+    put_part_head(crush, table, part.rows, head, start, indent)
+    gaps |= crush.gaps
+    crush.gaps = False
+    left = put_left(crush, doc, table, rows, depth) + <Py_ssize_t>indent * part.rows
+    part.end = crush.parts.size
+    part.gaps = table.gaps or crush.gaps
+    crush.gaps |= gaps
+    if repays(left, runs, kept + left):
+        buffer_put(&crush.part_list, <uint8_t*>&part, sizeof(Part))
+        return table.rows
+    crush.out.size = start
+    crush.marks.size = marks
+    crush.parts.size = part.start
+    seek_row(table, 0)
+    table.group = table.group_left = 0
+    return 0
+
+cdef Py_ssize_t put_kept(
+    Crush* crush, const Doc* doc, Table* table, const Row* rows, int indent, int depth, int32_t* runs
+) noexcept nogil:
+    """Append rows that are kept, the lines of groups, and markers for the other rows; the bytes without those, and the runs."""
+    cdef Py_ssize_t begin, markers = 0, start = crush.out.size
+    cdef bint listed = is_listed(table), behind = True
     cdef int32_t row, first = 0
     cdef Summary summary
-    cdef Part part
-    part.start = crush.parts.size
-    part.rows = 0
-    part.gaps = table.gaps
-    for row in range(table.rows):
-        if not rows[row].kept:
-            part.rows += 1
-            part.gaps |= rows[row].gaps
-    put_part_head(crush, table, part.rows, head, start, indent)
     summary_open(&summary, table)
-    # What stays is written behind all rows, and then moves into their place.
+    table.group = table.group_left = 0
+    runs[0] = 0
     for row in range(table.rows):
         if rows[row].kept:
-            buffer_again(out, at, start + rows[row].end)
-            at = start + rows[row].end
+            if behind and not listed:
+                seek_row(table, row)
+            put_next(crush, doc, table, row, indent, depth, listed)
+            behind = False
             continue
-        if row == 0 or rows[row - 1].kept or rows[row].opens:
+        behind = True
+        if table.groups != NULL:
+            open_groups(crush, table, indent)
+            table.group_left -= 1
+        if begins_run(rows, row):
             first = row
-            buffer_again(out, at, start + rows[row].start)
-        at = start + rows[row].end
-        if rows[row].styled and indent:
-            put_again(crush, doc, table, row, depth)
-        elif indent:
-            buffer_put(&crush.parts, out.data + start + rows[row].start + indent, rows[row].end - rows[row].start - indent)
-        if row + 1 == table.rows or rows[row + 1].kept or rows[row + 1].opens:
-            if not indent:
-                buffer_put(&crush.parts, out.data + start + rows[first].start, rows[row].end - rows[first].start)
-            put_indent(indent, out)
-            put_marker(crush, row + 1 - first)
-            put_summary(&summary, crush, first, row + 1)
-            buffer_text(out, b">>\n")
-    buffer_again(out, at, end)
-    out.size -= end - start
-    memmove(out.data + start, out.data + end, out.size - start)
-    while mark < crush.marks.size:
-        (<Py_ssize_t*>(crush.marks.data + mark))[0] -= end - start
-        mark += sizeof(Py_ssize_t)
-    part.end = crush.parts.size
-    buffer_put(&crush.part_list, <uint8_t*>&part, sizeof(Part))
+            runs[0] += 1
+        if ends_run(rows, row, table.rows):
+            begin = crush.out.size
+            put_marker(crush, &summary, first, row + 1, indent)
+            markers += crush.out.size - begin
+    return crush.out.size - start - markers
 
-cdef void put_again(Crush* crush, const Doc* doc, Table* table, int32_t row, int depth) noexcept nogil:
-    """Append a row to the parts at the left margin: what stands below it is indented as well, but not all of it."""
+cdef Py_ssize_t put_left(Crush* crush, const Doc* doc, Table* table, const Row* rows, int depth) noexcept nogil:
+    """Append the rows that are left out to the parts, at the left margin; their bytes."""
     cdef Buffer out = crush.out
-    cdef bint omit = crush.omit
+    cdef Py_ssize_t begin = crush.parts.size
+    cdef bint omit = crush.omit, listed = is_listed(table)
+    cdef int32_t row
     crush.out = crush.parts
     crush.omit = False
-    seek_row(table, row)
-    put_row(crush, doc, table, row, 0, depth)
+    for row in range(table.rows):
+        if rows[row].kept:
+            continue
+        if listed:
+            put_listed(crush, doc, table.columns, row, 0, depth)
+        else:
+            if begins_run(rows, row):
+                seek_row(table, row)
+            put_row(crush, doc, table, row, 0, depth)
     crush.omit = omit
     crush.parts = crush.out
     crush.out = out
+    return crush.parts.size - begin
 
 cdef void put_part_head(Crush* crush, const Table* table, int32_t rows, Py_ssize_t head, Py_ssize_t end, int indent) noexcept nogil:
     """Append the head of a part: the same as that of the table, said-once tables with it, at the left margin."""
@@ -78,12 +110,15 @@ cdef void put_part_head(Crush* crush, const Table* table, int32_t rows, Py_ssize
         buffer_put(&crush.parts, at, line - at)
         at = line + indent
 
-cdef void put_marker(Crush* crush, int32_t rows) noexcept nogil:
-    """Begin the line of an omission; its ref is put in when the text is done."""
+cdef void put_marker(Crush* crush, Summary* summary, int32_t first, int32_t end, int indent) noexcept nogil:
+    """Append the line that stands for a run of rows; its ref is put in when the text is done."""
+    put_indent(indent, &crush.out)
     buffer_text(&crush.out, b"<<ccr:")
     buffer_put(&crush.marks, <uint8_t*>&crush.out.size, sizeof(Py_ssize_t))
     buffer_byte(&crush.out, 0x2D)
     put_int(crush.part_list.size // <Py_ssize_t>sizeof(Part) + 1, &crush.out)
     buffer_byte(&crush.out, 0x20)
-    put_int(rows, &crush.out)
+    put_int(end - first, &crush.out)
     buffer_text(&crush.out, b" rows left out")
+    put_summary(summary, crush, first, end)
+    buffer_text(&crush.out, b">>\n")

@@ -113,14 +113,15 @@ cdef bint cut_spelled(Crush* crush, Spelled* spelled, const uint8_t* data, const
     return spelled.style >= 0 and spelled_copy(crush, spelled, data + found.start, found.end - found.start, crush.depth)
 
 cdef bint lines_spelled(Crush* crush, Spelled* spelled, const uint8_t* data, Found* found, Py_ssize_t size) noexcept nogil:
-    """Read several values, the first of them found, on lines of their own; `found` gets the end of the last. Close it."""
+    """Read values one after the other, the first of them found; `found` gets the end of the last. Close it in any case."""
     cdef Py_ssize_t end
+    cdef int glue = 0
     memset(spelled, 0, sizeof(Spelled))
-    end = follow_lines(data, found.start, found.end, size, &spelled.copy)
+    end = follow_lines(data, found.start, found.end, size, &spelled.copy, &glue)
     found.stop = end
     if end == found.end:
         return False
-    spelled.style = style_guess(data + found.start, end - found.start) | STYLE_LINES
+    spelled.style = style_guess(data + found.start, end - found.start) | glue
     if spelled.style < 0 or not spelled_copy(crush, spelled, data + found.start, end - found.start, crush.depth):
         return False
     found.end = end
@@ -178,7 +179,7 @@ cdef bint write_found(
         data + found.start, 0x0A, end - found.start
     ) == NULL:
         return False
-    if not found.depth and found.start >= chain[0]:
+    if not found.depth and not found.python and found.start >= chain[0]:
         fits = lines_spelled(crush, &spelled, data, found, size) and write_block(crush, &spelled, found, data, block)
         spelled_close(crush, &spelled)
         if fits:
@@ -187,6 +188,8 @@ cdef bint write_found(
         found.end = end
     if found.depth:
         fits = cut_spelled(crush, &spelled, data, found)
+    elif found.python:
+        fits = spelled_python(crush, &spelled, data + found.start, found.end - found.start, crush.depth)
     else:
         fits = spelled_text(crush, &spelled, data + found.start, found.end - found.start, crush.depth)
     fits = fits and write_block(crush, &spelled, found, data, block)

@@ -53,20 +53,25 @@ cdef void put_head(const char* kind, const Crush* crush, bint gaps, bint omissio
         buffer_text(out, b"; x(k) = the x with that k, listed above")
     if crush.raws:
         buffer_text(out, b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there")
+    if crush.groups:
+        buffer_text(out, b"; x* = each indented line below starts with x")
     if omissions:
         buffer_text(out, b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line")
     buffer_text(out, b"]\n")
 
-cdef bint pays(const Crush* crush, Py_ssize_t size, int64_t tokens) noexcept nogil:
-    """Whether the crush text, refs and all, has fewer bytes and tokens than another form."""
+cdef bint pays(const Crush* crush, const uint8_t* data, Py_ssize_t size, const Tape* tape) noexcept nogil:
+    """Whether the crush text, refs and all, has fewer bytes than the data, and fewer tokens, minified or not. `tape`: or NULL."""
     cdef Py_ssize_t markers = crush.marks.size // <Py_ssize_t>sizeof(Py_ssize_t)
     cdef Estimate crushed = estimate_open()
+    cdef int64_t tokens
+    if crush.head.size + crush.out.size + markers * REF_BYTES >= size:
+        return False
     estimate_add(&crushed, crush.head.data, crush.head.size)
     estimate_add(&crushed, crush.out.data, crush.out.size)
-    return (
-        estimate_total(&crushed) + markers * REF_TOKENS < tokens
-        and crush.head.size + crush.out.size + markers * REF_BYTES < size
-    )
+    tokens = estimate_total(&crushed) + markers * REF_TOKENS
+    if not estimate_exceeds(data, size, tokens):
+        return False
+    return tape == NULL or tape.space == 0 or estimate_minified(data, tape, tokens) > tokens
 
 cdef int32_t wrapper_hole(Crush* crush, const Doc* doc, int32_t object) noexcept nogil:
     """The longest string of an object that has but a few short scalars beside it, or -1."""
@@ -95,6 +100,20 @@ cdef int32_t wrapper_hole(Crush* crush, const Doc* doc, int32_t object) noexcept
         key = node_next(doc.nodes, value)
     return hole
 
+cdef bint put_grouped_lines(Crush* crush, Text text) noexcept nogil:
+    """Append the lines of a string, with groups and re-laid; False, and nothing, if it has one line or no fence may hold it."""
+    cdef Buffer grouped
+    cdef bint done
+    buffer_open(&grouped)
+    if text_is_block(text) and write_groups(text.data, text.size, &grouped):
+        text.data = grouped.data
+        text.size = grouped.size
+        crush.groups = True
+    done = put_lines(crush, text)
+    crush.out.failed |= grouped.failed
+    buffer_close(&grouped)
+    return done
+
 cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
     """Append the string of a wrapper: as the value that it spells, in the style that is returned, or as lines (-1); -2: neither."""
     cdef Spelled spelled
@@ -108,7 +127,7 @@ cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
             step_out(crush, &outer)
             style = spelled.style
         spelled_close(crush, &spelled)
-    if style == -2 and put_lines(crush, text):
+    if style == -2 and put_grouped_lines(crush, text):
         style = -1
     return style
 
@@ -154,16 +173,29 @@ cdef bint put_wrapped(Crush* crush, const Doc* doc, Buffer* kind) noexcept nogil
 cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """Write the crush text of a text that is not one JSON value, if it is shorter: values on lines of their own, or raw text."""
     cdef Spelled spelled
+    cdef Buffer grouped
     cdef int style
+    cdef bint plain = raw_text(data, size), relaid
     cdef bint found = spelled_lines(crush, &spelled, data, size, 0)
+    if not found and plain:
+        spelled_close(crush, &spelled)
+        found = spelled_python(crush, &spelled, data, size, 0)
     if found:
         crush.depth = spelled.tape.depth
         put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, 0)
         crush.out.size -= 1
     style = spelled.style
     spelled_close(crush, &spelled)
-    if not found and (not raw_text(data, size) or not put_raw_text(crush, data, size)):
-        return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
+    if not found:
+        buffer_open(&grouped)
+        relaid = plain
+        if plain:
+            crush.groups = write_groups(data, size, &grouped)
+            relaid = put_raw_text(crush, grouped.data if crush.groups else data, grouped.size if crush.groups else size)
+        crush.out.failed |= grouped.failed
+        buffer_close(&grouped)
+        if not relaid and not crush.groups:
+            return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
     crush.scratch.size = 0
     if found:
         style_name(style, &crush.scratch)
@@ -172,7 +204,7 @@ cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcep
     buffer_byte(&crush.scratch, 0)
     if not crush_failed(crush):
         put_head(<const char*>crush.scratch.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
-        if pays(crush, size, estimate_tokens(data, size)):
+        if pays(crush, data, size, NULL):
             return OUTCOME_TEXT
     return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
 
@@ -181,13 +213,10 @@ cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept
     cdef Tape tape
     cdef Doc doc
     cdef Buffer kind
-    cdef int64_t before, plain
     cdef int outcome = OUTCOME_NONE, scanned = tape_scan(data, size, &tape)
     if scanned != SCAN_OK:
         tape_close(&tape)
         return OUTCOME_MEMORY if tape.failed else crush_other(crush, data, size)
-    before = estimate_tokens(data, size)
-    plain = estimate_minified(data, &tape) if tape.space else before
     if tape.depth <= NEST_LIMIT:
         doc.data = data
         doc.nodes = tape.nodes
@@ -203,9 +232,9 @@ cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept
         else:
             put_head(<const char*>kind.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
         buffer_close(&kind)
-        if pays(crush, size, plain if plain < before else before):
+        if pays(crush, data, size, &tape):
             outcome = OUTCOME_TEXT
-    if outcome == OUTCOME_NONE and plain < before:
+    if outcome == OUTCOME_NONE and tape.space and estimate_exceeds(data, size, estimate_minified(data, &tape, INT64_MAX)):
         crush.head.size = crush.out.size = crush.marks.size = crush.part_list.size = 0
         tape_minify(data, &tape, 0, &crush.out)
         outcome = OUTCOME_TEXT

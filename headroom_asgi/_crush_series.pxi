@@ -147,16 +147,19 @@ cdef inline int64_t spread_of(int64_t a, int64_t b, int64_t middle) noexcept nog
 cdef Block block_of(const int64_t* values) noexcept nogil:
     """Middle and spread of sixteen numbers."""
     cdef int64_t sorted[BLOCK_ROWS]
-    cdef int64_t value
+    cdef int places[BLOCK_ROWS]
     cdef Block block
-    cdef int i, k
+    cdef int i, k, greater
+    # Every number goes to the place that comparing it with all others gives it: no branch that would be guessed wrong.
     for i in range(BLOCK_ROWS):
-        value = values[i]
-        k = i
-        while k > 0 and sorted[k - 1] > value:
-            sorted[k] = sorted[k - 1]
-            k -= 1
-        sorted[k] = value
+        places[i] = 0
+    for i in range(1, BLOCK_ROWS):
+        for k in range(i):
+            greater = values[k] > values[i]
+            places[k] += greater
+            places[i] += 1 - greater
+    for i in range(BLOCK_ROWS):
+        sorted[places[i]] = values[i]
     block.middle = sorted[BLOCK_ROWS // 2]
     block.spread = sorted[BLOCK_ROWS * 3 // 4 - 1] - sorted[BLOCK_ROWS // 4]
     return block
@@ -332,7 +335,7 @@ cdef void sign_wild_extremes(const Table* table, const Column* column, Row* rows
     cdef Decimal number, low, high
     cdef int32_t node
     for i in range(column.count):
-        node = column.cells[i].node
+        node = cell_node(column, i)
         if node_kind(table.nodes, node) == KIND_NULL:
             continue
         if node_kind(table.nodes, node) != KIND_NUMBER:
@@ -345,5 +348,5 @@ cdef void sign_wild_extremes(const Table* table, const Column* column, Row* rows
             greatest = i
             high = number
     if least >= 0:
-        rows[column.cells[least].row].signs |= SIGN_EXTREME
-        rows[column.cells[greatest].row].signs |= SIGN_EXTREME
+        rows[cell_row(column, least)].signs |= SIGN_EXTREME
+        rows[cell_row(column, greatest)].signs |= SIGN_EXTREME

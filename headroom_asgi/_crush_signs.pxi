@@ -37,12 +37,8 @@ cdef enum:
     NAME_LABEL = 32  # numbers that are names: their mean says nothing
 
 cdef struct Row:
-    uint32_t start  # of its own line, and of what follows it, in bytes from the start of the first row
-    uint32_t end
     uint16_t signs
-    uint8_t gaps
     uint8_t kept
-    uint8_t styled  # what stands below it is indented, too
     uint8_t opens  # the first of its group, or of all
 
 # The rows of one column that have something in common.

@@ -53,16 +53,41 @@ cdef bint spelled_so(
         return False
     out.size = 0
     # Where the source lacks its last brackets, each of them has at most a line of its own.
-    if not restyle_within(spelled.doc.data, size, spelled.style, length + NEST_LIMIT * (2 + 4 * NEST_LIMIT), out):
+    if not restyle_within(spelled.doc.data, size, spelled.style, length + NEST_LIMIT * (3 + 4 * NEST_LIMIT), out):
         return False
     return out.size >= length and memcmp(out.data, source, length) == 0
 
-cdef Py_ssize_t follow_lines(const uint8_t* data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t size, Buffer* copy) noexcept nogil:
-    """The values on the lines behind one that spans [start, end), as an array; where the last one ends, `end` if there is none."""
+cdef int line_glue(const uint8_t* data, Py_ssize_t* at, Py_ssize_t size) noexcept nogil:
+    """What stands between the value that ends at an offset and the next one, as part of a style, or 0; `at` moves behind it."""
+    cdef int glue = STYLE_LINES | STYLE_JOINED
+    cdef Py_ssize_t next = at[0]
+    if next + 1 < size and data[next] == 0x0D and data[next + 1] == 0x0A:
+        next += 2
+        glue = STYLE_LINES | STYLE_CR
+    elif next < size and data[next] == 0x0A:
+        next += 1
+        glue = STYLE_LINES
+    if next >= size or (data[next] != 0x7B and data[next] != 0x5B):
+        return 0
+    at[0] = next
+    return glue
+
+cdef Py_ssize_t follow_lines(
+    const uint8_t* data, Py_ssize_t start, Py_ssize_t end, Py_ssize_t size, Buffer* copy, int* style
+) noexcept nogil:
+    """The values behind one that spans [start, end), as an array; where the last one ends, `end` if there is none.
+
+    All have the same between them, which is added to the style.
+    """
     cdef Found found
-    while end + 1 < size and data[end] == 0x0A and (data[end + 1] == 0x7B or data[end + 1] == 0x5B):
-        if not json_extent(data, end + 1, size, &found) or found.depth:
+    cdef Py_ssize_t next
+    cdef int glue = 0, before = 0
+    while True:
+        next = end
+        glue = line_glue(data, &next, size)
+        if glue == 0 or (copy.size and glue != before) or not json_extent(data, next, size, &found) or found.depth:
             break
+        before = glue
         buffer_byte(copy, 0x2C if copy.size else 0x5B)
         buffer_put(copy, data + start, end - start)
         start = found.start
@@ -71,6 +96,7 @@ cdef Py_ssize_t follow_lines(const uint8_t* data, Py_ssize_t start, Py_ssize_t e
         buffer_byte(copy, 0x2C)
         buffer_put(copy, data + start, end - start)
         buffer_byte(copy, 0x5D)
+    style[0] |= before
     return end
 
 cdef bint spelled_copy(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
@@ -82,17 +108,17 @@ cdef bint spelled_copy(Crush* crush, Spelled* spelled, const uint8_t* source, Py
     return spelled_so(crush, spelled, spelled.copy.size, source, length, depth)
 
 cdef bint spelled_lines(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
-    """Read a text as values on lines of their own; close it in any case."""
+    """Read a text as values one after the other; close it in any case."""
     cdef Py_ssize_t end
     cdef Found found
     memset(spelled, 0, sizeof(Spelled))
     if length < FOUND_BYTES or not (source[0] == 0x7B or source[0] == 0x5B):
         return False
-    spelled.style = style_guess(source, length) | STYLE_LINES
+    spelled.style = style_guess(source, length)
     if spelled.style < 0 or not json_extent(source, 0, length, &found) or found.depth:
         return False
-    end = follow_lines(source, 0, found.end, length, &spelled.copy)
-    if end == found.end or end + (1 if spelled.style & STYLE_NEWLINE else 0) != length:
+    end = follow_lines(source, 0, found.end, length, &spelled.copy, &spelled.style)
+    if end == found.end or length - end > 2:
         return False
     return spelled_copy(crush, spelled, source, length, depth)
 
@@ -106,12 +132,27 @@ cdef bint spelled_text(Crush* crush, Spelled* spelled, const uint8_t* source, Py
     spelled.doc.nodes = spelled.tape.nodes
     return spelled_so(crush, spelled, length, source, length, depth) and crush.other.size == length
 
+cdef bint spelled_python(Crush* crush, Spelled* spelled, const uint8_t* source, Py_ssize_t length, int depth) noexcept nogil:
+    """Read a text as exactly one list or dict as Python prints it; close it in any case."""
+    cdef bint tuples = False
+    cdef Py_ssize_t stop = 0
+    memset(spelled, 0, sizeof(Spelled))
+    if length < 2 or not (source[0] == 0x7B or source[0] == 0x5B):
+        return False
+    if python_extent(source, 0, length, &spelled.copy, &tuples, &stop) != length:
+        return False
+    spelled.style = STYLE_TUPLES if tuples else STYLE_PYTHON
+    return spelled_copy(crush, spelled, source, length, depth) and crush.other.size == length
+
 cdef bint string_spells(Crush* crush, Spelled* spelled, Text text, int depth) noexcept nogil:
-    """Whether a string is the JSON of an object or array, or of several on lines of their own; close it in any case."""
+    """Whether a string is the JSON of an object or array, or of several one after the other; close it in any case."""
     if spelled_text(crush, spelled, text.data, text.size, depth):
         return True
-    if spelled.doc.nodes != NULL or not text.marks & TEXT_LF:
+    if spelled.doc.nodes != NULL:
         return False
+    spelled_close(crush, spelled)
+    if spelled_python(crush, spelled, text.data, text.size, depth):
+        return True
     spelled_close(crush, spelled)
     return spelled_lines(crush, spelled, text.data, text.size, depth)
 
@@ -121,7 +162,7 @@ cdef inline bint may_hold_json(Text text) noexcept nogil:
     if end < 3 or text.marks & TEXT_SURROGATE:
         return False
     if text.data[end - 1] == 0x0A:
-        end -= 1
+        end -= 2 if text.data[end - 2] == 0x0D else 1
     return (text.data[0] == 0x7B or text.data[0] == 0x5B) and (text.data[end - 1] == 0x7D or text.data[end - 1] == 0x5D)
 
 cdef void put_string_entry(Crush* crush, const Doc* doc, int32_t node, int entry, int indent, int depth) noexcept nogil:

@@ -1,6 +1,7 @@
 # Spelling JSON text the way common writers do, and telling which of them wrote a text.
 #
-# A style is a layout (json, jsonp, json1, json2, json4: 0 to 4) with STYLE_ASCII, STYLE_GO, STYLE_LINES, STYLE_NEWLINE added.
+# A style is a layout (json, jsonp, json1, json2, json4, jsont, jsonpy, jsonpyt) with STYLE_ASCII, STYLE_GO, STYLE_LINES, STYLE_JOINED,
+# STYLE_CR, STYLE_NEWLINE added.
 #
 # What other files use:
 #   bint restyle(json, size, style, Buffer*)            any valid JSON text in; False if its nesting is too deep to be indented,
@@ -18,19 +19,24 @@ cdef enum:
     STYLE_JSON1 = 2  # indented by 1, 2 or 4 blanks
     STYLE_JSON2 = 3
     STYLE_JSON4 = 4
+    STYLE_JSONT = 5  # indented by a tab
+    STYLE_PYTHON = 6  # as Python prints it; nothing can be added
+    STYLE_TUPLES = 7  # the same, every list but the outermost a tuple
     STYLE_LAYOUT = 7  # mask of the layout
     STYLE_ASCII = 8  # non-ASCII escaped
     STYLE_NEWLINE = 16  # one LF at the end
     STYLE_GO = 32  # < > & U+2028 U+2029 escaped
-    STYLE_LINES = 64  # the elements of the array, a LF between them
+    STYLE_LINES = 64  # the elements of the array, a LF between them ...
+    STYLE_JOINED = 128  # ... or nothing
+    STYLE_CR = 256  # each LF has a CR before it
     STYLE_ESCAPES = 8 | 32
 
 # Indentation is repeated on every line: without a limit the result would be quadratic in the nesting.
 cdef enum:
     STYLE_DEPTH = 64
 
-cdef const char* STYLE_NAMES[5]
-STYLE_NAMES[:] = [b"json", b"jsonp", b"json1", b"json2", b"json4"]
+cdef const char* STYLE_NAMES[8]
+STYLE_NAMES[:] = [b"json", b"jsonp", b"json1", b"json2", b"json4", b"jsont", b"jsonpy", b"jsonpyt"]
 
 cdef void style_name(int style, Buffer* out) noexcept nogil:
     """Append the name of a style."""
@@ -40,7 +46,9 @@ cdef void style_name(int style, Buffer* out) noexcept nogil:
     if style & STYLE_GO:
         buffer_byte(out, 0x67)
     if style & STYLE_LINES:
-        buffer_byte(out, 0x6C)
+        buffer_byte(out, 0x63 if style & STYLE_JOINED else 0x6C)
+    if style & STYLE_CR:
+        buffer_byte(out, 0x72)
     if style & STYLE_NEWLINE:
         buffer_byte(out, 0x6E)
 
@@ -55,18 +63,21 @@ cdef inline int parse_flag(const uint8_t* name, Py_ssize_t* size, uint8_t letter
 cdef int style_parse(const uint8_t* name, Py_ssize_t size) noexcept nogil:
     """The style of a name, or -1."""
     cdef int layout, flags = parse_flag(name, &size, 0x6E, STYLE_NEWLINE)
-    flags |= parse_flag(name, &size, 0x6C, STYLE_LINES)
+    flags |= parse_flag(name, &size, 0x72, STYLE_CR)
+    flags |= parse_flag(name, &size, 0x63, STYLE_LINES | STYLE_JOINED)
+    if not flags & STYLE_JOINED:
+        flags |= parse_flag(name, &size, 0x6C, STYLE_LINES)
     flags |= parse_flag(name, &size, 0x67, STYLE_GO)
     flags |= parse_flag(name, &size, 0x61, STYLE_ASCII)
-    for layout in range(5):
+    for layout in range(8 if flags == 0 else 6):
         if <Py_ssize_t>strlen(STYLE_NAMES[layout]) == size and memcmp(STYLE_NAMES[layout], name, size) == 0:
             return layout | flags
     return -1
 
 cdef inline int style_indent(int style) noexcept nogil:
-    """Blanks for each level, or 0."""
+    """Blanks or tabs for each level, or 0."""
     style &= STYLE_LAYOUT
-    return 1 if style == STYLE_JSON1 else 2 if style == STYLE_JSON2 else 4 if style == STYLE_JSON4 else 0
+    return 0 if style < STYLE_JSON1 else 2 if style == STYLE_JSON2 else 4 if style == STYLE_JSON4 else 1
 
 cdef void put_unit(uint32_t unit, Buffer* out) noexcept nogil:
     """Append a code unit as \\uxxxx, in lower case."""
@@ -181,16 +192,24 @@ cdef Py_ssize_t restyle_string(const uint8_t* data, Py_ssize_t at, Py_ssize_t si
             at += 1
         put_quoted(point, escapes, out)
 
-cdef inline void put_break(int indent, int depth, Buffer* out) noexcept nogil:
-    """Append a line break and the indentation of the next line."""
-    cdef Py_ssize_t blanks = <Py_ssize_t>indent * depth
-    if indent and buffer_reserve(out, blanks + 1):
-        out.data[out.size] = 0x0A
-        memset(out.data + out.size + 1, 0x20, blanks)
-        out.size += blanks + 1
+cdef inline void put_newline(int style, Buffer* out) noexcept nogil:
+    """Append a line break."""
+    if style & STYLE_CR:
+        buffer_byte(out, 0x0D)
+    buffer_byte(out, 0x0A)
+
+cdef inline void put_break(int style, int depth, Buffer* out) noexcept nogil:
+    """Append a line break and the indentation of the next line, if a style has such."""
+    cdef Py_ssize_t size = <Py_ssize_t>style_indent(style) * depth
+    if style & STYLE_LAYOUT < STYLE_JSON1:
+        return
+    put_newline(style, out)
+    if buffer_reserve(out, size):
+        memset(out.data + out.size, 0x09 if style & STYLE_LAYOUT == STYLE_JSONT else 0x20, size)
+        out.size += size
 
 cdef inline Py_ssize_t open_container(
-    const uint8_t* json, Py_ssize_t at, Py_ssize_t size, int indent, int* depth, Buffer* out
+    const uint8_t* json, Py_ssize_t at, Py_ssize_t size, int style, int* depth, Buffer* out
 ) noexcept nogil:
     """Append an opening bracket and the line break behind it, or both brackets of an empty container; the offset after it."""
     cdef uint8_t byte = json[at]
@@ -201,7 +220,7 @@ cdef inline Py_ssize_t open_container(
         return at + 1
     depth[0] += 1
     if depth[0] <= STYLE_DEPTH:
-        put_break(indent, depth[0], out)
+        put_break(style, depth[0], out)
     return at
 
 cdef inline bint restyle(const uint8_t* json, Py_ssize_t size, int style, Buffer* out) noexcept nogil:
@@ -217,6 +236,8 @@ cdef bint restyle_within(
     cdef int indent = style_indent(style), depth = 0, escapes = style & STYLE_ESCAPES, values = 1
     cdef bint spaced = style & STYLE_LAYOUT, lines = style & STYLE_LINES
     cdef uint8_t byte
+    if style & STYLE_LAYOUT >= STYLE_PYTHON:
+        return restyle_python(json, size, style, limit, out)
     limit += out.size
     if lines:
         if at >= size or json[at] != 0x5B:
@@ -227,25 +248,26 @@ cdef bint restyle_within(
         if byte == 0x22:
             at = restyle_string(json, at, size, escapes, out)
         elif byte == 0x7B or byte == 0x5B:
-            at = open_container(json, at, size, indent, &depth, out)
+            at = open_container(json, at, size, style, &depth, out)
             if indent and depth > STYLE_DEPTH:
                 return False
         elif byte == 0x7D or byte == 0x5D:
             if lines and depth == 0:
                 break
             depth -= 1
-            put_break(indent, depth, out)
+            put_break(style, depth, out)
             buffer_byte(out, byte)
             at += 1
         elif byte == 0x2C:
             at += 1
             if lines and depth == 0:
                 values += 1
-                buffer_byte(out, 0x0A)
+                if not style & STYLE_JOINED:
+                    put_newline(style, out)
             else:
                 buffer_byte(out, byte)
                 if indent:
-                    put_break(indent, depth, out)
+                    put_break(style, depth, out)
                 elif spaced:
                     buffer_byte(out, 0x20)
         elif byte == 0x3A:
@@ -262,7 +284,7 @@ cdef bint restyle_within(
             return False
         at = space_end(json, at, size)
     if style & STYLE_NEWLINE:
-        buffer_byte(out, 0x0A)
+        put_newline(style, out)
     return (values > 1 or not lines) and out.size <= limit
 
 cdef Py_ssize_t separator_offset(const uint8_t* text, Py_ssize_t size) noexcept nogil:
@@ -333,17 +355,25 @@ cdef int style_guess(const uint8_t* text, Py_ssize_t size) noexcept nogil:
     # White space tells at its first chance: after the opening bracket of an indented text, else after the first separator.
     # A text that neither tells (no separator, no character beyond ASCII) is the same in the plainer style.
     cdef int style, newline = 0
-    cdef Py_ssize_t at
+    cdef Py_ssize_t at, start = 2
     if size > 0 and text[size - 1] == 0x0A:
         newline = STYLE_NEWLINE
         size -= 1
-    if size < 2 or (text[0] != 0x7B and text[0] != 0x5B):
+        if size > 0 and text[size - 1] == 0x0D:
+            newline |= STYLE_CR
+            size -= 1
+    if size < 3 or (text[0] != 0x7B and text[0] != 0x5B):
         return -1
-    if text[1] == 0x0A:
-        at = 2
+    if text[1] == 0x0D:
+        newline |= STYLE_CR
+        start = 3
+    if text[start - 1] == 0x0A:
+        at = start
         while at < size and text[at] == 0x20:
             at += 1
-        style = STYLE_JSON1 if at == 3 else STYLE_JSON2 if at == 4 else STYLE_JSON4 if at == 6 else -1
+        style = STYLE_JSON1 if at - start == 1 else STYLE_JSON2 if at - start == 2 else STYLE_JSON4 if at - start == 4 else -1
+        if at == start and at < size and text[at] == 0x09:
+            style = STYLE_JSONT
     else:
         at = separator_offset(text, size)
         style = -1 if at < 0 else STYLE_JSONP if at < size - 1 and text[at + 1] == 0x20 else STYLE_JSON

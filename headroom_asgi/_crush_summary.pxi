@@ -84,11 +84,11 @@ cdef bint tell_two(const Table* table, int32_t first, int32_t last, Buffer* out)
     buffer_text(out, b" to ")
     return tell_plain(table, last, out)
 
-cdef bint tell_times(const Table* table, const Cell* cells, int32_t count, Buffer* out) noexcept nogil:
+cdef bint tell_times(const Table* table, const Column* column, int32_t at, int32_t end, Buffer* out) noexcept nogil:
     """Append the earliest and the latest of times of one spelling."""
-    cdef int32_t i, first = cells[0].node, last = first, node, size = node_size(table.nodes, first)
-    for i in range(1, count):
-        node = cells[i].node
+    cdef int32_t i, first = cell_node(column, at), last = first, node, size = node_size(table.nodes, first)
+    for i in range(at + 1, end):
+        node = cell_node(column, i)
         if memcmp(table.data + node_start(table.nodes, node), table.data + node_start(table.nodes, first), size) < 0:
             first = node
         elif memcmp(table.data + node_start(table.nodes, node), table.data + node_start(table.nodes, last), size) > 0:
@@ -124,16 +124,16 @@ cdef void tell_mean(int64_t total, int64_t count, int decimals, Buffer* out) noe
             places -= 1
             buffer_byte(out, <uint8_t>(0x30 + value // POWERS[places] % 10))
 
-cdef bint tell_numbers(const Table* table, const Column* column, const Cell* cells, int32_t count, Buffer* out) noexcept nogil:
+cdef bint tell_numbers(const Table* table, const Column* column, int32_t at, int32_t end, Buffer* out) noexcept nogil:
     """Append the least and the greatest number, and the mean unless they are labels."""
     cdef int32_t i, node, least = -1, greatest = -1, decimals = 0, numbers = 0
     cdef int64_t value = 0, low = 0, high = 0, total = 0, limit
     cdef bint mean = column.holds == HOLDS_NUMBERS
-    limit = (1LL << 55) // count
-    for i in range(count):
-        node = cells[i].node
+    limit = (1LL << 55) // (end - at)
+    for i in range(at, end):
+        node = cell_node(column, i)
         if column.numbers != NULL:
-            value = column.numbers[cells - column.cells + i]
+            value = column.numbers[i]
         elif node_kind(table.nodes, node) != KIND_NUMBER:
             continue
         else:
@@ -156,22 +156,23 @@ cdef bint tell_numbers(const Table* table, const Column* column, const Cell* cel
         tell_mean(total, numbers, column.decimals, out)
     return True
 
-cdef bint tell_counts(const Table* table, const Cell* cells, int32_t count, Buffer* out) noexcept nogil:
+cdef bint tell_counts(const Table* table, const Column* column, int32_t at, int32_t end, Buffer* out) noexcept nogil:
     """Append how often each value occurs, the most frequent first; beyond a few, the sum of the others."""
     cdef int32_t nodes[VALUES_LIMIT]
     cdef int32_t counts[VALUES_LIMIT]
-    cdef int32_t i, k, best, found = 0, size, shown = 0, rest = count
+    cdef int32_t i, k, best, node, found = 0, size, shown = 0, rest = end - at
     cdef const uint8_t* text
-    for i in range(count):
-        text = table.data + node_start(table.nodes, cells[i].node)
-        size = node_size(table.nodes, cells[i].node)
+    for i in range(at, end):
+        node = cell_node(column, i)
+        text = table.data + node_start(table.nodes, node)
+        size = node_size(table.nodes, node)
         k = 0
         while k < found and not (
             node_size(table.nodes, nodes[k]) == size and memcmp(table.data + node_start(table.nodes, nodes[k]), text, size) == 0
         ):
             k += 1
         if k == found:
-            nodes[k] = cells[i].node
+            nodes[k] = node
             counts[k] = 0
             found += 1
         counts[k] += 1
@@ -214,16 +215,14 @@ cdef bint tell_column(Summary* summary, int32_t k, int32_t first, int32_t end, B
     """Append what one column says of a run of rows; False if there is nothing, or it may not stand there."""
     cdef const Table* table = summary.table
     cdef const Column* column = table.columns + summary.columns[k]
-    cdef const Cell* cells
-    cdef int32_t at = summary.at[k], count
-    while at < column.count and column.cells[at].row < first:
+    cdef int32_t at = summary.at[k], stop
+    while at < column.count and cell_row(column, at) < first:
         at += 1
-    cells = column.cells + at
-    while at < column.count and column.cells[at].row < end:
-        at += 1
-    count = <int32_t>(column.cells + at - cells)
-    summary.at[k] = at
-    if count == 0 or (end - first < SUMMARY_ROWS and rank_of(column.holds)):
+    stop = at
+    while stop < column.count and cell_row(column, stop) < end:
+        stop += 1
+    summary.at[k] = stop
+    if stop == at or (end - first < SUMMARY_ROWS and rank_of(column.holds)):
         return False
     if column.path_size:
         buffer_put(out, column.path, column.path_size)
@@ -233,12 +232,12 @@ cdef bint tell_column(Summary* summary, int32_t k, int32_t first, int32_t end, B
         put_int(summary.columns[k], out)
         buffer_text(out, b"] ")
     if column.holds == HOLDS_ORDER:
-        return tell_two(table, cells[0].node, cells[count - 1].node, out)
+        return tell_two(table, cell_node(column, at), cell_node(column, stop - 1), out)
     if column.holds == HOLDS_TIME:
-        return tell_times(table, cells, count, out)
+        return tell_times(table, column, at, stop, out)
     if column.holds == HOLDS_VALUES:
-        return tell_counts(table, cells, count, out)
-    return tell_numbers(table, column, cells, count, out)
+        return tell_counts(table, column, at, stop, out)
+    return tell_numbers(table, column, at, stop, out)
 
 cdef void put_summary(Summary* summary, Crush* crush, int32_t first, int32_t end) noexcept nogil:
     """Append what the columns say of a run of rows, a colon before it; nothing where they say nothing, or too much."""

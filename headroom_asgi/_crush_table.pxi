@@ -4,7 +4,7 @@
 #   void table_open(Crush*, doc, Table*)
 #   void put_records(Crush*, doc, Table*, ...)     head, what is said once, rows: of a table whose columns are known
 #   void put_rows(Crush*, doc, Table*, ...)        the rows only, or those that are kept; then `width` is that of the rows
-#   bint put_row(...), void seek_row(Table*, row)  one row, any
+#   void put_next(...), void seek_row(Table*, row) the next row; which that is
 
 # Rows that were left out of one table.
 cdef struct Part:
@@ -30,6 +30,7 @@ cdef struct Crush:
     bint stems  # some column has one
     bint said  # some column is said once
     bint raws  # a text has re-laid parts
+    bint groups  # the text below the head has groups
     bint styled  # a string of JSON stands below the row being written, or written last
     int depth  # most containers open at once in the document being written
     bint omit  # rows may be left out
@@ -126,15 +127,14 @@ cdef void put_said(Crush* crush, const Doc* doc, Table* table, int indent, int d
     table.gaps = crush.gaps
     crush.gaps |= gaps
 
-cdef bint put_row(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth) noexcept nogil:
-    """Append the cells of a record and what stands below them; whether there was an empty cell.
+cdef void put_row(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth) noexcept nogil:
+    """Append the cells of a record and what stands below them.
 
     `indent`: that of the row, not yet written; `depth`: containers the list of records stands in, which counts.
     """
     cdef Column* column = table.columns
     cdef Column* end = column + table.width
     cdef Py_ssize_t below = crush.below.size
-    cdef bint gaps = False
     crush.styled = False
     put_indent(indent, &crush.out)
     if table.keys != NULL:
@@ -151,27 +151,46 @@ cdef bint put_row(Crush* crush, const Doc* doc, Table* table, int32_t row, int i
                 put_formed_cell(crush, doc, column)
             column.at += 1
         else:
-            gaps = True
+            crush.gaps = True
         column += 1
     buffer_byte(&crush.out, 0x0A)
     # Rows are written inside of rows, in what stands below those.
     if crush.below.size > below:
         buffer_put(&crush.out, crush.below.data + below, crush.below.size - below)
         crush.below.size = below
-    return gaps
 
 cdef inline bint is_listed(const Table* table) noexcept nogil:
     """Whether every row is one cell, and nothing else."""
     return table.width == 1 and table.keys == NULL and table.groups == NULL and table.columns[0].count == table.rows
 
+cdef inline void put_line(const uint8_t* text, Py_ssize_t size, int indent, Buffer* out) noexcept nogil:
+    """Append a line of its own at an indent."""
+    cdef Py_ssize_t at
+    if buffer_reserve(out, indent + size + 1):
+        for at in range(out.size, out.size + indent):
+            out.data[at] = 0x20
+        copy_bytes(out.data + out.size + indent, text, size)
+        out.size += indent + size + 1
+        out.data[out.size - 1] = 0x0A
+
 cdef inline void put_listed(Crush* crush, const Doc* doc, Column* column, int32_t row, int indent, int depth) noexcept nogil:
     """Append a row of one cell, and what stands below it."""
-    cdef Py_ssize_t below = crush.below.size
+    cdef int32_t node = cell_node(column, row)
+    cdef uint8_t kind = node_kind(doc.nodes, node)
+    cdef Py_ssize_t below
+    if column.form == FORM_PLAIN:
+        if kind > KIND_STRING:
+            put_line(doc.data + node_start(doc.nodes, node), node_size(doc.nodes, node), indent, &crush.out)
+            return
+        if kind == KIND_STRING and is_bare_cell(doc, node):
+            put_line(doc.data + node_start(doc.nodes, node) + 1, node_size(doc.nodes, node) - 2, indent, &crush.out)
+            return
+    below = crush.below.size
     crush.styled = False
     put_indent(indent, &crush.out)
     column.at = row
     if column.form == FORM_PLAIN:
-        put_cell(crush, doc, column.cells[row].node, indent, depth + column.depth)
+        put_cell(crush, doc, node, indent, depth + column.depth)
     else:
         put_formed_cell(crush, doc, column)
     buffer_byte(&crush.out, 0x0A)
@@ -180,7 +199,7 @@ cdef inline void put_listed(Crush* crush, const Doc* doc, Column* column, int32_
         crush.below.size = below
 
 cdef void seek_row(Table* table, int32_t row) noexcept nogil:
-    """Make a row the next one to be written."""
+    """Make a row the next one to be written, groups aside."""
     cdef Column* column
     cdef int32_t i, low, high, middle
     for i in range(table.width):
@@ -189,7 +208,7 @@ cdef void seek_row(Table* table, int32_t row) noexcept nogil:
         high = column.count
         while low < high:
             middle = (low + high) // 2
-            if column.cells[middle].row < row:
+            if cell_row(column, middle) < row:
                 low = middle + 1
             else:
                 high = middle
@@ -209,58 +228,64 @@ cdef bint drop_constants(Table* table) noexcept nogil:
     table.width = width
     return True
 
-cdef inline void put_group(Crush* crush, int32_t rows, int indent) noexcept nogil:
-    """Append the line before the rows of one list."""
-    put_indent(indent, &crush.out)
-    buffer_byte(&crush.out, 0x5B)
-    put_int(rows, &crush.out)
-    buffer_text(&crush.out, b"]\n")
+cdef void open_groups(Crush* crush, Table* table, int indent) noexcept nogil:
+    """Append the line of the group that the next row begins, and those of the empty groups before it."""
+    while table.group_left == 0 and table.group < table.group_count:
+        table.group_left = table.groups[table.group]
+        table.group += 1
+        put_indent(indent, &crush.out)
+        buffer_byte(&crush.out, 0x5B)
+        put_int(table.group_left, &crush.out)
+        buffer_text(&crush.out, b"]\n")
+
+cdef inline void put_next(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth, bint listed) noexcept nogil:
+    """Append the next row, one that is `listed` or not."""
+    if listed:
+        put_listed(crush, doc, table.columns, row, indent, depth)
+        return
+    if table.groups != NULL:
+        open_groups(crush, table, indent)
+        table.group_left -= 1
+    put_row(crush, doc, table, row, indent, depth)
+
+cdef bint put_some(Crush* crush, const Doc* doc, Table* table, int indent, int depth, int32_t* written) noexcept nogil:
+    """Append rows until they are worth asking for; False if all of them are not. `written`: so many."""
+    cdef Py_ssize_t start = crush.out.size, at = start
+    cdef Estimate estimate = estimate_open()
+    cdef bint listed = is_listed(table)
+    cdef int32_t row
+    for row in range(table.rows):
+        put_next(crush, doc, table, row, indent, depth, listed)
+        if crush.out.size - at >= ESTIMATE_PIECE or row + 1 == table.rows:
+            estimate_add(&estimate, crush.out.data + at, crush.out.size - at)
+            at = crush.out.size
+            if at - start >= LARGE_BYTES or estimate_total(&estimate) >= OMIT_TOKENS:
+                written[0] = row + 1
+                return True
+    written[0] = table.rows
+    return False
+
+cdef void put_rest(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth) noexcept nogil:
+    """Append the rows from one on, and the lines of the empty groups behind them."""
+    cdef bint listed = is_listed(table)
+    for row in range(row, table.rows):
+        put_next(crush, doc, table, row, indent, depth, listed)
+    open_groups(crush, table, indent)
 
 cdef void put_rows(Crush* crush, const Doc* doc, Table* table, int indent, int depth, Py_ssize_t head) noexcept nogil:
     """Append the rows, or those that are kept. `head`: where in the text the head goes on behind the count, for the part."""
-    cdef Row* rows = NULL
-    cdef Py_ssize_t start = crush.out.size, begin
-    cdef int32_t row, group = 0, left = 0
-    cdef bint gaps = False, any_gaps = crush.gaps, styled = crush.styled, listed
+    # Rows are chosen by their values, before they are written; only whether there is enough to choose from shows in the text.
+    cdef Py_ssize_t start = crush.out.size
+    cdef int32_t written = 0
+    # These rows may stand below another, which is still being written.
+    cdef bint styled = crush.styled
     if not drop_constants(table):
         return
-    listed = is_listed(table)
     if crush.omit and table.rows >= OMIT_ROWS:
-        rows = <Row*>arena_take(table.arena, table.rows * sizeof(Row))
-    for row in range(table.rows):
-        while table.groups != NULL and left == 0:
-            left = table.groups[group]
-            group += 1
-            put_group(crush, left, indent)
-        left -= 1
-        begin = crush.out.size - start
-        # Tables below the row may have empty cells as well.
-        crush.gaps = False
-        if listed:
-            put_listed(crush, doc, table.columns, row, indent, depth)
-            gaps = crush.gaps
-        else:
-            gaps = put_row(crush, doc, table, row, indent, depth)
-            gaps |= crush.gaps
-        any_gaps |= gaps
-        if rows != NULL:
-            rows[row].start = <uint32_t>begin
-            rows[row].end = <uint32_t>(crush.out.size - start)
-            rows[row].gaps = gaps
-            rows[row].styled = crush.styled
-            rows[row].kept = False
-    while group < table.group_count:
-        put_group(crush, 0, indent)
-        group += 1
-    # These rows may stand below another, which is still being written.
+        if put_some(crush, doc, table, indent, depth, &written):
+            written = leave_out(crush, doc, table, start, written, indent, depth, head)
+    put_rest(crush, doc, table, written, indent, depth)
     crush.styled = styled
-    crush.gaps = any_gaps
-    if rows == NULL or crush.out.failed or crush.out.size - start > UINT32_MAX:
-        return
-    if not is_large(crush.out.data + start, crush.out.size - start):
-        return
-    if choose_rows(table, rows, &crush.needles):
-        leave_out(crush, doc, table, rows, start, indent, depth, head)
 
 cdef void table_open(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
     """A table without columns, of values in a text."""

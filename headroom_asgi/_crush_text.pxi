@@ -142,6 +142,22 @@ cdef bint text_is_literal(Text text) noexcept nogil:
         return False
     return scan_scalar(text.data, 0, text.size, &kind, &flags) == text.size
 
+cdef inline bint spells_word(Text text, const char* word, Py_ssize_t size) noexcept nogil:
+    """Whether it is a word of lower-case letters, in whatever case."""
+    cdef Py_ssize_t at
+    if text.size != size:
+        return False
+    for at in range(size):
+        if text.data[at] | 0x20 != <uint8_t>word[at]:
+            return False
+    return True
+
+cdef inline bint looks_like_literal(Text text) noexcept nogil:
+    """Whether a reader may take the whole text for null, true, false or a number: also as other languages spell them."""
+    if spells_word(text, b"true", 4) or spells_word(text, b"false", 5) or spells_word(text, b"null", 4):
+        return True
+    return text_is_literal(text) or (text.size == 4 and memcmp(text.data, b"None", 4) == 0)
+
 cdef inline bint looks_like_marker(Text text, int length) noexcept nogil:
     """Whether it starts with so many bytes of the line of an omission."""
     return text.size >= length and memcmp(text.data, b"<<ccr:", length) == 0
@@ -161,9 +177,9 @@ cdef bint text_is_bare(Text text, int place) noexcept nogil:
     if place == PLACE_FLOW:
         if text.marks & TEXT_TIMES or memchr(b"-?!&*|>@%`", first, 10) != NULL or has_class(text, TEXT_FLOW):
             return False
-    elif place == PLACE_CONSTANT and has_class(text, TEXT_STAR):
+    elif place == PLACE_CONSTANT and (first == 0x3D or has_class(text, TEXT_STAR)):
         return False
-    return not looks_like_marker(text, 6) and (place == PLACE_TEXT or not text_is_literal(text))
+    return not looks_like_marker(text, 6) and (place == PLACE_TEXT or not looks_like_literal(text))
 
 cdef bint key_is_bare(Text text) noexcept nogil:
     """Whether a key may stand bare."""

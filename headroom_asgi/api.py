@@ -9,17 +9,31 @@ from typing import Any, TypeVar, Unpack
 import anyio
 
 from headroom_asgi import _crush
+from headroom_asgi.compressors import split_markers
 from headroom_asgi.config import HeadroomConfig, SettingFields
 from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
-from headroom_asgi.errors import HeadroomError
+from headroom_asgi.errors import ExpandError, HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
 from headroom_asgi.store import Store
 from headroom_asgi.tokenizer import Tokenizer
-from headroom_asgi.transforms import Context, Step, TransformPipeline, TransformResult, drain, payload_of, result_of
-from headroom_asgi.types import ToolCall
-from headroom_asgi.wire import dump
+from headroom_asgi.transforms import (
+    Context,
+    Step,
+    TransformPipeline,
+    TransformResult,
+    decoded_messages,
+    drain,
+    is_result,
+    payload_of,
+    result_of,
+    unfold,
+)
+from headroom_asgi.types import Edit, ToolCall
+from headroom_asgi.wire import dump, literal, splice
 
 T = TypeVar("T")
+
+_FORMS = ("[json", "[text", "[view")  # how texts in the crush format start
 
 
 @dataclass(slots=True)
@@ -37,9 +51,34 @@ def expand(text: str) -> str:
     """The JSON text that a crushed text stands for, minified.
 
     Raises:
-        ExpandError: the text is neither in the crush format nor JSON, or rows were left out of it (`refs` names them).
+        ExpandError: the text is neither in the crush format nor JSON, or something was left out of it (`refs` names it).
     """
+    markers, _ = split_markers(text)
+    if markers:
+        names = tuple(marker.partition(" ")[0].removeprefix("<<ccr:") for marker in markers)
+        raise ExpandError(f"something was left out: {', '.join(names)}", names)
     return _crush.expand(text.encode("utf-8", "surrogatepass")).decode("utf-8")
+
+
+def expand_messages(messages: list[Any], *, format: str | None = None) -> list[Any]:
+    """Messages that were shortened losslessly, as they were: JSON value for value (minified), any other text byte for byte.
+
+    Args:
+        messages: all messages of a request from its first one on, as they were forwarded; not changed.
+        format: a dialect's name, e.g. `openai-chat` or `anthropic`; guessed from the messages if None.
+
+    Raises:
+        ConfigError: the format is unknown, or messages are no JSON values.
+        ExpandError: rows were left out of a text (`refs` names them), or a reference names lines that are not there.
+    """
+    payload = payload_of(messages, "", format)
+    results = [segment for segment in payload.segments if is_result(segment)]
+    edits = []
+    for segment, text in zip(results, unfold([segment.text for segment in results]), strict=True):
+        whole = expand(text) if text.startswith(_FORMS) else text
+        if whole != segment.text:
+            edits.append(Edit(*segment.span, literal(whole)))
+    return decoded_messages(payload.again(splice(payload.body, edits)))
 
 
 def compress(
@@ -114,7 +153,7 @@ def _compress(
     config = HeadroomConfig().with_settings(settings)
     mode = config.resolve().default.mode
     if mode in ("off", "audit"):
-        config = replace(config, content_router=replace(config.content_router, enabled=False))
+        config = replace(config, transforms=())
     tokenizer = Tokenizer(model)
     before = tokenizer.count_messages(messages)
     payload = payload_of(messages, model, dialect)

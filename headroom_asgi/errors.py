@@ -8,6 +8,8 @@ HeadroomError
 ├── ResponseError        an answer of the inner app is not what its dialect prescribes; passes as it came
 ├── CompressError        a compressor failed on a text, or its own proof (the text goes as it came)
 └── StoreError           a store could not do what it was asked
+    ├── StoreRefusedError  it is well, and will not do this: a value beyond its bounds, a wrong ttl, counters where a value is
+    └── StoreDownError     it failed before and is left alone for a while; the log has one line about that
 """
 
 
@@ -59,6 +61,14 @@ class ResponseError(HeadroomError):
 
 class StoreError(HeadroomError):
     """A store could not do what it was asked (full, unreachable, closed)."""
+
+
+class StoreRefusedError(StoreError):
+    """A store that is well will not do what it was asked: it would be refused again."""
+
+
+class StoreDownError(StoreError):
+    """A store that failed before and is left alone for a while; the log has said so once, for all calls that get this."""
 
 
 class CompressError(HeadroomError):

@@ -11,7 +11,7 @@ from headroom_asgi.middleware import HeadroomMiddleware
 from headroom_asgi.observers import Report
 from headroom_asgi.pipeline import PipelineEvent, PipelineStage
 from headroom_asgi.types import Message, Receive, Scope, Send
-from headroom_asgi.wire import WireFormat, dialect_named, guess_dialect
+from headroom_asgi.wire import ANSWERED, WireFormat, dialect_named, guess_dialect
 
 
 class RecordingExtension:
@@ -49,12 +49,12 @@ def forwarded(
 
     Args:
         messages: the whole conversation, as the provider spells it.
-        dialect: `openai-chat` or `anthropic`; guessed from the messages if None.
+        dialect: its name, e.g. `openai-chat` or `gemini`; guessed from the messages if None.
         fields: the other fields of the request body, e.g. `tools`, `system`.
         settings: of HeadroomMiddleware.
 
     Returns:
-        For every turn (every prefix that ends before an assistant message, and the whole) a list of byte strings: the fields
+        For every turn (every prefix that ends before a turn of the model, and the whole) a list of byte strings: the fields
         before the messages, in the order of their names, then each message.
     """
     wire = guess_dialect(messages) if dialect is None else dialect_named(dialect)
@@ -89,17 +89,28 @@ async def _grow(wire: WireFormat, messages: list[Any], fields: dict[str, Any], s
         await send({"type": "http.response.body", "body": b""})
 
     app = HeadroomMiddleware(inner, discover=False, **settings)
-    ends = [i for i, m in enumerate(messages) if i and isinstance(m, dict) and m.get("role") == "assistant"]
-    for end in [*ends, len(messages)]:
-        body = json.dumps({**fields, "messages": messages[:end]}).encode("ascii")
-        await _post(app, wire.example_path, body)
+    for end in [*_ends(wire, messages, fields), len(messages)]:
+        await _post(app, wire.example_path, _body(wire, messages[:end], fields))
     return [_parts(wire, body) for body in bodies]
 
 
+def _body(wire: WireFormat, messages: list[Any], fields: Mapping[str, Any]) -> bytes:
+    return json.dumps({**fields, wire.messages: messages}).encode("ascii")
+
+
+def _ends(wire: WireFormat, messages: list[Any], fields: Mapping[str, Any]) -> list[int]:
+    """The positions of the messages with which turns of the model begin, but for the first of all."""
+    payload = wire.decode(_body(wire, messages, fields), wire.endpoint(wire.example_path) or ANSWERED)
+    starts = [turn.start for turn in wire.turns(payload)]
+    document = payload.document
+    spans = [document.span(node) for node in document.elements(document.get(0, wire.messages))]
+    return [place for place, (begin, end) in enumerate(spans) if place and any(begin <= start < end for start in starts)]
+
+
 def _parts(wire: WireFormat, body: bytes) -> list[bytes]:
-    document = wire.decode(body).document
-    rest = sorted((key, document.raw(node)) for key, node in document.items(0) if key != "messages")
-    messages = document.get(0, "messages")
+    document = wire.decode(body, wire.endpoint(wire.example_path) or ANSWERED).document
+    rest = sorted((key, document.raw(node)) for key, node in document.items(0) if key != wire.messages)
+    messages = document.get(0, wire.messages)
     return [b"%s:%s" % (key.encode(), raw) for key, raw in rest] + [document.raw(node) for node in document.elements(messages)]
 
 

@@ -1,6 +1,6 @@
 """The vocabulary that rooms share: ASGI callables, byte edits, tools."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -11,6 +11,7 @@ __all__ = [
     "ASGIApp",
     "Edit",
     "Headers",
+    "Interceptor",
     "Message",
     "Receive",
     "Scope",
@@ -62,3 +63,21 @@ class ToolResult:
     call: ToolCall
     text: str
     is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interceptor:
+    """A function of the user's own that makes the output of certain tools shorter, before any compressor sees it.
+
+    It runs only where the model can ask for what is gone, and is pure, fast and linear: the same bytes for the same arguments on
+    every worker. What it raises is logged, and the output goes on without it.
+
+    Attributes:
+        name: lower case, e.g. `pods`; markers and reports name it.
+        tools: names of tools, matched as `ContentRouterConfig.exact_match_tools` are; `*` is every tool.
+        function: the output and the arguments of the call (JSON text) to a shorter output, or None to leave it as it is.
+    """
+
+    name: str
+    tools: Collection[str]
+    function: Callable[[str, str], str | None]

@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says something about the machine, nothing about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _NO_CORPUS = "the recorded conversations are not here: set HEADROOM_CORPUS to their folder"
 _HERE = Path(__file__).resolve().parent

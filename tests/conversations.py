@@ -1,6 +1,8 @@
 """Scripted rounds of a model, spelled as JSON answers and as streams in each dialect, independently of the code under test.
 
 A round is a list of (kind, words): `text`, `signed`, `ours` and `theirs` (arguments of a call of our tool, of the client's).
+A dialect also says what a client keeps of an answer (`turn`), how it answers calls (`results`, of (id, name, text)) and how it asks
+(`question`): each a list of values for the body's conversation.
 """
 
 import json
@@ -10,6 +12,7 @@ import toy_wire
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.wire import EventKind
 from headroom_asgi.wire.anthropic import AnthropicMessages
+from headroom_asgi.wire.ollama import Ollama as OllamaWire
 from headroom_asgi.wire.openai_chat import OpenAIChat
 
 CLIENT_TOOL = "search"
@@ -28,7 +31,7 @@ def calls_of(number, parts, client_tool=CLIENT_TOOL):
     return [(kind, words, f"call_{number}_{i}", names.get(kind, "")) for i, (kind, words) in enumerate(parts)]
 
 
-class _Dialect:
+class Dialect:
     def canonical(self, parts):
         """The parts as far as the dialect can tell their order."""
         return parts
@@ -38,7 +41,7 @@ class _Dialect:
         return json.loads(answer)
 
 
-class Toy(_Dialect):
+class Toy(Dialect):
     wire = toy_wire.ToyWire()
     body = b'{"turns":[]}'
 
@@ -69,7 +72,7 @@ class Toy(_Dialect):
         return b"".join(toy_wire.line(*group) for _, group in frames)
 
 
-class Chat(_Dialect):
+class Chat(Dialect):
     wire = OpenAIChat()
     body = b'{"model":"m","messages":[{"role":"user","content":"q"}]}'
 
@@ -114,6 +117,15 @@ class Chat(_Dialect):
         value = self._head(number, "chat.completion") | {"choices": [choice], "usage": self._usage(number)}
         return json.dumps(value).encode()
 
+    def turn(self, answer):
+        return [json.loads(answer)["choices"][0]["message"]]
+
+    def results(self, given):
+        return [{"role": "tool", "tool_call_id": call_id, "content": text} for call_id, _, text in given]
+
+    def question(self, text):
+        return [{"role": "user", "content": text}]
+
     def stream(self, random, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
         deltas = [{"role": "assistant", "content": "" if any(kind == "text" for kind, _ in parts) else None}]
         calls = 0
@@ -147,7 +159,7 @@ class Chat(_Dialect):
         return b"".join(spelled) + b"data: [DONE]\n\n"
 
 
-class Anthropic(_Dialect):
+class Anthropic(Dialect):
     wire = AnthropicMessages()
     body = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"}]}'
 
@@ -178,6 +190,16 @@ class Anthropic(_Dialect):
         blocks = [self._block(part) for part in calls_of(number, parts, client_tool)]
         return json.dumps(self._message(number, blocks, self._reason(parts, cut))).encode()
 
+    def turn(self, answer):
+        return [{"role": "assistant", "content": json.loads(answer)["content"]}]
+
+    def results(self, given):
+        blocks = [{"type": "tool_result", "tool_use_id": call_id, "content": text} for call_id, _, text in given]
+        return [{"role": "user", "content": blocks}]
+
+    def question(self, text):
+        return [{"role": "user", "content": text}]
+
     def stream(self, random, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
         message = self._message(number, [], None) | {"usage": {"input_tokens": 10 * number, "output_tokens": 1}}
         events = [{"type": "message_start", "message": message}]
@@ -201,4 +223,69 @@ class Anthropic(_Dialect):
         return b"".join(b"event: " + e["type"].encode() + b"\ndata: " + json.dumps(e).encode() + b"\n\n" for e in events)
 
 
-DIALECTS = (Toy(), Chat(), Anthropic())
+class Ollama(Dialect):
+    wire = OllamaWire()
+    body = b'{"model":"m","messages":[{"role":"user","content":"q"}]}'
+
+    def canonical(self, parts):
+        """One thought (nothing is signed in this dialect), one text, then the calls."""
+        return Chat.canonical(self, parts)
+
+    def value(self, answer):
+        """No text is no member, or an empty one."""
+        value = json.loads(answer)
+        value["message"].setdefault("content", "")
+        return value
+
+    def _line(self, number, message, **more):
+        head = {"model": "m", "created_at": f"2026-01-0{number}T00:00:00Z"}
+        return {**head, "message": {"role": "assistant", **message}, "done": False, **more}
+
+    def _end(self, number, cut):
+        return {"done": True, "done_reason": "length" if cut else "stop", "total_duration": 7, "eval_count": number}
+
+    def _call(self, call_id, index, name, words):
+        return {"id": call_id, "function": {"index": index, "name": name, "arguments": json.loads(words)}}
+
+    def json(self, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
+        message = {}
+        for kind, words, call_id, name in calls_of(number, parts, client_tool):
+            if name:
+                calls = message.setdefault("tool_calls", [])
+                calls.append(self._call(call_id, len(calls), name, words))
+            else:
+                message["content" if kind == "text" else "thinking"] = words
+        return json.dumps(self._line(number, {"content": "", **message}, **self._end(number, cut))).encode()
+
+    def turn(self, answer):
+        message = json.loads(answer)["message"]
+        return [{key: value for key, value in message.items() if key != "images"}]
+
+    def results(self, given):
+        return [{"role": "tool", "tool_name": name, "tool_call_id": i, "content": text} for i, name, text in given]
+
+    def question(self, text):
+        return [{"role": "user", "content": text}]
+
+    def stream(self, random, number, parts, *, cut=False, client_tool=CLIENT_TOOL):
+        messages = []
+        calls = 0
+        for kind, words, call_id, name in calls_of(number, parts, client_tool):
+            if name:
+                entry = self._call(call_id, calls, name, words)
+                if messages and "tool_calls" in messages[-1] and random.random() < 0.5:
+                    messages[-1]["tool_calls"].append(entry)
+                else:
+                    messages.append({"content": "", "tool_calls": [entry]})
+                calls += 1
+            elif kind == "text":
+                messages += [{"content": piece} for piece in split(random, words)]
+            else:
+                messages += [{"content": "", "thinking": piece} for piece in split(random, words)]
+        lines = [self._line(number, message) for message in messages]
+        if lines and random.random() < 0.3:
+            lines[-1] |= self._end(number, cut)
+        else:
+            lines.append(self._line(number, {"content": ""}, **self._end(number, cut)))
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        return data if random.random() < 0.7 else data[:-1]

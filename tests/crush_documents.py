@@ -38,6 +38,18 @@ LINES = (
     "tab\tand\ttab",
     "é" * 20,
 )
+# How lines of logs and of hits begin.
+STARTS = (
+    "tests/test_cache.py::TestCache::",
+    "src/models/user.rs:12:",
+    "src/models/user.rs-13-",
+    "[2024-05-24T12:00:00.123Z] [INFO] ",
+    "build (latest)\tSet up job\t2024-05-24T12:00:00.1Z ",
+    "| worker | ",
+    "/usr/lib/*",
+    "  indented: ",
+    "",
+)
 
 
 @dataclass(frozen=True)
@@ -265,8 +277,10 @@ class Documents(Maker):
         end = rng.choice(("\n", "\n", "\r\n"))
         parts = []
         for number in range(rng.choice((1, 3, 6))):
-            kind = rng.randrange(5)
-            if kind == 0:
+            kind = rng.randrange(6)
+            if kind == 5:
+                parts += [start + rng.choice(WORDS) for start in [rng.choice(STARTS)] for _ in range(rng.choice((2, 9, 30)))]
+            elif kind == 0:
                 parts.append(f"2024-05-2{number} 12:00:0{number} worker started " + rng.choice(WORDS))
             elif kind == 1:
                 parts.append(rng.choice(LINES))
@@ -280,11 +294,15 @@ class Documents(Maker):
         return text[: rng.randrange(len(text) + 1)] if self.chance(0.4) else text
 
     def many_lines(self) -> str:
-        """Values, one after the other: in one line each, or indented as jq does."""
+        """Values, one after the other: in one line each, or indented as jq does, or with nothing between them."""
         records = self.shaped(max(self.count(), 2))
         value = Array(tuple(records)) if self.chance(0.8) else Array((*records, self.scalar()))
         text = styled(
             value,
-            self.rng.choice(("json", "jsonp", "json2")) + self.rng.choice(("", "a", "g")) + "l" + self.rng.choice(("", "n")),
+            self.rng.choice(("json", "jsonp", "json2", "jsont"))
+            + self.rng.choice(("", "a", "g"))
+            + self.rng.choice(("l", "l", "c"))
+            + self.rng.choice(("", "", "r"))
+            + self.rng.choice(("", "n")),
         )
-        return text + self.rng.choice(("", "", "", "\n", "{", " ")) if self.chance(0.9) else text.replace("\n", "\r\n")
+        return text + self.rng.choice(("", "", "", "\n", "\r\n", "{", " "))

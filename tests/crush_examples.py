@@ -5,6 +5,7 @@ python -m tests.crush_examples --write
 
 import json
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,7 @@ from headroom_asgi import _crush
 NULS = "\x00" * 512
 PAGE = Path(__file__).parent.parent / "docs" / "crush-examples.md"
 
-USERS = {
-    name: {"login": name, "id": number, "url": f"https://git.example.com/{name}", "admin": False}
-    for name, number in (("ada", 17), ("grace", 23))
-}
+WIDTH = 72  # of the column with what is sent
 
 
 def minified(value: Any) -> str:
@@ -31,12 +29,12 @@ def shapes() -> list[tuple[str, str]]:
         {"id": 8, "city": "Bergen", "zip": None, "geo": {"lat": 60.4, "lon": 5.3}, "country": "NO", "active": True},
         {"id": 9, "city": "", "geo": {"lat": 63.4, "lon": 10.4}, "country": "NO", "active": True},
     ]
-    issues = [
-        {"number": 40 + n, "title": title, "user": USERS[who], "labels": []}
-        for n, (title, who) in enumerate(
-            [("Crash on start", "ada"), ("Typo", "grace"), ("Slow list", "ada"), ("Dark mode", "grace")]
-        )
+    users = [
+        {"login": name, "id": number, "url": f"https://git.example.com/{name}", "admin": False}
+        for name, number in (("ada", 17), ("grace", 23))
     ]
+    titles = ("Crash on start", "Typo", "Slow list", "Dark mode")
+    issues = [{"number": 40 + n, "title": title, "user": users[n % 2], "labels": []} for n, title in enumerate(titles)]
     orders = [
         {
             "order": f"A-{n}",
@@ -50,58 +48,54 @@ def shapes() -> list[tuple[str, str]]:
         for name, status, pods in (("auth", "up", 3), ("cart", "down", 0), ("mail", "up", 2))
     }
     trips = [
-        [{"flight": "HAT1", "from": "JFK", "to": "ORD"}, {"flight": "HAT2", "from": "ORD", "to": "SEA"}],
-        [{"flight": "HAT7", "from": "JFK", "to": "SEA"}],
+        [{"flight": f"HAT{n}", "from": "JFK", "to": to, "bags": 0} for n, to in legs] for legs in ([(1, "ORD")], [(7, "SEA")])
     ]
-    page = {
-        "query": {"user": None, "cursor": None, "total": 3},
-        "matrix": [[1, 0.5], [2, 0.25]],
-        "samples": [0] * 40 + [7],
-    }
-    inner = json.dumps({"path": "notes.md", "text": "# Plan\n\n- ship it\n- rest", "size": 25}, indent=2)
-    mcp = minified({"type": "text", "text": inner, "annotations": None})
-    lines = "\n".join(minified({"ts": f"10:0{n}:00", "level": "info", "msg": f"tick {n}"}) for n in range(3))
-    cut = (
-        "HTTP/1.1 200 OK\n\n"
-        + minified([{"name": f"file_{n}.txt", "bytes": 100 * n, "owner": "root"} for n in range(6)])[:-9]
-        + "... [truncated]"
-    )
-    wait = "waiting for the lock on /var/lib/apt/lists, held by process 4711"
-    dump = f"Reading\n{NULS}\n{wait}\n{wait}\n{wait}\n{wait}\ndone"
+    page = {"query": {"next": None}, "matrix": [[1, 0.5], [2, 0.25]], "samples": [0] * 40 + [7]}
+    note = json.dumps({"path": "notes.md", "text": "# Plan\nship it"}, indent=2)
+    mcp = minified({"type": "text", "text": note, "annotations": None})
+    lines = "\n".join(minified({"ts": f"10:0{n}:00", "level": "info", "msg": f"tick {n}"}) for n in range(2))
+    files = [{"name": f"file_{n}.txt", "owner": "root", "group": "staff", "mode": "rw-r--r--", "links": 1} for n in range(3)]
+    wait = "waiting for the lock on /var/lib/apt/lists"
     return [
-        ("Records: constants once, null, empty and missing told apart", minified(records)),
+        ("Records: constants once; null, empty and missing", minified(records)),
         ("Objects that come again, said once", minified(issues)),
         ("Lists of records in records; texts that begin and end alike", minified(orders)),
         ("A map of records, with lists of one", minified(services)),
         ("A list of lists of records", minified(trips)),
         ("A deep object, a matrix, a run of numbers", minified(page)),
-        ("JSON in a string in an MCP envelope, with a text of several lines", mcp),
+        ("JSON in a string, a text of several lines in it", mcp),
         ("NDJSON", lines),
-        ("A document cut short, behind other text", cut),
-        ("Text with a run of NUL characters and a line that repeats", dump),
+        ("A document that was cut short", f"{minified(files)[:-70]}... [truncated]"),
+        ("Text with runs of characters and lines", f"{NULS}\n{wait}\n{wait}\n{wait}\n{wait}"),
     ]
 
 
-def shown(text: str) -> str:
-    """As the page shows it: control characters visible, long lines shortened."""
-    text = text.replace("\t", "⇥").replace(NULS, "␀␀␀… (512)")
-    return "\n".join(line if len(line) <= 230 else f"{line[:150]} … {line[-60:]}" for line in text.split("\n"))
+def shown(text: str) -> list[str]:
+    """Its lines, control characters visible."""
+    return text.replace("\t", "⇥").replace(NULS, "␀␀␀…␀ (512)").split("\n")
+
+
+def wrapped(text: str, height: int) -> list[str]:
+    """As many lines of a column: all of a text, or its beginning and end."""
+    lines = [line[at : at + WIDTH] for line in shown(text) for at in range(0, len(line), WIDTH)]
+    if len(lines) > height:
+        lines[height - 1 :] = [lines[height - 1][: WIDTH // 2] + " … " + text[3 - WIDTH // 2 :]]
+    return lines
 
 
 def page() -> str:
     """The whole page."""
     lines = [
         "# What a reader sees",
-        "",
-        "Ten shapes, before (`<`) and after; ⇥ is a tab. `python -m tests.crush_examples --write` makes this page, a test compares.",
+        "Ten shapes, as they come (left) and as they are sent on; ⇥ is a tab. `python -m tests.crush_examples --write` makes this page.",
         "```",
     ]
     for name, text in shapes():
         found = _crush.crush(text.encode())
         assert found is not None, name
-        lines.append(f"# {name}")
-        lines += [f"< {line}" for line in shown(text).split("\n")]
-        lines += shown(found[0].decode()).split("\n")
+        after = shown(found[0].decode())
+        before = [f"# {name}", *wrapped(text, len(after) - 1)]
+        lines += [f"{left:{WIDTH}} │ {right}" for left, right in zip_longest(before, after, fillvalue="")]
     return "\n".join([*lines, "```", ""])
 
 

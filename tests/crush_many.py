@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from headroom_asgi._crush import crush, estimate, expand
 from headroom_asgi.errors import ExpandError
 from tests.crush_cases import Found, restored
-from tests.crush_documents import Document, make_document
+from tests.crush_documents import Document, Documents, make_document
 from tests.crush_reference import RowsLeftOut, decode, spell
 from tests.crush_writer import Writer, make_lines, make_text, make_value
 from tests.json_exact import same
@@ -24,12 +24,32 @@ from tests.json_exact import same
 # What mutations put into a text: what the grammar gives a meaning, and what it forbids.
 PIECES = (
     *'"\t\n -[]{}():,.=<\\\r\x00\x7f\x85é😀\u2028a05*×⟦⟧',
-    *("  ", "- ", ": ", ", ", "(json2)", '"""', "[2]: a\tb", "null", "1.5", "<<ccr:0f3a-1 2 rows left out>>", "\n", "\n ", "[0]"),
+    *(
+        "  ",
+        "- ",
+        ": ",
+        ", ",
+        "(json2)",
+        "(jsontr)",
+        "(jsonpyt)",
+        "a.b(1)",
+        "nan",
+        '"""',
+        "[2]: a\tb",
+        "null",
+        "1.5",
+        "<<ccr:0f3a-1 2 rows left out>>",
+        "\n",
+        "\n ",
+        "*\n ",
+        "[0]",
+    ),
     *(
         "⟦× 2⟧",
         '⟦"-" × 9⟧',
         "⟦end⟧",
         "⟦json⟧\n",
+        "⟦json2cr⟧\n",
         " ×4",
         "{2}: (key)\t",
         "[2][]: a",
@@ -59,11 +79,17 @@ FORMS = {
     "folded key": r"\n *[^\n\t\". ]+\.[^\n\t\". ]+:",
     "wrapper": r"^\[json in ",
     "values one in a line": r"^\[json\w*l",
+    "values joined": r"^\[json\w*c\w*[];]",
+    "CR LF": r"[\[(⟦]json\w*r[\])n⟧;]",
+    "tabs": r"[\[(⟦]jsont",
+    "as Python prints it": r"[\[(⟦]jsonpy[\])⟧;]",
+    "tuples of Python": r"[\[(⟦]jsonpyt[\])⟧;]",
     "text": r"^\[text",
     "characters": r"⟦\"[^\n]+ × \d+⟧",
     "lines": r"\n⟦× \d+⟧",
     "block": r"⟦json\w*⟧\n",
     "block cut off": r"⟦json\w* cut \d+⟧\n",
+    "lines that begin alike": r"; x\* = [^\n]+\n(?:[^\n]*\n)*?[^\n]*\*\n ",
     "fence": r"\"\"\"\n",
     "style": r" \(json\w*\)",
     "style in a cell": r"[\n\t] *\(json\w*\)[\n\t]",
@@ -129,7 +155,7 @@ def check_found(document: Document, found: Found | None) -> None:
         return
     if document.value is not None:
         assert result == document.value
-    elif text.startswith((b"[text", b"[jsonl", b"[jsonpl")) or re.match(rb"\[json\w*l\w*[;\]]", text):
+    elif text.startswith(b"[text") or re.match(rb"\[json\w+[;\]]", text):
         assert result.encode() == document.data
     else:
         assert same(result, document.data)
@@ -144,6 +170,14 @@ def check_found(document: Document, found: Found | None) -> None:
         raise AssertionError("a text that misses rows was expanded")
     for _, _, part in parts:
         assert expand(part).decode() == decode(part.decode())
+
+
+def check_json(seed: int) -> None:
+    """AssertionError unless a random JSON text reads back as its value, whole or with rows left out."""
+    maker = Documents(random.Random(seed))
+    value = maker.document()
+    document = Document(maker.spelled_json(value).encode(), spell(value))
+    check_found(document, crush(document.data, ref=b"r" if seed % 2 else b""))
 
 
 def written(rng: random.Random) -> tuple[str, str]:

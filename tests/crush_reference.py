@@ -19,6 +19,7 @@ from tests.crush_reference_line import (
     OMISSIONS,
     RAWS,
     SAID,
+    STARTS,
     STEMS,
     STYLE,
     Array,
@@ -39,7 +40,7 @@ from tests.crush_reference_line import (
     styled,
     text_cell,
 )
-from tests.crush_reference_raw import END, NEVER_IN_FENCE, cut, raw_text
+from tests.crush_reference_raw import END, NEVER_IN_FENCE, cut, raw_text, ungrouped
 from tests.crush_reference_table import RECORDS, Table, build, read_stem
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "OMISSIONS",
     "RAWS",
     "SAID",
+    "STARTS",
     "STEMS",
     "Array",
     "Literal",
@@ -65,9 +67,9 @@ __all__ = [
     "styled",
 ]
 
-NOTES = (GAPS, STEMS, SAID, RAWS, OMISSIONS)
+NOTES = (GAPS, STEMS, SAID, RAWS, STARTS, OMISSIONS)
 
-HEAD_LINE = re.compile(r"\[(text|json[p124]?a?g?l?n?)((?:; [^;\]]*)*)\]")
+HEAD_LINE = re.compile(r"\[(text|json|jsonpyt?|json[p124t]?a?g?[lc]r?n?)((?:; [^;\]]*)*)\]")
 MAP = re.compile(rf"\{{{COUNT}\}}: \(key\)\t")
 GROUPS = re.compile(rf"\[{COUNT}\]\[\]: ")
 MATRIX = re.compile(rf"\[{COUNT}\]\[{COUNT}\]:$")
@@ -146,16 +148,16 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
     check(found and newline, "head")
     assert found is not None
     kind, notes = found[1], found[2].split("; ")[1:]
-    check(found[0] == head(kind, *notes) and (kind in ("text", "json") or kind.removesuffix("n").endswith("l")), "head")
+    check(found[0] == head(kind, *notes), "head")
     reader = Reader(rest.split("\n"), seen)
     if wrapper:
         value = wrapper.around(
             reader.string_of(wrapper.style, lambda: reader.top(wrapper.depth, inside_string=True))
             if wrapper.style
-            else reader.text(rest, wrapper.depth)
+            else reader.text(rest, wrapper.depth, grouped=STARTS in notes)
         )
     elif kind == "text":
-        value = reader.raw(rest, 0)
+        value = ungrouped(reader.raw(rest, 0)) if STARTS in notes else reader.raw(rest, 0)
         value.encode()
     else:
         value = reader.top(0)
@@ -294,10 +296,10 @@ class Reader:
             lines.append(line)
         return self.text("\n".join(lines), depth)
 
-    def text(self, raw: str, depth: int) -> str:
+    def text(self, raw: str, depth: int, *, grouped: bool = False) -> str:
         """The string of several lines that raw text stands for."""
         check("\n" in raw, "a fence of less than two lines")
-        text = self.raw(raw, depth)
+        text = ungrouped(self.raw(raw, depth)) if grouped else self.raw(raw, depth)
         check(not NEVER_IN_FENCE.search(text), "control character in a fence")
         return text
 
@@ -331,7 +333,7 @@ class Reader:
             check(table.width, "no column in the rows")
             return Array(tuple(self.group(table, indent) for _ in range(many(found[1]))))
         if found := MATRIX.match(text):
-            width = many(found[2])
+            width = many(found[2], 1)
             inside = deeper(depth)
             return Array(tuple(self.rows(found[1], indent, lambda line: Array(self.scalars(line, width, indent, inside)))))
         found = LIST.match(text)

@@ -9,14 +9,23 @@ NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 LITERAL = re.compile("null|true|false|" + NUMBER)
 QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 COUNT = "([1-9][0-9]*)"
-STYLE = re.compile(r"\((json[p124]?a?g?l?n?)\)")
+STYLE_NAME = r"json(?:pyt?|[p124t]?a?g?[lc]?r?n?)"
+STYLE = re.compile(rf"\(({STYLE_NAME})\)")
+STYLE_PARTS = re.compile(r"(json[p124t]?a?g?)([lc]?)(r?)(n?)")
 MARK = re.compile('"{3,}')
 REPEATED = re.compile(" ×" + COUNT)
 BARE_KEY = re.compile(r'[^"\[\]{}(),:|=*.]+')
 BARE_IN_FLOW = re.compile(r'[^,\[\]{}":()×]+')
 NEVER_BARE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff⟦]")
 
-LAYOUT = re.compile("json[p124]?")
+PYTHON = {"null": "None", "true": "True", "false": "False"}
+CALL = re.compile(r"([A-Za-z][A-Za-z0-9_.]*)\([A-Za-z0-9_. ,'=+:/()-]*\)")
+SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
+UNPRINTED = re.compile(
+    "[\x00-\x1f\x7f-\xa0\xad\\\\\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff\ue000-\uf8ff\ufeff]"
+)
+LAYOUT = re.compile("json[p124t]?")
+GLUES = {"l": "\n", "c": ""}
 SURROGATE = re.compile("[\ud800-\udfff]")
 GO = re.compile("[\ud800-\udfff<>&\u2028\u2029]")
 
@@ -24,6 +33,7 @@ GAPS = "empty cell = no such key"
 STEMS = "* = the row's text"
 SAID = "x(k) = the x with that k, listed above"
 RAWS = "⟦…⟧ says what stands there"
+STARTS = "x* = each indented line below starts with x"
 OMISSIONS = "rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line"
 
 DEPTH = 64
@@ -73,7 +83,7 @@ def deeper(depth: int, levels: int = 1) -> int:
 
 
 def spell(value: Value, style: str = "json") -> str:
-    """The JSON text of a value in a style that has neither "l" nor "n"."""
+    """The JSON text of a value in a style that has none of "l", "c", "r" and "n"."""
     layout = LAYOUT.findall(style)[0]
     return spell_in(value, layout, style[len(layout) :], 0)
 
@@ -95,8 +105,9 @@ def spell_in(value: Value, layout: str, escapes: str, level: int) -> str:
         return brackets
     if layout in ("json", "jsonp"):
         return brackets[0] + (", " if layout == "jsonp" else ",").join(parts) + brackets[1]
-    newline = "\n" + " " * (int(layout[4:]) * level)
-    inner_line = newline + " " * int(layout[4:])
+    indent = "\t" if layout == "jsont" else " " * int(layout[4:])
+    newline = "\n" + indent * level
+    inner_line = newline + indent
     return brackets[0] + inner_line + ("," + inner_line).join(parts) + newline + brackets[1]
 
 
@@ -109,13 +120,59 @@ def quote(text: str, escapes: str = "") -> str:
 def styled(value: Value, style: str) -> str:
     """The text that holds an object or array as JSON in a style."""
     check(isinstance(value, Object | Array) and value not in EMPTY, "no object or array in a string")
-    plain = style.removesuffix("n") if style != "json" else style
-    end = "\n" if plain != style else ""
-    if plain.endswith("l"):
+    if style in ("jsonpy", "jsonpyt"):
+        return printed(value, tuples=style == "jsonpyt", outermost=True)
+    parts = STYLE_PARTS.fullmatch(style)
+    assert parts is not None
+    plain, glue, cr, newline = parts.groups()
+    if glue:
         check(isinstance(value, Array) and len(value.elements) >= 2, "no array of two elements")
         assert isinstance(value, Array)
-        return "\n".join(spell(element, plain[:-1]) for element in value.elements) + end
-    return spell(value, plain) + end
+        text = GLUES[glue].join(spell(element, plain) for element in value.elements)
+    else:
+        text = spell(value, plain)
+    text += "\n" * len(newline)
+    return text.replace("\n", "\r\n") if cr else text
+
+
+def printed(value: Value, *, tuples: bool, outermost: bool = False) -> str:
+    """A value as Python prints it; `tuples`: every list but the outermost is one."""
+    if isinstance(value, Literal):
+        return PYTHON.get(value.text, value.text)
+    if isinstance(value, str):
+        return printed_string(value)
+    if isinstance(value, Object):
+        return "{" + ", ".join(f"{printed_string(key)}: {printed(inner, tuples=tuples)}" for key, inner in value.members) + "}"
+    inside = ", ".join(printed(inner, tuples=tuples) for inner in value.elements)
+    if outermost or not tuples:
+        return f"[{inside}]"
+    return f"({inside},)" if len(value.elements) == 1 else f"({inside})"
+
+
+def printed_string(text: str) -> str:
+    """A string as Python prints it; the letters of what JSON has no value for stand as they are."""
+    if text in ("nan", "inf", "-inf") or is_call(text):
+        return text
+    mark = '"' if "'" in text and '"' not in text else "'"
+
+    def escaped(match: re.Match[str]) -> str:
+        point = ord(match[0])
+        return SHORT.get(match[0]) or (f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}")
+
+    return mark + UNPRINTED.sub(escaped, text).replace(mark, "\\" + mark) + mark
+
+
+def is_call(text: str) -> bool:
+    """Whether it reads as a call of a name with a point in it, or one whose first argument is quoted."""
+    found = CALL.fullmatch(text)
+    if not found or len(text) > 256 or not ("." in found[1] or text[found.end(1) + 1] == "'"):
+        return False
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == ")" and depth == 0:
+            return place == len(text) - 1
+    return False
 
 
 # ------------------------------------------------------------------------------------------ strings and flow

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 
-from tests.crush_reference_line import COUNT, LIMIT, QUOTED, check, unquoted
+from tests.crush_reference_line import COUNT, LIMIT, QUOTED, STYLE_NAME, check, unquoted
 
 CHARACTERS = re.compile(rf"⟦({QUOTED.pattern}) × {COUNT}⟧")
 LINES = re.compile(rf"⟦× {COUNT}⟧")
-BLOCK = re.compile(rf"⟦(json[p124]?a?g?l?n?)(?: cut {COUNT})?⟧\n")
+BLOCK = re.compile(rf"⟦({STYLE_NAME})(?: cut {COUNT})?⟧\n")
 END = "⟦end⟧"
 NEVER_IN_FENCE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
 
@@ -49,6 +49,26 @@ def raw_text(raw: str, read_block: ReadBlock) -> str:
     return done
 
 
+def ungrouped(text: str) -> str:
+    """The text with every group's beginning put back into its lines."""
+    lines = text.split("\n")
+    done: list[str] = []
+    size = 0
+    start: str | None = None
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if start is not None and line.startswith(" "):
+            done.append(start + line[1:])
+        elif line.endswith("*") and below.startswith(" "):
+            start = line[:-1]
+            continue
+        else:
+            done.append(line)
+            start = None
+        size += len(done[-1]) + 1
+        check(size <= LIMIT + 1, "more than the format allows")
+    return "\n".join(done)
+
+
 def repeated(text: str, count: str) -> str:
     """The text so many times."""
     check(2 <= int(count) <= LIMIT // len(text), "how often something is repeated")
@@ -59,5 +79,5 @@ def cut(text: str, closing: int) -> str:
     """The text without so many closing brackets at its end and the white space before each."""
     for _ in range(closing):
         check(text.endswith(("]", "}")), "more is cut than closing brackets")
-        text = text[:-1].rstrip(" \n")
+        text = text[:-1].rstrip(" \t\r\n")
     return text

@@ -13,7 +13,7 @@ PIECES = (
     *("-----------", "\n\n\n\n", "=\n=\n=\n=", "same line\r\nsame line\r\n", "        ", "ab\nab\nab\n"),
 )
 NUMBERS = ("0", "-0", "7", "-5", "1.0", "1e400", "12345678901234567890123", "-1.5E-7", "1E+2", "0.10")
-LAYOUTS = ("json", "jsonp", "json1", "json2", "json4")
+LAYOUTS = ("json", "jsonp", "json1", "json2", "json4", "jsont")
 KEYS = (
     "id",
     "name",
@@ -36,7 +36,27 @@ KEYS = (
     "k,",
     "key",
 )
-WORDS = ("alpha", "beta", "5", "null", "x y", "(z", "*", "[w]", "", "ü", "1.0", "a=b", "-", "⟦1⟧", '"q"')
+WORDS = (
+    "alpha",
+    "beta",
+    "5",
+    "null",
+    "x y",
+    "(z",
+    "*",
+    "[w]",
+    "",
+    "ü",
+    "1.0",
+    "a=b",
+    "-",
+    "⟦1⟧",
+    '"q"',
+    "nan",
+    "a.b(1)",
+    "it's",
+    "\xa0\x00",
+)
 
 
 @dataclass(frozen=True)
@@ -245,9 +265,13 @@ class Maker:
 
     def style(self, value: Value) -> str:
         """A style that the value can be spelled in."""
+        if self.chance(0.12):
+            return self.rng.choice(("jsonpy", "jsonpyt"))
         style = self.rng.choice(LAYOUTS) + self.rng.choice(("", "a")) + self.rng.choice(("", "", "g"))
         lines = isinstance(value, Array) and len(value.elements) >= 2 and self.chance(0.3)
-        return style + "l" * lines + self.rng.choice(("", "", "n"))
+        return (
+            style + (self.rng.choice("lc") if lines else "") + self.rng.choice(("", "", "", "r")) + self.rng.choice(("", "", "n"))
+        )
 
     def spelled(self, depth: int) -> str:
         """A string that is the JSON text of a value."""
@@ -266,7 +290,7 @@ class Maker:
                 made = self.made.spelled[text]
                 shorter, cut = text, 0
                 while not made.style[4:].endswith("n") and shorter.endswith(("]", "}")) and self.chance(0.6):
-                    shorter, cut = shorter[:-1].rstrip(" \n"), cut + 1
+                    shorter, cut = shorter[:-1].rstrip(" \t\r\n"), cut + 1
                 self.made.blocks[shorter] = Spelled(made.inner, made.style, cut)
                 parts.append(shorter)
             else:

@@ -6,8 +6,23 @@ It shares no rule with the encoder: where that picks one form, this one throws d
 import random
 import re
 from collections.abc import Callable
+from itertools import takewhile
 
-from tests.crush_reference import LITERAL, NOTES, OMISSIONS, RAWS, STEMS, Array, Literal, Object, Value, head, quote, styled
+from tests.crush_reference import (
+    LITERAL,
+    NOTES,
+    OMISSIONS,
+    RAWS,
+    STARTS,
+    STEMS,
+    Array,
+    Literal,
+    Object,
+    Value,
+    head,
+    quote,
+    styled,
+)
 from tests.crush_values import Made, Spelled, make_lines, make_text, make_value
 from tests.crush_writer_table import Plan, Planner, Table, is_scalar, records_of
 
@@ -88,8 +103,9 @@ class Writer:
             lines = self.top(self.made.spelled[text].inner, plain=True)
         else:
             hole = '"""'
-            lines = self.raw(text).split("\n") if fence_allowed(text) else []
+            lines = self.raw(self.grouped(text)).split("\n") if fence_allowed(text) else []
             if len(lines) < 2:
+                self.notes.clear()
                 return None
         fields = [
             self.key(key) + ":" + (self.rng.choice(("", " ")) + hole if number == at else self.glue(inner) + self.flow(inner))
@@ -98,18 +114,19 @@ class Writer:
         return "{" + ", ".join(fields) + "}", lines
 
     def lines_text(self) -> tuple[str, str]:
-        """The whole text, of values that stand one in a line; and what it stands for."""
+        """The whole text, of values that stand one in a line, or as Python prints them; and what it stands for."""
         style = self.rng.choice(("json", "jsonp", "json2")) + self.rng.choice(("", "a", "g")) + "l" + self.rng.choice(("", "n"))
+        style = self.rng.choice(("jsonpy", "jsonpyt")) if self.chance(0.2) else style
         return self.headed(style, self.top(self.made.value, plain=True)), styled(self.made.value, style)
 
     def raw_text(self) -> str:
         """The whole text, of a text."""
         assert isinstance(self.made.value, str)
-        return self.headed("text", [self.raw(self.made.value)])
+        return self.headed("text", [self.raw(self.grouped(self.made.value))])
 
     def headed(self, kind: str, lines: list[str]) -> str:
         """The lines below a head with the notes that they need, and now and then one that they don't."""
-        notes = {*self.notes, *(note for note in NOTES if self.chance(0.05))}
+        notes = {*self.notes, *(note for note in NOTES if note != STARTS and self.chance(0.05))}
         return "\n".join([head(kind, *notes), *lines])
 
     def chance(self, probability: float) -> bool:
@@ -262,6 +279,27 @@ class Writer:
         mark = '"' * (longest + 1 + self.chance(0.1))
         return [mark, *lines, mark]
 
+    def grouped(self, text: str) -> str:
+        """A text that stands below the head, with lines that begin alike under a head, or as it is."""
+        if "⟦" in text or "\n" not in text or self.chance(0.5):
+            return text
+        self.notes.add(STARTS)
+        lines = text.split("\n")
+        found: list[str] = []
+        inside = False
+        while lines:
+            misread = (inside and lines[0].startswith(" ")) or (lines[0].endswith("*") and lines[1:] and lines[1].startswith(" "))
+            inside = bool(misread) or self.chance(0.3)
+            if not inside:
+                found.append(lines.pop(0))
+                continue
+            group = [lines.pop(0) for _ in range(min(len(lines), self.rng.randint(1, 4)))]
+            alike = takewhile(lambda places: len(set(places)) == 1, zip(*group, strict=False))
+            start = "".join(place for place, *_ in alike)
+            start = "" if start.startswith(" ") or self.chance(0.2) else start[: self.rng.randint(0, len(start))]
+            found += [start + "*", *(" " + line[len(start) :] for line in group)]
+        return "\n".join(found)
+
     def raw(self, text: str, *, starts: bool = True, ends: bool = True) -> str:
         """Raw text for a text; `starts`, `ends`: whether its first and last line are whole lines."""
         if "⟦" in text:
@@ -321,7 +359,7 @@ class Writer:
         if len(lists) < len(value.elements):
             return self.table_of(records_of(list(value.elements), 2), indent)
         width = len(lists[0])
-        if width >= 2 and all(len(inner) == width and all(map(is_scalar, inner)) for inner in lists):
+        if width >= 1 and all(len(inner) == width and all(map(is_scalar, inner)) for inner in lists):
             rows = self.left_out(
                 len(lists), lambda row, at: self.scalar_row(lists[row], at), lambda count: [f"[{count}][{width}]:"], indent
             )

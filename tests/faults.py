@@ -62,8 +62,8 @@ _REFS: Final = (
     Mutant(
         "originals-without-tenant",
         "engine/originals.py",
-        "tenant=tenant,",
-        'tenant="",',
+        "value, tenant=tenant,",
+        'value, tenant="",',
         "test_middleware.py::test_tenants_have_different_refs_and_separate_originals",
     ),
     Mutant(
@@ -83,8 +83,8 @@ _REFS: Final = (
     Mutant(
         "store-failure-raises",
         "engine/exchange.py",
-        "except Exception as error:  # stores of others",
-        "except HeadroomError as error:  # stores of others",
+        "        except Exception as error:\n            _log.warning(event, request_id",
+        "        except HeadroomError as error:\n            _log.warning(event, request_id",
         "test_attacks.py::test_a_store_that_raises_what_it_likes_does_not_change_the_bytes",
     ),
 )
@@ -128,8 +128,8 @@ _BYTES: Final = (
     Mutant(
         "tool-only-when-needed",
         "engine/exchange.py",
-        'if self.route.mode != "audit" and redeemable:',
-        'if self.route.mode != "audit" and redeemable and step.report.markers:',
+        "if redeemable:\n            kept",
+        "if redeemable and step.report.markers:\n            kept",
         "test_middleware.py::test_ccr_offers_the_tool_from_the_first_request_of_a_conversation_that_has_tools",
     ),
     Mutant(
@@ -235,7 +235,7 @@ _STAGES: Final = (
     ),
     Mutant(
         "stage-fired-twice",
-        "engine/exchange.py",
+        "engine/staged.py",
         "if self.notes.received:",
         "if self.notes.received and editable:",
         "test_lifecycle.py::test_every_stage_fires_once_in_order",
@@ -302,7 +302,7 @@ _ROUNDS: Final = (
     Mutant(
         "max-rounds-ignored",
         "retrieval/flow.py",
-        "last=len(answers) >= max_rounds",
+        "last=len(done) + 1 >= max_rounds",
         "last=False",
         "test_flow.py::test_the_last_round_is_announced_in_its_last_result_and_its_own_calls_are_dropped",
     ),
@@ -316,8 +316,8 @@ _ROUNDS: Final = (
     Mutant(
         "hidden-call-leaks-into-the-stream",
         "retrieval/watch.py",
-        "if (part is not None and part.fate is _Fate.OURS) or (",
-        "if (",
+        "if part is not None and part.leads_to.fate is Fate.OURS:",
+        "if False:",
         "test_rounds.py::test_a_row_that_was_left_out_is_found_and_the_client_sees_an_ordinary_answer",
     ),
     Mutant(
@@ -410,8 +410,8 @@ _HTTP: Final = (
     Mutant(
         "stale-length-on-the-request",
         "middleware/headers.py",
-        '{b"content-length", b"transfer-encoding",',
-        '{b"transfer-encoding",',
+        '*(b"content-length", b"transfer-encoding",',
+        '*(b"transfer-encoding",',
         "test_middleware.py::test_a_changed_body_has_its_own_length_and_other_headers_stay",
     ),
     Mutant(
@@ -473,22 +473,22 @@ _HTTP: Final = (
     Mutant(
         "start-held-for-ever",
         "middleware/upstream.py",
-        "deadline=self.deadline if relay.waiting else inf",
-        "deadline=inf",
+        "wake = self.deadline if relay.waiting else",
+        "wake = inf if relay.waiting else",
         "test_rounds.py::test_the_start_is_held_no_longer_than_allowed",
     ),
     Mutant(
         "failed-round-looks-complete",
         "middleware/respond.py",
-        "return Way.SWALLOW if self._started else Way.PASS",
-        "return Way.PASS",
+        "return Way.SWALLOW\n\n",
+        "return Way.PASS\n\n",
         "test_more_laws.py::test_a_stream_whose_second_round_fails_ends_with_one_error_of_the_dialect",
     ),
     Mutant(
         "background-work-delays-the-round",
         "middleware/upstream.py",
-        "body = await self._pump(inbox, relay)",
-        "body = await self._pump(inbox, relay)\n            await over.wait()",
+        "await self._pump(inbox, relay, feed)",
+        "await self._pump(inbox, relay, feed)\n            await over.wait()",
         "test_rounds.py::test_a_second_round_does_not_wait_for_the_first_ones_background_work",
     ),
     Mutant(
@@ -501,8 +501,8 @@ _HTTP: Final = (
     Mutant(
         "disconnect-not-passed-on-without-the-tool",
         "middleware/upstream.py",
-        "serve(body, call.receive, exchange.sent)",
-        "serve(body, anyio.sleep_forever, exchange.sent)",
+        "serve(body, call.receive, exchange.sent), send)",
+        "serve(body, anyio.sleep_forever, exchange.sent), send)",
         "test_more_laws.py::test_without_the_tool_the_app_hears_from_the_server_that_the_client_left",
     ),
 )
@@ -746,4 +746,119 @@ _READER: Final = (
     ),
 )
 
-MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER)
+_LEDGER: Final = (
+    Mutant(
+        "entry-of-another-turn",
+        "engine/conversation.py",
+        "if entry is not None and entry.digest == digest_of(turn):",
+        "if entry is not None:",
+        "test_replay.py::test_ids_that_are_random_find_a_turn_whatever_the_client_did_to_older_messages",
+    ),
+    Mutant(
+        "turn-of-another-conversation",
+        "retrieval/ledger.py",
+        "parent + digest_of(turn).encode()",
+        "digest_of(turn).encode()",
+        "test_replay.py::test_a_turn_in_another_conversation_is_not_the_same_turn",
+    ),
+    Mutant(
+        "ids-that-are-no-names",
+        "retrieval/ledger.py",
+        "if ids and all(len(name) >= _RANDOM for name in ids):",
+        "if ids:",
+        "test_replay.py::test_short_ids_of_another_conversation_are_not_the_same",
+    ),
+    Mutant(
+        "entry-written-too-late",
+        "middleware/respond.py",
+        "await self._exchange.remember(outcome)\n        return watch.finish(outcome), ",
+        "return watch.finish(outcome), ",
+        "test_replay.py::test_the_entry_is_written_before_the_client_has_the_end_of_the_answer",
+    ),
+    Mutant(
+        "replay-without-a-shared-store",
+        "engine/conversation.py",
+        "replays = shared and route.replays",
+        "replays = route.replays",
+        "test_replay.py::test_without_the_ledger_the_client_s_own_turns_go_on",
+    ),
+    Mutant(
+        "left-out-before-the-store-has-it",
+        "engine/exchange.py",
+        "if not kept and self.conversation is not None and self.conversation.relies:",
+        "if False:",
+        "test_held.py::test_nothing_is_left_out_before_the_store_has_it",
+    ),
+    Mutant(
+        "everything-relies-on-the-store",
+        "engine/conversation.py",
+        "return self.is_held and (bool(self.client.held) or self.is_new)",
+        "return self.is_held",
+        "test_held.py::test_a_client_that_sends_everything_again_needs_no_store_for_it",
+    ),
+    Mutant(
+        "held-id-not-followed",
+        "engine/conversation.py",
+        'moved = self.held.goes_on not in ("", self.client.held)',
+        "moved = False",
+        "test_held.py::test_a_conversation_goes_on_from_where_the_provider_really_is",
+    ),
+    Mutant(
+        "refs-of-earlier-requests-forgotten",
+        "engine/conversation.py",
+        "dict.fromkeys((*self.held.names, *names))",
+        "dict.fromkeys(names)",
+        "test_held.py::test_what_was_left_out_of_an_earlier_request_can_be_asked_for",
+    ),
+    Mutant(
+        "any-ref-of-the-store-honored",
+        "retrieval/tool.py",
+        "if name in self._earlier and name not in self._texts",
+        "if name not in self._texts",
+        "test_held.py::test_what_another_conversation_left_out_cannot",
+    ),
+    Mutant(
+        "refused-conversation-not-pinned",
+        "engine/exchange.py",
+        'await self._asked("pin_failed", self.conversation.pin())',
+        "return",
+        "test_refused.py::test_a_conversation_that_was_refused_goes_as_it_comes_from_then_on",
+    ),
+    Mutant(
+        "breaker-breaks-prefixes",
+        "engine/conversation.py",
+        "if spared and known.is_new and",
+        "if spared and",
+        "test_refused.py::test_new_conversations_are_spared_for_a_while_and_those_under_way_are_not",
+    ),
+    Mutant(
+        "second-refusal-shown",
+        "middleware/refusing.py",
+        'self._accepted = message["status"] in _OK',
+        "self._accepted = True",
+        "test_refused.py::test_the_first_error_stands_where_the_own_bytes_are_refused_as_well",
+    ),
+    Mutant(
+        "retried-for-its-length",
+        "engine/refusals.py",
+        "and _NOT_OURS.search(error) is None",
+        "",
+        "test_refused.py::test_errors_that_the_own_bytes_would_not_mend_pass",
+    ),
+    Mutant(
+        "sign-of-life-before-anything-else",
+        "retrieval/watch.py",
+        "self._codec.keep_alive() if self._visible and",
+        "self._codec.keep_alive() if",
+        "test_later_rounds.py::test_a_client_that_has_seen_nothing_gets_no_sign",
+    ),
+    Mutant(
+        "half-an-answer-tried-again",
+        "middleware/upstream.py",
+        "if answering or not relay.failed(error):",
+        "if not relay.failed(error):",
+        "test_later_rounds.py::test_a_connection_that_fails_within_an_answer_is_not_tried_again",
+    ),
+)
+
+MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER, *_LEDGER)

@@ -13,6 +13,7 @@ from headroom_asgi.types import ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire import (
     DIALECTS,
     Answer,
+    Endpoint,
     Finish,
     Part,
     PartKind,
@@ -294,8 +295,7 @@ def test_where_programs_call_tools_ours_is_called_directly_only() -> None:
         ({"tools": [SEARCH]}, "no_tools"),
         ({"tools": [BASH, {**BASH, "name": "headroom_retrieve"}]}, "client_has_tool"),
         ({"tools": [{**BASH, "name": "mcp__x__headroom_retrieve"}]}, "client_has_tool"),
-        ({"tools": [BASH], "thread": {"type": "create"}}, "thread"),
-        ({"tools": [BASH], "thread": None}, ""),
+        ({"tools": [BASH], "thread": {"type": "create"}}, ""),
         ({"tools": [BASH], "compaction": {"type": "summarize"}}, ""),  # its prefix is the conversation's
         ({"tools": [BASH], "max_tokens": 0, "tool_choice": {"type": "none"}}, ""),
     ],
@@ -576,7 +576,12 @@ def test_an_extensions_answer_that_cannot_be_completed_is_refused(response: dict
         ("/v1/messages", "anthropic"),
         ("/anthropic/v1/messages/", "anthropic"),
         ("v1/messages", "anthropic"),
-        ("/v1/messages/count_tokens", None),
+        ("/v1/messages/count_tokens", "anthropic"),
+        ("/v1/projects/p/locations/eu/publishers/anthropic/models/claude-opus-5-5@20261001:rawPredict", "anthropic"),
+        ("/v1/projects/p/locations/eu/publishers/anthropic/models/claude-opus-5-5:streamRawPredict", "anthropic"),
+        ("/v1/projects/p/locations/eu/publishers/anthropic/models/count-tokens:rawPredict", "anthropic"),
+        ("/v1/projects/p/locations/eu/publishers/anthropic/models/a:b:rawPredict", None),
+        ("/v1/projects/p/locations/eu/publishers/meta/models/llama:rawPredict", None),
         ("/v1/messages/batches", None),
         ("/xv1/messages", None),
         ("/v1/messages//", None),
@@ -588,6 +593,36 @@ def test_an_extensions_answer_that_cannot_be_completed_is_refused(response: dict
 def test_the_path_tells_the_dialect(path: str, name: str | None) -> None:
     found = dialect_for(path)
     assert (found[0].name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/v1/messages", Endpoint()),
+        ("/v1/messages/count_tokens", Endpoint(answered=False)),
+        ("/publishers/anthropic/models/claude-x@1:rawPredict", Endpoint(model="claude-x@1")),
+        ("/publishers/anthropic/models/claude-x:streamRawPredict", Endpoint(model="claude-x", stream=True)),
+        ("/publishers/anthropic/models/count-tokens:rawPredict", Endpoint(answered=False)),
+    ],
+)
+def test_what_the_path_says(path: str, endpoint: Endpoint) -> None:
+    assert WIRE.endpoint(path) == endpoint
+    found = WIRE.decode(dump({"messages": []}), endpoint)
+    assert (found.model, found.stream, found.endpoint) == (endpoint.model, bool(endpoint.stream), endpoint)
+
+
+@pytest.mark.parametrize(
+    ("members", "edited"),
+    [
+        ({}, False),
+        ({"context_management": None, "thread": None}, False),
+        ({"context_management": {"edits": []}}, True),
+        ({"compaction": {"type": "summarize"}}, True),
+        ({"thread": {"type": "create"}}, True),
+    ],
+)
+def test_whether_earlier_messages_stay_where_they_are(members: dict[str, Any], edited: bool) -> None:
+    assert payload(user("hi"), **members).history_edited is edited
 
 
 def test_every_dialect_has_a_name_of_its_own_and_is_found_at_its_example_path() -> None:

@@ -14,7 +14,7 @@ HOUSE = ROOT / PACKAGE
 # Lowest step first; rooms on one step are neighbors and may not import each other.
 STAIRCASE = (
     {"errors"},
-    {"types", "sse", "logs"},
+    {"types", "sse", "logs", "checks"},
     {"config", "_crush"},
     {"tokenizer", "wire", "store", "ranks"},
     {"compressors"},
@@ -31,7 +31,12 @@ STEP = {room: step for step, rooms in enumerate(STAIRCASE) for room in rooms}
 MAX_FILE_LINES = 420
 MAX_FUNCTION_LINES = 62
 ENVIRONMENT_READERS = {"config"}
-OPTIONAL_IMPORTS = {"middleware.codings": {"brotli", "zstandard"}}
+GRAMMARS = ("c", "cpp", "go", "java", "javascript", "python", "rust", "typescript")
+OPTIONAL_IMPORTS = {
+    "middleware.codings": {"brotli", "zstandard"},
+    "compressors.code": {"tree_sitter", *(f"tree_sitter_{name}" for name in GRAMMARS)},
+    "compressors.html": {"resiliparse"},
+}
 
 
 def modules() -> Iterator[tuple[str, Path, ast.Module]]:

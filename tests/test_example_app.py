@@ -22,9 +22,9 @@ import uvicorn
 from example_app.client import Client, run
 from example_app.conversations import Conversation, dozen
 from example_app.corpus import used_facts
+from example_app.dialects import DIALECTS
 from example_app.processes import serve
 from example_app.report import table
-from example_app.view import items_of
 
 PROJECT = Path(__file__).resolve().parent.parent
 USER = {"role": "user", "content": "and?"}
@@ -104,7 +104,7 @@ def test_the_upstream_imports_nothing_of_the_package() -> None:
 def test_a_used_fact_comes_from_a_tool_result_and_from_nowhere_before_it() -> None:
     result = {**ANSWERED, "content": '{"ticket": "T-4711", "place": "D-12", "mail": "a.b@c.example"}'}
     said = {"role": "assistant", "content": "T-4711 is at D-12, I wrote to a.b@c.example today."}
-    items = items_of("chat", {"messages": [{"role": "user", "content": "Where is XD-12?"}, ASKED, result, said]})
+    items = list(DIALECTS["chat"].items({"messages": [{"role": "user", "content": "Where is XD-12?"}, ASKED, result, said]}))
     assert used_facts(items, prelude="") == {1: [], 3: ["T-4711", "a.b@c.example"]}
     assert used_facts(items, prelude="T-4711")[3] == ["a.b@c.example"]
 

@@ -10,13 +10,12 @@ import httpx
 import openai
 import pytest
 
-from example_app.answers import decide
+from example_app.answers import decide, named
+from example_app.dialects import DIALECTS, Address, Envelope, RefusedError
 from example_app.outline import read_outline
 from example_app.processes import serve
 from example_app.reader import find_field, load_json, values_in
-from example_app.stream import Call, Envelope, Reply, reply_events
-from example_app.validate import RefusedError, signature, validate
-from example_app.view import items_of, tool_names
+from example_app.view import Call, Reply
 from headroom_asgi.engine import line_view
 from headroom_asgi.retrieval.excerpt import excerpt
 from tests.crush_reference import spell
@@ -80,7 +79,7 @@ USER = {"role": "user", "content": "and?"}
     ],
 )
 def test_valid_chat_requests_are_accepted(body: dict[str, Any]) -> None:
-    validate("chat", body)
+    DIALECTS["chat"].validate(body)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_valid_chat_requests_are_accepted(body: dict[str, Any]) -> None:
 )
 def test_chat_requests_are_refused_as_the_provider_does(body: Any, said: str) -> None:
     with pytest.raises(RefusedError, match=said):
-        validate("chat", body)
+        DIALECTS["chat"].validate(body)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +127,13 @@ def test_chat_requests_are_refused_as_the_provider_does(body: Any, said: str) ->
     ],
 )
 def test_valid_messages_requests_are_accepted(body: dict[str, Any]) -> None:
-    validate("anthropic", body)
+    DIALECTS["anthropic"].validate(body)
 
 
 def test_results_of_one_turn_may_come_in_several_messages() -> None:
     body = messages_body([tool_use("a"), tool_use("b")])
     body["messages"] += [{"role": "user", "content": [tool_result("a")]}, {"role": "user", "content": [tool_result("b")]}]
-    validate("anthropic", body)
+    DIALECTS["anthropic"].validate(body)
 
 
 @pytest.mark.parametrize(
@@ -165,27 +164,28 @@ def test_results_of_one_turn_may_come_in_several_messages() -> None:
 )
 def test_messages_requests_are_refused_as_the_provider_does(body: Any, said: str) -> None:
     with pytest.raises(RefusedError, match=said):
-        validate("anthropic", body)
+        DIALECTS["anthropic"].validate(body)
 
 
 def signed(**more: Any) -> dict[str, Any]:
     """A valid request whose assistant turn has a signed thought."""
     body = messages_body(**more)
-    thought = {"type": "thinking", "thinking": "hm", "signature": signature(body, "hm")}
+    envelope = Envelope({"thinking": {"type": "enabled"}, **body}, "k", 1, 1)
+    [thought, _] = DIALECTS["anthropic"].answer(Reply("x", thinking="hm"), envelope)["content"]
     body["messages"] += [{"role": "assistant", "content": [thought, tool_use()]}, {"role": "user", "content": [tool_result()]}]
     return body
 
 
 def test_a_signed_thought_is_accepted_behind_its_prefix() -> None:
-    validate("anthropic", signed())
-    validate("anthropic", signed(system="be brief"))
+    DIALECTS["anthropic"].validate(signed())
+    DIALECTS["anthropic"].validate(signed(system="be brief"))
 
 
 def test_cache_breakpoints_and_the_shape_of_a_text_are_no_part_of_the_prefix() -> None:
     body = signed(system="be brief")
     body["system"] = [{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}]
     body["messages"][0]["content"] = [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]
-    validate("anthropic", body)
+    DIALECTS["anthropic"].validate(body)
 
 
 def change_text(body: dict[str, Any]) -> None:
@@ -213,13 +213,13 @@ def test_a_signed_thought_is_refused_behind_any_other_prefix(change: Callable[[d
     body = signed()
     change(body)
     with pytest.raises(RefusedError, match="bound to a different conversation"):
-        validate("anthropic", body)
+        DIALECTS["anthropic"].validate(body)
 
 
 def test_what_follows_a_signed_thought_may_change() -> None:
     body = signed()
     body["messages"][2]["content"] = [tool_result(content="something else")]
-    validate("anthropic", body)
+    DIALECTS["anthropic"].validate(body)
 
 
 CALL_SCRIPT = question(
@@ -249,7 +249,8 @@ def test_a_chat_stream_reads_like_the_answer_that_is_not_streamed(upstream: str)
 
 def test_a_chat_stream_splits_names_and_arguments() -> None:
     reply = Reply(calls=(Call("get_weather", {"city": "Oslo"}),), split_name=True)
-    frames = b"".join(reply_events("chat", reply, Envelope("k", "m", 1, 1))).decode()
+    envelope = Envelope({"model": "m"}, "k", 1, 1)
+    frames = b"".join(DIALECTS["chat"].frames(DIALECTS["chat"].answer(reply, envelope), reply, envelope, Address())).decode()
     deltas = [json.loads(line[6:])["choices"][0]["delta"] for line in frames.split("\n") if line.startswith("data: {")]
     functions = [delta["tool_calls"][0]["function"] for delta in deltas if "tool_calls" in delta]
     assert [function["name"] for function in functions if "name" in function] == ["get_w", "eather"]
@@ -374,7 +375,7 @@ def answer(*messages: dict[str, Any], find: dict[str, str], tools: list[dict[str
         "messages": [*earlier, asked, *rounds],
         "tools": tools if tools is not None else [RETRIEVE],
     }
-    return decide(items_of("chat", body), tool_names("anthropic", body), None)
+    return decide(named(list(DIALECTS["chat"].items(body))), DIALECTS["anthropic"].tools(body), None)
 
 
 def shown(text: str) -> list[dict[str, Any]]:

@@ -141,7 +141,7 @@ REFUSED = {
     "a group of more rows than it says": ("[2][]: a\n[1]\n1\n2\n[1]\n3", 5, "no line with the number of rows of a"),
     "a group at another indent": ("x [2][]: a\n[1]\n 1\n [1]\n 2", 3, "fewer lists than the head of the table"),
     "an omission across groups": ("[2][]: a\n[1]\n<<ccr:ab-1 2 rows left out>>\n[1]\n2", 4, "a malformed line for rows left out"),
-    "a matrix of one": ("[2][1]:\n1\n2", 2, "more on the line than a value"),
+    "a matrix of nothing": ("[2][0]:\n\n", 2, "more on the line than a value"),
     "a row of a matrix that is too long": ("[2][2]:\n1⇥2⇥3\n1⇥2", 3, "more on the line"),
     "a row of a matrix that is too short": ("[2][2]:\n1\n1⇥2", 3, "too few cells"),
     "an empty cell in a matrix": ("[2][2]:\n1⇥\n1⇥2", 3, "not a scalar in a list of scalars"),

@@ -389,7 +389,7 @@ async def test_without_extensions_nothing_is_decoded_for_them(monkeypatch: pytes
     app = wrapped(Inner(), mode="lossless")
     body = json.dumps(question_body("openai-chat", TABLE)).encode()
     monkeypatch.setattr("headroom_asgi.wire.base.json.loads", never)
-    monkeypatch.setattr("headroom_asgi.engine.exchange.json.loads", never)
+    monkeypatch.setattr("headroom_asgi.engine.staged.json.loads", never)
     with monkeypatch.context():
         response = await post(app, PATHS["openai-chat"], body)
     assert response.outcome == "compressed"

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from headroom_asgi import HeadroomMiddleware, MemoryStore, RouteConfig, SmartCrusherConfig
+from headroom_asgi import CompressorConfig, HeadroomMiddleware, MemoryStore, RouteConfig
 from headroom_asgi.compressors import SmartCrusher
 from headroom_asgi.engine import counting
 from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, text_answer, tool_texts
@@ -61,7 +61,7 @@ async def test_a_text_that_was_seen_before_is_not_compressed_again(monkeypatch: 
 
 async def test_a_result_remembered_on_one_route_is_not_used_where_its_compressor_is_off() -> None:
     inner = Inner(OK)
-    app = wrapped(inner, routes=[RouteConfig("/plain/*", smart_crusher=SmartCrusherConfig(enabled=False))])
+    app = wrapped(inner, routes=[RouteConfig("/plain/*", smart_crusher=CompressorConfig(enabled=False))])
     for prefix in ("", "/plain"):
         await post(app, prefix + CHAT, question_body("openai-chat", TABLE))
     assert tool_texts(inner.bodies[1]) == [TABLE]

@@ -52,6 +52,7 @@ def request(*messages: Any, **fields: Any) -> bytes:
         ("/v1beta/openai/chat/completions", True),
         ("chat/completions", True),
         (WIRE.example_path, True),
+        ("/v1/agents/completions", True),
         ("/v1/chat/completions/x", False),
         ("/v1/completions", False),
         ("/v1/xchat/completions", False),
@@ -60,6 +61,24 @@ def request(*messages: Any, **fields: Any) -> bytes:
 )
 def test_paths(path: str, matches: bool) -> None:
     assert (WIRE.endpoint(path) is not None) is matches
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/v1/chat/completions", ""),
+        ("/openai/v1/chat/completions", ""),
+        ("/models/chat/completions", ""),
+        ("/cursor/chat/completions", ""),
+        ("/openai/deployments/gpt-5/chat/completions", "gpt-5"),
+        ("/engines/openrouter/gpt-5/chat/completions", "openrouter/gpt-5"),
+    ],
+)
+def test_the_model_is_the_bodys_and_else_the_paths(path: str, model: str) -> None:
+    endpoint = WIRE.endpoint(path)
+    assert endpoint is not None
+    assert WIRE.decode(b'{"messages":[]}', endpoint).model == model
+    assert WIRE.decode(b'{"messages":[],"model":"m"}', endpoint).model == "m"
 
 
 CONVERSATION = (

@@ -165,6 +165,37 @@ def test_a_short_number_is_no_part_of_another_and_a_condition_is_on_whole_words(
     assert search("day=2024-03", text)[1][2:] == ["21\t2024-03-22"]
 
 
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("paid=12.50", ["A\t12.5\t100000000000000000001"]),
+        ("paid = $12.50", ["A\t12.5\t100000000000000000001"]),
+        ("order over $12.50", ["A\t12.5\t100000000000000000001"]),
+        ("paid=1460", ["B\t1460.0\t100000000000000000002"]),
+        ("paid: $1,460.00", ["B\t1460.0\t100000000000000000002"]),
+        ("$1,460.00 paid", ["B\t1460.0\t100000000000000000002"]),
+        ("paid > 1,000 paid < 2,000", ["B\t1460.0\t100000000000000000002"]),
+        ("paid=$7,000", ['C\t"$7,000.00"\t100000000000000000003']),
+        ("paid>=6999.5", ['C\t"$7,000.00"\t100000000000000000003']),
+        ("seen > 100000000000000000002", ['C\t"$7,000.00"\t100000000000000000003']),
+        ("seen<100000000000000000002", ["A\t12.5\t100000000000000000001"]),
+        ("id 1,460", ["B\t1460.0\t100000000000000000002"]),
+    ],
+)
+def test_numbers_are_compared_by_their_value_however_they_are_written(query: str, rows: list[str]) -> None:
+    text = (
+        "[json]\n[3]: id\tpaid\tseen\nA\t12.5\t100000000000000000001\nB\t1460.0\t100000000000000000002\n"
+        'C\t"$7,000.00"\t100000000000000000003'
+    )
+    assert search(query, text)[1][2:] == rows
+
+
+def test_the_very_spelling_comes_before_other_spellings_of_a_number() -> None:
+    versions = "[json]\n[3]: version\n1.1\n1.10\n2"
+    assert search("version=1.10", versions)[1][2:] == ["1.10"]
+    assert search("version=1.1", versions)[1][2:] == ["1.1"]
+
+
 def test_a_name_of_a_table_finds_its_rows_only_if_nothing_else_is_found() -> None:
     assert search("jobs")[0] == "[6 of 26 entries match]"
     assert search("jobs failed")[0] == "[1 of 26 entries matches]"
@@ -431,9 +462,14 @@ def test_what_stands_in_a_line_is_found_in_it(lines: list[str], data: st.DataObj
         "e" * 100_000,
         "[json]\n[1]: a\n" + "e e " * 50_000,
         "[json]\n[8000]: " + "\t".join(f"c{i}=e" for i in range(5_000)) + "\tz\n" + "e\n" * 8_000,
+        "[json]\n[8000]: "
+        + "\t".join(f"c{i}(n)" for i in range(256))
+        + "\n"
+        + "".join(f"c{i} [1]: n\tb\ne\t3\n" for i in range(256))
+        + "e\t2\n" * 8_000,
         "[json]\n[200]: " + "\t".join(f"c{i}" for i in range(2_000)) + "\n" + ("\t".join(["e"] * 2_000) + "\n") * 200,
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_texts_made_to_be_slow_are_searched_all_the_same(text: str) -> None:
     for query in ("e", "c1=e c2=e", "a b c d e f g h i j k l m n o p q r s t u v w x y z", "a>1", "(key)=e"):

@@ -41,7 +41,7 @@ def test_the_default_pipeline() -> None:
     assert result.transforms_applied == ["smart:lossless"]
     assert result.tokens_after < result.tokens_before / 2
     assert result.warnings == []
-    assert list(result.timing) == ["content_router"]
+    assert list(result.timing) == ["cache_aligner", "content_router", "repeats"]
     assert json.dumps(messages) == before
 
 
@@ -130,6 +130,14 @@ def test_a_transform_is_disabled_by_its_flag() -> None:
     cfg = HeadroomConfig()
     cfg.smart_crusher.enabled = False
     assert TransformPipeline(config=cfg).apply(messages, "gpt-4o").transforms_applied == []
+
+
+def test_the_cache_aligner_is_disabled_by_its_flag() -> None:
+    dated = [{"role": "system", "content": "Today is 2026-11-21."}, *messages]
+    assert len(TransformPipeline().apply(dated, "gpt-4o").warnings) == 1
+    cfg = HeadroomConfig()
+    cfg.cache_aligner.enabled = False
+    assert TransformPipeline(config=cfg).apply(dated, "gpt-4o").warnings == []
 
 
 def test_one_transform_can_be_applied_alone() -> None:

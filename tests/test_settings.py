@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from headroom_asgi import (
+    CompressorConfig,
     ConfigError,
     ContentRouterConfig,
     HeadroomConfig,
@@ -22,7 +23,6 @@ from headroom_asgi import (
     PipelineStage,
     RetrievalConfig,
     RouteConfig,
-    SmartCrusherConfig,
     Tokenizer,
     Transform,
     TransformPipeline,
@@ -30,7 +30,7 @@ from headroom_asgi import (
     aretrieve,
     compress,
 )
-from headroom_asgi.config import SettingFields, TextCompressorConfig
+from headroom_asgi.config import SettingFields
 from headroom_asgi.transforms import Context, drain, payload_of
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, stream_of, text_answer, tool_texts
@@ -209,8 +209,8 @@ def test_exact_match_tools_are_the_tools_whose_output_is_left_alone(names: list[
     ("own", "json_outcome", "text_outcome"),
     [
         ({}, "compressed", "does_not_pay"),
-        ({"text_compressor": TextCompressorConfig(enabled=False)}, "compressed", "kind:text"),
-        ({"smart_crusher": SmartCrusherConfig(enabled=False)}, "kind:json", "does_not_pay"),
+        ({"text_compressor": CompressorConfig(enabled=False)}, "compressed", "kind:text"),
+        ({"smart_crusher": CompressorConfig(enabled=False)}, "kind:json", "does_not_pay"),
     ],
     ids=["both", "smart_crusher only", "text_compressor only"],
 )
@@ -231,7 +231,7 @@ def test_each_kind_of_text_has_a_compressor_that_can_be_switched_off(
     ("own", "outcome"),
     [
         ({"content_router": ContentRouterConfig(enabled=False)}, "skipped:disabled"),
-        ({"smart_crusher": SmartCrusherConfig(enabled=False)}, "skipped:kind:json"),
+        ({"smart_crusher": CompressorConfig(enabled=False)}, "skipped:kind:json"),
         ({"content_router": ContentRouterConfig(exact_match_tools=["list_orders"])}, "skipped:exact_match_tool"),
     ],
     ids=["content_router", "smart_crusher", "exact_match_tools"],
@@ -257,15 +257,39 @@ async def test_a_routes_limits_of_rounds_and_answers_hold_for_its_requests_only(
 
 
 def test_a_routes_text_compressor_holds_for_its_requests_only() -> None:
-    own = RouteConfig("/a/*", text_compressor=TextCompressorConfig(enabled=False))
+    own = RouteConfig("/a/*", text_compressor=CompressorConfig(enabled=False))
     settings = HeadroomConfig(routes=[own]).resolve()
-    assert [settings.route(path).text_enabled for path in ("/a/x", "/b")] == [False, True]
+    names = [{rule.name for rule in settings.route(path).compressors} for path in ("/a/x", "/b")]
+    assert names[1] - names[0] == {"text_compressor"}
 
 
-@pytest.mark.parametrize("wrong", [TextCompressorConfig(enabled="no"), SmartCrusherConfig()])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "wrong",
+    [CompressorConfig(enabled="no"), CompressorConfig(except_tools="bash"), CompressorConfig(except_tools=[1]), HeadroomConfig()],  # type: ignore[arg-type, list-item]
+)
 def test_a_wrong_text_compressor_is_named(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^text_compressor(\.enabled)?: "):
+    with pytest.raises(ConfigError, match=r"^text_compressor(\.enabled|\.except_tools)?: "):
         HeadroomConfig(text_compressor=wrong).resolve()
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"retrieval": RetrievalConfig(replay="always")}, "retrieval.replay: 'always' is not one of 'auto', 'strip'"),  # type: ignore[arg-type]
+        ({"retrieval": RetrievalConfig(retry_s=-1)}, "retrieval.retry_s: -1 is not a number of at least 0"),
+        ({"keep_alive_s": 0}, "keep_alive_s: 0 is not a number of at least 0.1"),
+        ({"resigns": 1}, "resigns: 1 is not True or False"),
+        ({"routes": [RouteConfig("/a", resigns="yes")]}, r"routes\[0\].resigns: 'yes' is not True or False"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_of_rounds_and_signatures_are_checked(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}"):
+        HeadroomConfig(**settings).resolve()
+
+
+def test_a_route_may_have_its_own() -> None:
+    config = HeadroomConfig(keep_alive_s=5, routes=[RouteConfig("/a", resigns=True, keep_alive_s=1)]).resolve()
+    assert [(r.resigns, r.keep_alive_s) for r in (config.route("/a"), config.default)] == [(True, 1.0), (False, 5.0)]
 
 
 def test_a_routes_hold_s_comes_before_the_general_one() -> None:

@@ -19,29 +19,40 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "json1": {"indent": 1},
     "json2": {"indent": 2},
     "json4": {"indent": 4},
+    "jsont": {"indent": "\t"},
 }
 STYLES = [
     layout + ascii_only + go + newline
     for layout in LAYOUTS
     for ascii_only in ("", "a")
     for go in ("", "g")
-    for newline in ("", "n")
+    for newline in ("", "n", "rn")
+] + ["json2r", "json4ar", "jsontgr"]
+LINES = [
+    layout + ascii_only + glue + newline
+    for layout in LAYOUTS
+    for ascii_only in ("", "a")
+    for glue, newline in (("l", ""), ("l", "n"), ("lr", ""), ("lr", "n"), ("c", ""), ("c", "n"))
 ]
-LINES = [layout + ascii_only + "l" + newline for layout in LAYOUTS for ascii_only in ("", "a") for newline in ("", "n")]
 
 
 def written(value: object, style: str) -> str:
     """A value as Python's json (or Go's, with "g") writes it in a style; unpaired surrogates escaped, as UTF-8 has none."""
-    layout, ascii_only, go, newline = re.fullmatch(r"(json[p124]?)(a?)(g?)(n?)", style).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"(json[p124t]?)(a?)(g?)(r?)(n?)", style)
+    assert parts is not None
+    layout, ascii_only, go, cr, newline = parts.groups()
     text = json.dumps(value, ensure_ascii=bool(ascii_only), **LAYOUTS[layout])
     escaped = "[\ud800-\udfff<>&\u2028\u2029]" if go else "[\ud800-\udfff]"
-    return re.sub(escaped, lambda found: f"\\u{ord(found[0]):04x}", text) + ("\n" if newline else "")
+    text = re.sub(escaped, lambda found: f"\\u{ord(found[0]):04x}", text) + ("\n" if newline else "")
+    return text.replace("\n", "\r\n") if cr else text
 
 
 def lines_of(values: list[Any], style: str) -> str:
     """Values one after the other, each as it is written in a style."""
-    layout, newline = style.split("l")
-    return "\n".join(written(value, layout) for value in values) + ("\n" if newline else "")
+    layout, glue, ends = re.split("([lc])", style)
+    end = "\r\n" if "r" in ends else "\n"
+    between = end if glue == "l" else ""
+    return between.join(written(value, layout + ends.strip("n")) for value in values) + (end if "n" in ends else "")
 
 
 def spelled(value: list[Any], style: str) -> str:

@@ -130,4 +130,4 @@ class ToyWire(WireFormat):
     def _unused(self, *_):
         raise NotImplementedError
 
-    decode = offer = fields = unpaired = complete = as_stream = _unused
+    decode = offer = fields = opening = unpaired = complete = as_stream = turns = turn = replay = _unused

@@ -1,20 +1,81 @@
 """One kind of text in, a shorter one out. The door."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from headroom_asgi.compressors.base import Compressed, Compressor, Omission, Request
+from headroom_asgi.compressors.code import CodeCompressor
+from headroom_asgi.compressors.cut import open_string
 from headroom_asgi.compressors.detect import ContentKind, detect
+from headroom_asgi.compressors.diff import DiffCompressor
+from headroom_asgi.compressors.envelopes import EnvelopeCompressor
+from headroom_asgi.compressors.fields import FieldOmitter
+from headroom_asgi.compressors.html import HTMLExtractor
+from headroom_asgi.compressors.logs import LogCompressor
 from headroom_asgi.compressors.marker import make_ref, text_digest
+from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, Omitter, pays, split_markers
+from headroom_asgi.compressors.opaque import OpaqueOmitter
+from headroom_asgi.compressors.search import ListingCompressor, SearchCompressor
+from headroom_asgi.compressors.sections import Section, sections
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
 from headroom_asgi.compressors.text import TextCompressor
+from headroom_asgi.compressors.views import ViewCompressor
+
+# By kind: who re-lays a text losslessly, and who leaves pieces out of it first, where a reader can ask for them.
+COMPRESSORS: Final[Mapping[ContentKind, Compressor]] = {
+    **{kind: TextCompressor() for kind in ContentKind if kind is not ContentKind.DIFF},  # git reads what is left of a patch
+    ContentKind.JSON: SmartCrusher(),
+    ContentKind.VIEW: ViewCompressor(),
+}
+# The only ones for exact-match tools: the text that a model quotes keeps its bytes.
+EXACT_COMPRESSORS: Final[Mapping[ContentKind, Compressor]] = {
+    ContentKind.JSON: EnvelopeCompressor(),
+    ContentKind.VIEW: ViewCompressor(),
+}
+OMITTERS: Final[Mapping[ContentKind, Omitter]] = {
+    ContentKind.JSON: FieldOmitter(),
+    ContentKind.HTML: HTMLExtractor(),
+    ContentKind.LOG: LogCompressor(),
+    ContentKind.SEARCH: SearchCompressor(),
+    ContentKind.LISTING: ListingCompressor(),
+    ContentKind.DIFF: DiffCompressor(),
+    ContentKind.CODE: CodeCompressor(),
+}
+# What is left out of every kind of text, behind the omitter for its kind. JSON's strings are texts of their own; a
+# patch must stay one.
+EVERYWHERE: Final[Mapping[ContentKind, Omitter]] = {
+    kind: OpaqueOmitter() for kind in ContentKind if kind not in (ContentKind.JSON, ContentKind.DIFF)
+}
+# By section: why it does nothing, where a package that it needs is not installed.
+MISSING: Final[Mapping[str, str]] = {each.section: each.missing for each in (HTMLExtractor, CodeCompressor) if each.missing}
 
 __all__ = [
+    "COMPRESSORS",
+    "EVERYWHERE",
+    "EXACT_COMPRESSORS",
+    "MIN_LEFT_OUT_TOKENS",
+    "MISSING",
+    "OMITTERS",
     "Compressed",
     "Compressor",
     "ContentKind",
+    "DiffCompressor",
+    "ListingCompressor",
+    "LogCompressor",
+    "Markers",
     "Omission",
+    "Omitter",
     "Request",
+    "SearchCompressor",
+    "Section",
     "SmartCrusher",
     "TextCompressor",
+    "ViewCompressor",
     "detect",
     "make_ref",
+    "open_string",
+    "pays",
+    "sections",
+    "split_markers",
     "text_digest",
 ]

@@ -55,9 +55,13 @@ class Compressed:
 
 
 class Compressor(Protocol):
-    """One kind of text in, a shorter one out. Pure and deterministic: no clock, no environment, no state."""
+    """One kind of text in, a shorter one out. Pure and deterministic: no clock, no environment, no state.
 
-    name: str
+    Attributes:
+        section: its name in the configuration.
+    """
+
+    section: str
 
     def compress(self, text: str, request: Request) -> Compressed | None:
         """The shorter form, or None where there is none."""

@@ -7,8 +7,8 @@ from headroom_asgi.compressors.kernel import crushed
 class SmartCrusher:
     """The compressor for JSON texts: one document, or several one after the other. Its format: docs/crush-format.md."""
 
-    name = "smart"
+    section = "smart_crusher"
 
     def compress(self, text: str, request: Request) -> Compressed | None:
         """The shorter form, or None if no form is shorter. CompressError if a lossless one does not read back."""
-        return crushed(text, request, self.name)
+        return crushed(text, request, "smart")

@@ -7,8 +7,8 @@ from headroom_asgi.compressors.kernel import crushed
 class TextCompressor:
     """The compressor for any other text; what it does not re-lay stays as it is. Its format: docs/crush-format.md, `[text]`."""
 
-    name = "text"
+    section = "text_compressor"
 
     def compress(self, text: str, request: Request) -> Compressed | None:
         """The shorter form, or None if no form is shorter. CompressError if a lossless one is not the same bytes."""
-        return crushed(text, request, self.name)
+        return crushed(text, request, "text")

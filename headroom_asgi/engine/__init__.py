@@ -1,9 +1,22 @@
 """The order of one exchange, and what all exchanges share. The door."""
 
 from headroom_asgi.engine.engine import Engine
-from headroom_asgi.engine.exchange import Exchange, Reply
+from headroom_asgi.engine.exchange import Exchange
 from headroom_asgi.engine.hooks import CompressContext
 from headroom_asgi.engine.originals import ORIGINALS, keep, line_view
 from headroom_asgi.engine.policy import POLICY
+from headroom_asgi.engine.refusals import MAX_ERROR_BYTES, Second
+from headroom_asgi.engine.staged import Reply
 
-__all__ = ["ORIGINALS", "POLICY", "CompressContext", "Engine", "Exchange", "Reply", "keep", "line_view"]
+__all__ = [
+    "MAX_ERROR_BYTES",
+    "ORIGINALS",
+    "POLICY",
+    "CompressContext",
+    "Engine",
+    "Exchange",
+    "Reply",
+    "Second",
+    "keep",
+    "line_view",
+]

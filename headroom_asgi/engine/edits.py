@@ -4,10 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from headroom_asgi.errors import PayloadError
+from headroom_asgi._crush import Document
+from headroom_asgi.errors import HeadroomError, PayloadError
+from headroom_asgi.logs import get_logger
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.transforms import with_edits
-from headroom_asgi.wire import Payload, rewrite
+from headroom_asgi.wire import Payload, rewrite, splice
+
+_log = get_logger(__name__)
 
 # A header field as RFC 9110 has it: a token, and a value without control characters.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+:[\t\x20-\x7e\x80-\xff]*")
@@ -21,6 +25,15 @@ def edited_headers(before: Mapping[str, str], given: Mapping[str, str]) -> dict[
         if not _HEADER.fullmatch(f"{name}:{value}"):
             raise ValueError("no header that HTTP can carry")
     return after
+
+
+def edited_answer(data: bytes, seen: Any, given: Any, request_id: str) -> bytes:
+    """A JSON answer as an extension left it; what did not change keeps its bytes. As it was, if JSON cannot say that."""
+    try:
+        return splice(data, rewrite(Document(data), 0, seen, given))
+    except (HeadroomError, TypeError, ValueError, RecursionError) as error:
+        _log.warning("extension_edit_refused", stage="response_received", request_id=request_id, error=type(error).__name__)
+        return data
 
 
 def edited_payload(payload: Payload, values: Mapping[str, Any], *, offered: bool = False) -> Payload:
@@ -44,6 +57,7 @@ def edited_payload(payload: Payload, values: Mapping[str, Any], *, offered: bool
     old = payload.decoded
     edits = [edit for name, value in values.items() for edit in rewrite(payload.document, nodes[name], old[name], value)]
     edited = with_edits(payload, edits)
-    if offered and edits and payload.wire.offer(edited, TOOL).obstacle != _OFFERED:
+    offer = payload.wire.offer(edited, TOOL) if offered and edits else None
+    if offer is not None and not offer.fixed and offer.obstacle != _OFFERED:
         raise PayloadError("retrieve_tool_removed")
     return edited

@@ -10,12 +10,13 @@ from anyio.lowlevel import RunVar
 
 from headroom_asgi.config import Route, Settings
 from headroom_asgi.engine.counting import Counter
+from headroom_asgi.engine.refusals import Breaker
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.observers import Observer, Report, log_report
 from headroom_asgi.pipeline import PipelineExtensionManager, PipelineStage
 from headroom_asgi.retrieval import TOOL
-from headroom_asgi.store import MemoryStore, Store
+from headroom_asgi.store import MemoryStore, Store, open_store
 from headroom_asgi.transforms import Memo, TransformPipeline
 from headroom_asgi.wire import dump
 
@@ -33,7 +34,7 @@ class Engine:
 
     Args:
         settings: resolved settings.
-        store: where originals go; a store of our own in memory if None.
+        store: where originals go, or the address of a store (`open_store`); one in memory if None.
         extensions, hooks, discover: see PipelineExtensionManager. Hooks may also have `pre_compress` and `post_compress`.
     """
 
@@ -41,12 +42,13 @@ class Engine:
         self,
         settings: Settings,
         *,
-        store: Store | None = None,
+        store: Store | str | None = None,
         extensions: object = None,
         hooks: object = None,
         discover: bool = True,
     ) -> None:
-        if store is not None and not all(callable(getattr(store, name, None)) for name in ("put", "get_many", "aclose")):
+        own = store is None or isinstance(store, str)
+        if not own and not all(callable(getattr(store, name, None)) for name in ("put", "get_many", "touch", "aclose")):
             raise ConfigError(f"store: {store!r} is not a Store")
         self.settings = settings
         self.manager = PipelineExtensionManager(
@@ -55,14 +57,16 @@ class Engine:
         several: list[Any] = list(hooks) if isinstance(hooks, (list, tuple)) else [] if hooks is None else [hooks]
         self.pre_compress = [h.pre_compress for h in several if callable(getattr(h, "pre_compress", None))]
         self.post_compress = [h.post_compress for h in several if callable(getattr(h, "post_compress", None))]
-        self.store: Store = store if store is not None else MemoryStore()
-        self._own_store = store is None
+        self._new_store: Callable[[], Store] = partial(open_store, store) if isinstance(store, str) else MemoryStore
+        self._own_store = own
+        self.store: Store = self._new_store() if store is None or isinstance(store, str) else store
         memo = Memo(settings.memo_bytes)
         self._pipelines = {
             route: TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
             for route in (*settings.routes, settings.default)
         }
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
+        self.breaker = Breaker()
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")
         self._starting = anyio.Lock()
@@ -90,7 +94,7 @@ class Engine:
         """Release workers, and the store if it is ours. An app that is started again gets new ones."""
         self.counter.close()
         if self._own_store:
-            old, self.store = self.store, MemoryStore()
+            old, self.store = self.store, self._new_store()
             await old.aclose()
 
     async def work(self, size: int, function: Callable[[*Ts], T], *args: *Ts) -> T:

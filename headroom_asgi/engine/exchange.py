@@ -1,27 +1,24 @@
 """One request and its responses: the order in which everything happens to them. No ASGI, no httpx, no dialect."""
 
-import inspect
-import json
 import time
-from collections.abc import Awaitable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Generator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
-from headroom_asgi._crush import Document
-from headroom_asgi.config import Route
+from headroom_asgi.engine.conversation import recalled
 from headroom_asgi.engine.counting import Tally
-from headroom_asgi.engine.edits import edited_headers, edited_payload
-from headroom_asgi.engine.engine import Engine
-from headroom_asgi.engine.hooks import CompressContext, told
-from headroom_asgi.engine.notes import Notes, outcome_of
-from headroom_asgi.engine.originals import keep, line_view
+from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compress
+from headroom_asgi.engine.notes import outcome_of
+from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
-from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
+from headroom_asgi.engine.refusals import REFUSED, Second, second_try
+from headroom_asgi.engine.staged import Reply, Staged
+from headroom_asgi.errors import PayloadError, StoreDownError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.pipeline import PipelineEvent, PipelineStage, copied
+from headroom_asgi.pipeline import PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
     SCANNED_PER_COMPRESSED,
@@ -29,13 +26,15 @@ from headroom_asgi.transforms import (
     Phase,
     PipelineReport,
     Step,
-    decoded_messages,
+    drain,
 )
-from headroom_asgi.wire import Answer, Endpoint, Payload, WireFormat, rewrite, splice
+from headroom_asgi.wire import Answer, Payload, splice
 
 _log = get_logger(__name__)
 
-# Seconds that a request waits for a store: what is stored is in the request too, so nothing hangs on it.
+T = TypeVar("T")
+
+# Seconds that a request waits for a store, each time that it is asked.
 _STORE_S = 0.5
 
 _STAGES = {
@@ -45,46 +44,9 @@ _STAGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer given without the inner app."""
-
-    body: bytes
-    content_type: str
-
-
 @dataclass(slots=True)
-class Exchange:
-    """The only object that changes while one request is handled.
-
-    Attributes:
-        engine: what all exchanges share.
-        route: the settings that hold.
-        wire: the request's dialect.
-        endpoint: what the request's address says.
-        tenant, request_id: whose it is, and which.
-        headers: of the request as extensions see and edit them, lower-case names.
-        original: the body as the client sent it, decoded from its content coding.
-        payload: what goes upstream as it stands; None while, or if, the body is not decoded.
-        safe: the same without anything shortened: what goes upstream if something of ours fails.
-        originals: what this exchange left out and can hand back; None if the tool was not offered.
-        metadata: belongs to extensions.
-        notes: for headers and the report.
-    """
-
-    engine: Engine
-    route: Route
-    wire: WireFormat
-    endpoint: Endpoint
-    tenant: str
-    request_id: str
-    headers: dict[str, str]
-    original: bytes
-    payload: Payload | None = None
-    safe: Payload | None = None
-    originals: Originals | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    notes: Notes = field(default_factory=Notes)
+class Exchange(Staged):
+    """One request and its responses. `prepare` comes first, then the answers, round by round, and `close` at the end."""
 
     # -- the request ---------------------------------------------------------------------------------------------------
 
@@ -95,10 +57,15 @@ class Exchange:
         """
         reply: Reply | None = None
         try:
-            self.safe = self.payload = await self.engine.work(len(self.original), self.wire.decode, self.original, self.endpoint)
+            payload = await self.engine.work(len(self.original), self.wire.decode, self.original, self.endpoint)
+            self.safe = self.payload = payload
+            self.safe = self.payload = await self._recall(payload)
+            if self.payload is None:
+                self.notes.outcome = "skipped:pinned_off"
+                return None
             reply = await self._emit(PipelineStage.INPUT_RECEIVED)
             if reply is None:
-                self.safe = await self._pre_compress(self.payload)
+                self.safe = self.payload = await self._hooked(self.payload)
                 reply = await self._shorten(self.safe)
         except Exception as error:
             self._fail_open(error)
@@ -116,26 +83,90 @@ class Exchange:
         self.notes.prefix_risk = True
         _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
 
-    @property
-    def body(self) -> bytes:
-        """What goes upstream; the client's own bytes object if nothing changed."""
-        return self.original if self.payload is None else self.payload.body
+    async def _recall(self, payload: Payload) -> Payload | None:
+        """Ask the store what earlier exchanges left for this one: the request with what really happened in it.
+
+        Whatever cannot be had leaves the client's own turns, which every provider takes. None if the conversation is pinned to
+        go as it comes.
+        """
+        if self.route.mode == "audit":
+            return payload
+        known = await recalled(self.engine, self.route, self.tenant, payload, self._asked)
+        self.conversation = known
+        self.notes.prefix_risk = self.notes.prefix_risk or (known.doubtful and self.engine.store.shared)
+        if known.pinned:
+            return None
+        restored = payload
+        if known.changes:
+            restored, self.notes.replayed = await self.engine.work(known.changes, known.restored)
+        if known.refused:
+            self.notes.replay_refused = len(known.refused)
+            _log.warning("replay_refused", request_id=self.request_id, reasons=sorted(set(known.refused)))
+        return restored
+
+    async def _asked(self, event: str, work: Awaitable[T]) -> T | None:
+        """What a store does, within its time. None, and a log line, if it fails: stores of others raise what they like."""
+        try:
+            with anyio.fail_after(_STORE_S):
+                return await work
+        except StoreDownError:
+            return None  # said once, when it went down
+        except Exception as error:
+            _log.warning(event, request_id=self.request_id, error=type(error).__name__)
+            return None
+
+    async def _hooked(self, payload: Payload) -> Payload:
+        """The request after `pre_compress` hooks."""
+        if self.engine.pre_compress:
+            context = CompressContext(self.request_id, self.wire.provider, payload.model, self.route.path, self.tenant)
+            timeout_s = self.engine.settings.extension_timeout_s
+            payload, skipped = await pre_compress(self.engine.pre_compress, payload, context, timeout_s)
+            self.notes.prefix_risk = self.notes.prefix_risk or skipped
+        return payload
 
     async def _shorten(self, payload: Payload) -> Reply | None:
-        offer = self.wire.offer(payload, TOOL) if self.route.mode == "ccr" else None
-        redeemable = offer is not None and not offer.obstacle
+        self.notes.obstacle, watched = self._obstacle(payload)
+        redeemable = not self.notes.obstacle
         step, reply = await self._pipeline(Context(self.tenant, redeemable, POLICY))
         if reply is not None:
             return reply
-        if self.route.mode != "audit" and redeemable:
-            await self._offer_tool(step.report)
-        self._note(step, offered=redeemable)
         if redeemable:
-            await self._store(step.report)
+            kept = await self._store(step.report)
+            if not kept and self.conversation is not None and self.conversation.relies:
+                step = await self._lossless()
+            await self._offer_tool(step.report)
+        elif watched:
+            self.originals = self._redeemable(PipelineReport())
+        self._note(step, offered=redeemable)
         for stage in (PipelineStage.INPUT_REMEMBERED, PipelineStage.PRE_SEND):
             if (reply := await self._emit(stage)) is not None:
                 return reply
         return None
+
+    def _obstacle(self, payload: Payload) -> tuple[str, bool]:
+        """Why the model cannot be offered our tool, so that nothing may be left out, "" if it can; and whether it may have it
+        nevertheless, as the provider holds the tools and nothing is known of an earlier offer.
+        """
+        if self.route.mode != "ccr":
+            return self.route.mode, False
+        if (payload.held or payload.holds) and not self.engine.store.shared:
+            return "server_held", False
+        offer = self.wire.offer(payload, TOOL)
+        known = self.conversation is not None and self.conversation.held.offered
+        if offer.fixed and not offer.obstacle and not known:
+            return "server_held", True
+        return offer.obstacle, False
+
+    async def _lossless(self) -> Step:
+        """The last step again, with nothing left out: a later request without these texts could not ask for them."""
+        assert self.safe is not None
+        self.notes.prefix_risk = True
+        steps = self.engine.pipeline(self.route).steps(
+            self.safe, Context(self.tenant, redeemable=False, policy=POLICY), model=self.safe.model, model_limit=None
+        )
+        step = await self.engine.work(len(self.safe.body), drain, steps)
+        self.payload = step.payload
+        return step
 
     async def _pipeline(self, context: Context) -> tuple[Step, Reply | None]:
         """Drive the steps: emit the stage at each pause, send edits back in."""
@@ -156,8 +187,10 @@ class Exchange:
             if step.phase is not Phase.COMPRESSED:
                 self.safe = self.payload  # with what extensions changed so far
             size = len(self.payload.body) if edited is not None else step.pending_bytes
-        if reply is None:
-            await self._post_compress(step)
+        if reply is None and self.engine.post_compress:
+            timeout_s = self.engine.settings.extension_timeout_s
+            skipped = await post_compress(self.engine.post_compress, step, self.request_id, timeout_s)
+            self.notes.prefix_risk = self.notes.prefix_risk or skipped
         return step, reply
 
     async def _offer_tool(self, report: PipelineReport) -> None:
@@ -168,15 +201,17 @@ class Exchange:
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
         body = splice(self.payload.body, offer.edits)
         self.payload = await self.engine.work(len(body) // SCANNED_PER_COMPRESSED, self.payload.again, body)
-        self.originals = Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, view=line_view)
+        self.originals = self._redeemable(report)
 
-    async def _store(self, report: PipelineReport) -> None:
-        """Keep the originals of what was left out. The request itself holds them too, so a failure costs nothing now."""
-        try:
-            with anyio.fail_after(_STORE_S):
-                await keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
-        except Exception as error:  # stores of others raise what they like; the bytes must not depend on it
-            _log.warning("store_failed", request_id=self.request_id, error=type(error).__name__)
+    def _redeemable(self, report: PipelineReport) -> Originals:
+        """What this exchange can hand back."""
+        earlier = self.conversation.held.names if self.conversation is not None else ()
+        return Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, earlier=earlier, view=line_view)
+
+    async def _store(self, report: PipelineReport) -> bool:
+        """Keep the originals of what was left out; whether that was done. A request that will come again holds them too."""
+        kept = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
+        return await self._asked("store_failed", kept) is not None
 
     def _note(self, step: Step, *, offered: bool) -> None:
         """Outcome and figures, once it is known what was done."""
@@ -188,106 +223,6 @@ class Exchange:
         self.notes.outcome = "audit" if audit else outcome_of(report)
         self.notes.tally = self.engine.counter.tally(model, report.decisions, offered=offered and not audit)
 
-    # -- hooks ---------------------------------------------------------------------------------------------------------
-
-    async def _pre_compress(self, payload: Payload) -> Payload:
-        """Let hooks edit the messages before the pipeline; a hook that fails is skipped."""
-        if self.engine.pre_compress:
-            context = CompressContext(self.request_id, self.wire.provider, payload.model, self.route.path, self.tenant)
-            for hook in self.engine.pre_compress:
-                try:
-                    messages = hook(decoded_messages(payload), context)
-                    messages = await self._in_time(messages) if inspect.isawaitable(messages) else messages
-                    if messages is not None:
-                        payload = edited_payload(payload, {"messages": messages})
-                except Exception as error:
-                    self._hook_failed("pre_compress", error)
-        self.payload = payload
-        return payload
-
-    async def _post_compress(self, step: Step) -> None:
-        """Tell hooks what was done; they cannot change it."""
-        if not self.engine.post_compress:
-            return
-        for hook in self.engine.post_compress:
-            try:
-                outcome = hook(told(step))
-                if inspect.isawaitable(outcome):
-                    await self._in_time(outcome)
-            except Exception as error:
-                self._hook_failed("post_compress", error)
-
-    async def _in_time(self, outcome: Awaitable[Any]) -> Any:
-        """What a hook's awaitable gives. TimeoutError if that takes too long."""
-        with anyio.fail_after(self.engine.settings.extension_timeout_s):
-            return await outcome
-
-    def _hook_failed(self, name: str, error: Exception) -> None:
-        self.notes.prefix_risk = True
-        _log.warning("hook_failed", hook=name, request_id=self.request_id, error=type(error).__name__)
-
-    # -- stages --------------------------------------------------------------------------------------------------------
-
-    async def _emit(self, stage: PipelineStage) -> Reply | None:
-        """Tell extensions of an input stage and take over what they edited; a Reply if one of them answered."""
-        if not self.engine.manager.enabled or self.payload is None:
-            return None
-        try:
-            seen = self.payload.decoded
-        except PayloadError as error:
-            _log.warning("stage_without_messages", stage=stage.value, reason=error.reason, request_id=self.request_id)
-            seen = {}
-        messages, tools = copied([seen.get("messages"), seen.get("tools")])
-        event = self._event(stage, messages=messages, tools=tools, headers=dict(self.headers))
-        event, failures = await self.engine.manager.dispatch(event)
-        self.notes.prefix_risk = self.notes.prefix_risk or bool(failures)
-        if event.stage is PipelineStage.RESPONSE_RECEIVED and stage is not PipelineStage.RESPONSE_RECEIVED:
-            return await self._answered(event)
-        edits = {name: value for name, value in (("messages", event.messages), ("tools", event.tools)) if name in seen or value}
-        try:
-            self.payload = edited_payload(self.payload, edits, offered=self.originals is not None)
-            self.headers = self.headers if event.headers is None else edited_headers(self.headers, event.headers)
-        except (HeadroomError, AttributeError, TypeError, ValueError, RecursionError) as error:
-            self.notes.prefix_risk = True
-            reason = str(error) if isinstance(error, PayloadError) else type(error).__name__
-            _log.warning("extension_edit_refused", stage=stage.value, request_id=self.request_id, error=reason)
-        return None
-
-    def _event(self, stage: PipelineStage, **fields: Any) -> PipelineEvent:
-        return PipelineEvent(
-            stage=stage,
-            operation=self.wire.operation,
-            request_id=self.request_id,
-            provider=self.wire.provider,
-            model=self.payload.model if self.payload is not None else None,
-            metadata=self.metadata,
-            **fields,
-        )
-
-    async def _answered(self, event: PipelineEvent) -> Reply | None:
-        """An extension's answer, completed to the client's dialect; None (and a log line) if it is no answer."""
-        assert self.payload is not None
-        self.notes.prefix_risk = False
-        try:
-            if not isinstance(event.response, Mapping):
-                raise ResponseError("the response is not a mapping")
-            stream = self.payload.stream
-            body = self.wire.complete(event.response, self.payload)
-            data = self.wire.as_stream(self.wire.read(body), self.endpoint) if stream else body
-        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
-            _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=str(error))
-            return None
-        # It is an answer, so everybody hears of it, and may change it as far as it stays one.
-        told = await self.received(body)
-        if told is not body:
-            try:
-                data = self.wire.as_stream(self.wire.read(told), self.endpoint) if stream else told
-            except ResponseError as error:
-                _log.warning("extension_edit_refused", stage="response_received", request_id=self.request_id, error=str(error))
-        self.notes.outcome = "answered"
-        self.notes.sent = True
-        return Reply(data, self.endpoint.media if stream else "application/json")
-
     # -- the responses -------------------------------------------------------------------------------------------------
 
     @property
@@ -295,85 +230,97 @@ class Exchange:
         """The tool was offered to a model, so calls of it must be answered here."""
         return self.originals is not None and self.endpoint.answered
 
-    @property
-    def streams(self) -> bool:
-        """The client asked for a stream."""
-        return self.payload is not None and self.payload.stream
-
-    @property
-    def listens(self) -> bool:
-        """Extensions want to see the answer."""
-        return self.engine.manager.enabled and self.payload is not None
-
     def flow(self) -> Generator[bytes, Answer, Outcome]:
         """The retrieval loop of this exchange."""
         assert self.originals is not None
         assert self.payload is not None
-        structured = self.payload.structured
-        return rounds(self.wire, self.body, self.originals, max_rounds=self.route.max_rounds, structured=structured)
+        return rounds(
+            self.wire,
+            self.body,
+            self.originals,
+            max_rounds=self.route.max_rounds,
+            structured=self.payload.structured,
+            remembers=self.conversation.answers if self.conversation is not None else frozenset(),
+        )
 
     async def advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
         """Tell the loop what a round brought: the next round's body, or how it ended. A search in large originals leaves the
         event loop alone.
         """
         asked = self.originals is not None and any(call.name == TOOL.name for call in answer.calls)
+        if asked:
+            await self._load(answer)
         searched = self.originals.size if asked and self.originals is not None else 0
         step = await self.engine.work(searched, _told, flow, answer)
         if isinstance(step, Outcome):
             self.notes.retrievals = step.retrievals
         return step
 
+    async def _load(self, answer: Answer) -> None:
+        """Bring what is asked for and an earlier exchange left out, where the provider holds the conversation."""
+        assert self.originals is not None
+        if names := self.originals.missing(answer.calls):
+            self.originals.load(await self._asked("store_failed", load(self.engine.store, names, tenant=self.tenant)) or {})
+
+    async def remember(self, outcome: Outcome) -> None:
+        """Leave in the store what later requests need; before the client, which then may send one, has the end of its answer."""
+        known = self.conversation
+        if known is None or not known.learns(outcome):
+            return
+        done = None
+        try:
+            turn = self.wire.turn(self.wire.read(await self.merged(outcome)))
+            done = await self._asked("remember_failed", known.remember(outcome, turn, self.notes.report.originals()))
+        except Exception as error:  # the answer itself is fine
+            _log.warning("remember_failed", request_id=self.request_id, error=type(error).__name__)
+        if done is None:
+            self.notes.prefix_risk = True  # the next turn will not have what happened in this one
+
+    def refusable(self, status: int) -> bool:
+        """A first answer with this status may refuse what was changed, and the client's own bytes are there to be tried."""
+        return status in REFUSED and self.body is not self.original
+
+    async def second_try(self, status: int, error: bytes) -> Second | None:
+        """What is to be tried after this answer. If that is our body without reasoning, `body` is that from now on."""
+        second = second_try(status, error) if self.refusable(status) else None
+        if second is Second.UNSIGNED and not await self._drop_reasoning():
+            return None
+        return second
+
+    async def _drop_reasoning(self) -> bool:
+        """Take signed reasoning out of the body; whether there was any that may go."""
+        assert self.payload is not None
+        try:
+            size = len(self.payload.body)
+            edits = await self.engine.work(size, self.wire.unsigned, self.payload)
+            if edits:
+                self.payload = await self.engine.work(size, self.payload.again, splice(self.payload.body, edits))
+        except Exception as error:  # the first answer stands
+            _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
+            return False
+        return bool(edits)
+
+    def accepted(self) -> None:
+        """The provider took our body without reasoning: what the model had thought is lost to it, and the prefix is another."""
+        assert self.payload is not None
+        _log.warning("reasoning_dropped", request_id=self.request_id, route=self.route.path, model=self.payload.model)
+        self.notes.outcome, self.notes.prefix_risk = "reasoning_dropped", True
+
+    async def refused(self) -> None:
+        """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones."""
+        assert self.payload is not None
+        _log.warning("body_refused", request_id=self.request_id, route=self.route.path, model=self.payload.model)
+        self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
+        self.notes.outcome, self.originals = "failed_open:refused", None
+        self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
+        if self.conversation is not None:
+            await self._asked("pin_failed", self.conversation.pin())
+
     async def merged(self, outcome: Outcome) -> bytes:
-        """One answer out of the rounds', as the client gets it."""
-        first = outcome.answers[0]
-        if len(outcome.answers) == 1 and outcome.kept[0] == first.parts and not outcome.notice:
-            return first.document.data  # the usual case: nothing was asked for
+        """One answer out of the rounds', as the client gets it; the very bytes of a single one that needs no change."""
         size = sum(len(answer.document.data) for answer in outcome.answers)
         merge = partial(self.wire.merge, notice=outcome.notice, stopped=outcome.stopped)
         return await self.engine.work(size, merge, outcome.answers, outcome.kept)
-
-    async def over(self) -> None:
-        """The inner app returned or failed: what has not fired by now fires."""
-        await self.sent()
-        await self.received(None, editable=False)
-
-    async def sent(self) -> None:
-        """The inner app has the whole body, or has begun to answer, or returned: POST_SEND, once."""
-        if self.notes.sent:
-            return
-        self.notes.sent = True
-        if self.listens:
-            await self.engine.manager.dispatch(self._event(PipelineStage.POST_SEND, headers=dict(self.headers)))
-
-    async def received(self, body: bytes | None, *, editable: bool = True) -> bytes:
-        """The whole answer is there: RESPONSE_RECEIVED, once. Returns the body with extensions' edits.
-
-        Args:
-            body: the answer as JSON (assembled, if it was a stream), None if there is none to show.
-            editable: False for streams: what extensions change is too late.
-        """
-        data = body or b""
-        if self.notes.received:
-            return data
-        self.notes.received = True
-        if not self.listens:
-            return data
-        try:
-            seen = json.loads(data) if data else None
-            handed = json.loads(data) if data else None
-        except (ValueError, RecursionError):
-            seen = handed = None
-        event = self._event(PipelineStage.RESPONSE_RECEIVED, response=handed, headers=dict(self.headers))
-        event, _ = await self.engine.manager.dispatch(event)
-        if seen is None or event.response is None or not editable:
-            return data
-        try:
-            return splice(data, rewrite(Document(data), 0, seen, event.response))
-        except (HeadroomError, TypeError, ValueError, RecursionError) as error:
-            _log.warning(
-                "extension_edit_refused", stage="response_received", request_id=self.request_id, error=type(error).__name__
-            )
-            return data
 
     def close(self) -> None:
         """The exchange is over: tell the observers."""

@@ -23,7 +23,10 @@ class Notes:
         outcome: the code that says what was done, and why not; `canceled` until that is known.
         tally: token figures of the changed texts.
         report: what the pipeline did.
-        prefix_risk: forwarded bytes may differ from an earlier turn's, because something of an extension's was skipped.
+        obstacle: why the model was not offered our tool.
+        replayed, replay_refused: turns of the request in whose place what really happened was put, or could not be.
+        prefix_risk: forwarded bytes may differ from an earlier turn's, because an extension was skipped, the store failed, or
+            reasoning had to go.
         rounds, retrievals: calls of the inner app, and originals that were asked for.
         status: of the response.
         sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
@@ -34,6 +37,9 @@ class Notes:
     outcome: str = "canceled"
     tally: Tally = field(default_factory=lambda: Tally(0, 0))
     report: PipelineReport = field(default_factory=PipelineReport)
+    obstacle: str = ""
+    replayed: int = 0
+    replay_refused: int = 0
     prefix_risk: bool = False
     rounds: int = 0
     retrievals: int = 0
@@ -55,7 +61,11 @@ class Notes:
             left_out=self.report.left_out,
             rounds=self.rounds,
             retrievals=self.retrievals,
+            obstacle=self.obstacle,
+            replayed=self.replayed,
+            replay_refused=self.replay_refused,
             prefix_risk=self.prefix_risk,
+            warnings=self.report.warnings,
             added_ms=self.added_ms,
             **known,
         )

@@ -1,17 +1,46 @@
 """Where originals go, and how they are searched."""
 
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+
 from headroom_asgi._crush import crush
 from headroom_asgi.store import Store
 from headroom_asgi.transforms import PipelineReport
 
-ORIGINALS = "originals"  # the store's namespace for what was left out
+ORIGINALS: Final = "originals"  # the store's namespace for what was left out
+_WRITERS: Final = 8  # as many connections as a store at the other end of a network has at hand
 
 
-async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: float) -> None:
-    """Put every text that something was left out of, and every part that was, into a store."""
-    for name, text in report.originals().items():
-        value = text.encode("utf-8", "surrogatepass")
-        await store.put(ORIGINALS, name, value, tenant=tenant, ttl=ttl_s, if_absent=True)
+async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: float) -> int:
+    """Put every text that something was left out of, and every part that was, into a store; how many that are.
+
+    On every turn but a text's first they are there already: that takes one question, whatever their number.
+    """
+    originals = report.originals()
+    if not originals or await store.touch(ORIGINALS, originals, tenant=tenant, ttl=ttl_s) == len(originals):
+        return len(originals)
+    names = iter(originals)
+
+    async def put() -> None:
+        for name in names:  # the writers share it
+            value = originals[name].encode("utf-8", "surrogatepass")
+            await store.put(ORIGINALS, name, value, tenant=tenant, ttl=ttl_s, if_absent=True)
+
+    try:
+        async with anyio.create_task_group() as group:
+            for _ in range(min(_WRITERS, len(originals))):
+                group.start_soon(put)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return len(originals)
+
+
+async def load(store: Store, names: Sequence[str], *, tenant: str) -> dict[str, str]:
+    """Texts that were kept, by the names that markers give them, as far as they are still there."""
+    values = await store.get_many(ORIGINALS, names, tenant=tenant)
+    return {name: value.decode("utf-8", "surrogatepass") for name, value in values.items()}
 
 
 def line_view(text: str) -> str:

@@ -25,7 +25,7 @@ class HeadroomMiddleware:
     Args:
         app: the app to wrap.
         config: settings; `settings` on top of it.
-        store: where originals go; memory if None.
+        store: where originals go: a Store, or an address such as `sqlite:///path` or `redis://host`; memory if None.
         extensions: objects with `on_pipeline_event`.
         hooks: one object or a list, with any of `on_pipeline_event`, `pre_compress`, `post_compress`.
         discover: also load extensions that installed packages offer.
@@ -40,7 +40,7 @@ class HeadroomMiddleware:
         app: ASGIApp,
         *,
         config: HeadroomConfig | None = None,
-        store: Store | None = None,
+        store: Store | str | None = None,
         extensions: object = None,
         hooks: object = None,
         discover: bool = True,
@@ -125,7 +125,7 @@ class HeadroomMiddleware:
         if not received.complete:
             return "skipped:too_large"
         headers = scope["headers"]
-        if head.is_signed(headers):
+        if head.is_signed(headers) and not exchange.route.resigns:
             return "skipped:signed_body"
         if self._settings.tenant is not None:
             tenant = self._tenant_of(scope, exchange.request_id)

@@ -8,7 +8,10 @@ from headroom_asgi.types import Headers, Scope
 
 # A changed request body makes these wrong; `expect` was answered when the body was read.
 _STALE_IN_REQUEST = frozenset(
-    {b"content-length", b"transfer-encoding", b"content-encoding", b"content-md5", b"digest", b"content-digest", b"expect"}
+    {
+        *(b"content-length", b"transfer-encoding", b"content-encoding", b"expect"),
+        *(b"content-md5", b"digest", b"content-digest", b"x-amz-content-sha256"),
+    }
 )
 # A changed response body makes these wrong.
 _STALE_IN_RESPONSE = frozenset(
@@ -19,7 +22,7 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 _MAX_SAID = 1000  # characters of one header of ours; servers and proxies take some 8 kB for all of them
 # A second round is another request: it must not be answered with the first one's answer.
 _FIRST_ROUND_ONLY = frozenset({b"idempotency-key", b"if-none-match"})
-# Whoever signs a body's bytes does not want them changed.
+# Whoever signs a body's bytes does not want them changed, unless the inner app signs its own requests.
 _SIGNATURES = (b"x-amz-content-sha256", b"content-md5", b"digest", b"content-digest")
 # Ways of answering that carry bytes past us.
 _HIDDEN_WAYS = frozenset({"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers", "http.response.push"})
@@ -33,7 +36,7 @@ def get(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
 def is_signed(headers: Headers) -> bool:
     """The request carries a digest of its body."""
     names = {key.lower() for key, _ in headers}
-    return any(name in names for name in _SIGNATURES) or get(headers, b"authorization").startswith("AWS4-HMAC")
+    return any(name in names for name in _SIGNATURES) or get(headers, b"authorization").startswith("AWS4-")
 
 
 def visible(headers: Headers) -> dict[str, str]:

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Generator
 from enum import Enum, auto
+from math import inf
+
+import anyio
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
 from headroom_asgi.errors import HeadroomError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.codings import codings_of, decode, stream_decoder
+from headroom_asgi.middleware.retrying import Retries
 from headroom_asgi.retrieval import TOOL, Outcome, Watch
 from headroom_asgi.types import Message, Send
 from headroom_asgi.wire import Answer
@@ -52,8 +56,24 @@ class Relay:
         self._media = ""
         self._watch: Watch | None = None
         self._round = 0
+        self._spoke = 0.0  # when the client last got something
+        self._retries = Retries(exchange.route.retry_s)
         self.next_body: bytes | None = None
+        self.again_in: float | None = None
         self.done = False
+
+    @property
+    def silent_until(self) -> float:
+        """When the client of a stream is due a sign of life, while a later round is awaited; by the loop's clock."""
+        if self._round == 1 or self._watch is None or not self._started or self.done:
+            return inf
+        return self._spoke + self._exchange.route.keep_alive_s
+
+    async def keep_alive(self) -> None:
+        """Tell the client that its stream lives, in a form that it takes for nothing else."""
+        self._spoke = anyio.current_time()
+        if self._watch is not None and (data := self._watch.keep_alive()):
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     @property
     def waiting(self) -> bool:
@@ -64,11 +84,27 @@ class Relay:
         """The start has been held long enough: send it, and what came so far."""
         await self._flush()
 
+    def follow(self, flow: Generator[bytes, Answer, Outcome]) -> None:
+        """Another loop than before: its body is another one."""
+        next(flow)
+        self._flow = flow
+
     def begin_round(self) -> None:
         """Another call of the inner app starts."""
         self._round += 1
         self._exchange.notes.rounds = self._round
         self.next_body = None
+
+    def begin_again(self) -> None:
+        """The round that failed is tried once more."""
+        self.again_in = None
+        self._way = Way.WATCH
+
+    def failed(self, error: Exception) -> bool:
+        """The inner app raised before it answered; whether the round is to be tried again, after `again_in` seconds."""
+        if self._round > 1 and self._started and self._way is Way.WATCH:
+            self.again_in = self._retries.after_error(error)
+        return self.again_in is not None
 
     async def feed(self, message: Message) -> bool:
         """Handle one message of the inner app. True when the round's answer is complete.
@@ -91,7 +127,7 @@ class Relay:
     async def _begin(self, message: Message) -> None:
         way = self._way_of(message)
         if self._round > 1:
-            way = self._later_way(way)
+            way = self._later_way(way, message)
         if way is Way.SWALLOW:
             self._way = way
             return
@@ -127,12 +163,16 @@ class Relay:
             return Way.COLLECT
         return Way.PASS
 
-    def _later_way(self, way: Way) -> Way:
+    def _later_way(self, way: Way, message: Message) -> Way:
         """A later round answers in the first one's way, or has failed: as a response of its own while nothing was sent."""
         if way is self._way and way is not Way.PASS and not self._failed:
             return way
         _log.warning("round_failed", request_id=self._exchange.request_id, round=self._round)
-        return Way.SWALLOW if self._started else Way.PASS
+        if not self._started:
+            return Way.PASS
+        asked = head.get(message.get("headers", []), b"retry-after")
+        self.again_in = self._retries.after_status(message["status"], asked)
+        return Way.SWALLOW
 
     def _watching(self) -> None:
         if self._watch is None:
@@ -157,7 +197,7 @@ class Relay:
             await self._collect(data, last=last)
         elif self._way is Way.WATCH:
             await self._stream(data, last=last)
-        elif self._way is Way.SWALLOW and last:
+        elif self._way is Way.SWALLOW and last and self.again_in is None:
             await self._give_up("an internal retrieval failed")
         return last or self.done
 
@@ -183,6 +223,7 @@ class Relay:
                 if outcome is None:
                     return
                 data = await self._exchange.merged(outcome)
+                await self._exchange.remember(outcome)
         except Exception as error:  # nothing of ours may become an error of the app
             self._unreadable("answer_unreadable", error)
         data = await self._exchange.received(data)
@@ -244,6 +285,7 @@ class Relay:
         outcome = await self._advance(self._flow, answer)
         if outcome is None:
             return b"", b""
+        await self._exchange.remember(outcome)
         return watch.finish(outcome), await self._exchange.merged(outcome) if self._exchange.listens else b""
 
     async def _unfollowed(self, data: bytes, out: bytes, *, last: bool) -> None:
@@ -293,6 +335,7 @@ class Relay:
             await self._send_start(changed=changed)
         if self._held:
             data, self._held = b"".join(self._held), []
+            self._spoke = anyio.current_time()
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _end(self) -> None:

@@ -1,5 +1,6 @@
 """Calls of the inner app: one directly, or several in tasks of their own, with the client watched meanwhile."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -8,9 +9,10 @@ import anyio.lowlevel
 from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
 
 import headroom_asgi.middleware.headers as head
-from headroom_asgi.engine import Exchange
+from headroom_asgi.engine import Exchange, Second
 from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.body import serve
+from headroom_asgi.middleware.refusing import Gate
 from headroom_asgi.middleware.respond import Relay
 from headroom_asgi.types import ASGIApp, Headers, Message, Receive, Scope, Send
 
@@ -39,6 +41,14 @@ class Call:
     send: Send
     sent_body: bytes
 
+    def second(self, exchange: Exchange, second: Second) -> tuple[Scope, bytes]:
+        """Scope and body of the call after our body was refused."""
+        if second is Second.UNSIGNED:
+            return self.prepared(exchange, exchange.body, 2)
+        size = len(self.sent_body)
+        own = head.for_round(self.headers, size, 2, body_changed=False, identity=False)
+        return head.round_scope(self.scope, own, 2, read=False), self.sent_body
+
     def prepared(self, exchange: Exchange, body: bytes, number: int) -> tuple[Scope, bytes]:
         """Scope and body of one call."""
         changed = number > 1 or body is not exchange.original
@@ -53,12 +63,20 @@ async def call_once(call: Call, exchange: Exchange) -> None:
     scope, body = call.prepared(exchange, exchange.body, 1)
     relay = Relay(exchange, call.send, None)
     relay.begin_round()
+    gate = Gate(exchange, relay, call.send)
 
     async def send(message: Message) -> None:
-        await relay.feed(message)
+        await gate.feed(message)
+
+    async def send_again(message: Message) -> None:
+        await gate.again(message)
 
     try:
         await call.app(scope, serve(body, call.receive, exchange.sent), send)
+        if gate.second is not None:
+            scope, body = call.second(exchange, gate.second)
+            await call.app(scope, serve(body, call.receive, exchange.sent), send_again)
+            await gate.settle()
     except Exception:
         await exchange.over()
         raise
@@ -103,19 +121,25 @@ class _Rounds:
     async def run(self, group: TaskGroup) -> None:
         """All rounds, one after the other; then wait for what the inner app does after its answers."""
         flow = self.exchange.flow()
-        body: bytes | None = next(flow)
         relay = Relay(self.exchange, self.call.send, flow)
-        number = 0
-        while body is not None:
+        gate = Gate(self.exchange, relay, self.call.send)
+        number = 1
+        relay.begin_round()
+        await self._round(group, self.call.prepared(self.exchange, next(flow), number), relay, gate.feed)
+        if gate.second is not None:
             number += 1
-            scope, data = self.call.prepared(self.exchange, body, number)
-            outbox, inbox = anyio.create_memory_object_stream[Message](0)
-            over = anyio.Event()
-            self.running.append(over)
-            group.start_soon(self._app, scope, data, outbox, over)
+            relay.follow(self.exchange.flow())
+            await self._round(group, self.call.second(self.exchange, gate.second), relay, gate.again)
+            if self.error is None:
+                await gate.settle()
+        while (body := relay.next_body) is not None:
+            number += 1
             relay.begin_round()
-            async with inbox:
-                body = await self._pump(inbox, relay)
+            await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
+            while relay.again_in is not None:
+                await self._pause(relay, relay.again_in)
+                relay.begin_again()
+                await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
         self.finished = True
         self.gone.set()  # as servers say once a response is complete
         for over in self.running:
@@ -135,12 +159,27 @@ class _Rounds:
             if not self.finished:
                 everything.cancel()
 
-    async def _app(self, scope: Scope, body: bytes, outbox: ObjectSendStream[Message], over: anyio.Event) -> None:
+    async def _round(
+        self, group: TaskGroup, prepared: tuple[Scope, bytes], relay: Relay, feed: Callable[[Message], Awaitable[bool]]
+    ) -> None:
+        """One call of the inner app in a task of its own, until its answer is complete."""
+        outbox, inbox = anyio.create_memory_object_stream[Message](0)
+        over = anyio.Event()
+        self.running.append(over)
+        group.start_soon(self._app, *prepared, relay, outbox, over)
+        async with inbox:
+            await self._pump(inbox, relay, feed)
+
+    async def _app(self, scope: Scope, body: bytes, relay: Relay, outbox: ObjectSendStream[Message], over: anyio.Event) -> None:
         async def later() -> Message:
             await self.gone.wait()
             return {"type": "http.disconnect"}
 
+        answering = False
+
         async def send(message: Message) -> None:
+            nonlocal answering
+            answering = True
             try:
                 await outbox.send(message)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -148,24 +187,41 @@ class _Rounds:
 
         try:
             async with outbox:
-                await self.call.app(scope, serve(body, later, self.exchange.sent), send)
-                await self.exchange.sent()
-        except Exception as error:
-            self.error = self.error or error
+                try:
+                    await self.call.app(scope, serve(body, later, self.exchange.sent), send)
+                    await self.exchange.sent()
+                except Exception as error:
+                    if answering or not relay.failed(error):
+                        self.error = self.error or error
         finally:
             over.set()
 
-    async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay) -> bytes | None:
-        """Feed the relay until the round is over; the next round's body, or None."""
+    async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay, feed: Callable[[Message], Awaitable[bool]]) -> None:
+        """Give on messages until the round's answer is complete; meanwhile keep the client of a stream from waiting too long."""
         while True:
             if relay.waiting and self.deadline == inf:
                 self.deadline = anyio.current_time() + self.exchange.route.hold_s
-            with anyio.CancelScope(deadline=self.deadline if relay.waiting else inf) as hold:
-                try:
-                    message = await inbox.receive()
-                except anyio.EndOfStream:
-                    return None
-            if hold.cancelled_caught:
-                await relay.release()
-            elif await relay.feed(message):
-                return relay.next_body
+            wake = self.deadline if relay.waiting else relay.silent_until
+            try:
+                message = await (inbox.receive() if wake == inf else _within(wake, inbox))
+            except anyio.EndOfStream:
+                return
+            if message is None:
+                await (relay.release() if relay.waiting else relay.keep_alive())
+            elif await feed(message):
+                return
+
+    async def _pause(self, relay: Relay, seconds: float) -> None:
+        """Wait before a round is tried again; the client's stream stays alive."""
+        end = anyio.current_time() + seconds
+        while (now := anyio.current_time()) < end:
+            await anyio.sleep(min(end, relay.silent_until) - now)
+            if anyio.current_time() >= relay.silent_until:
+                await relay.keep_alive()
+
+
+async def _within(deadline: float, inbox: ObjectReceiveStream[Message]) -> Message | None:
+    """The next message; None if there is none until then."""
+    with anyio.CancelScope(deadline=deadline):
+        return await inbox.receive()
+    return None

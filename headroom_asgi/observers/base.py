@@ -14,7 +14,8 @@ class Report:
         dialect, provider, model: of the request; empty if it could not be decoded.
         route: the path pattern whose settings held.
         mode: `audit`, `lossless` or `ccr`.
-        outcome: `compressed`, `audit`, `answered`, `skipped:REASON`, `failed_open:WHERE`, or `canceled` before it was known.
+        outcome: `compressed`, `audit`, `answered`, `skipped:REASON`, `failed_open:WHERE`, or `canceled` before it was known;
+            `reasoning_dropped` if the provider took the request without the model's earlier reasoning only.
         stream: the client asked for a stream.
         status: of the response, 0 if there was none.
         tokens_before, tokens_after: of the texts that were changed; the tool definition counts as added text.
@@ -24,7 +25,12 @@ class Report:
         left_out: rows (lines, blocks) that were left out and can be asked for.
         rounds: calls of the inner app.
         retrievals: originals that the model asked for.
-        prefix_risk: an extension failed or was skipped, so the forwarded bytes may differ from an earlier turn's.
+        obstacle: why the model was not offered our tool, so that nothing was left out: a mode, or a fact of the request.
+        replayed: turns of the model in whose place what really happened was put, hidden rounds and all.
+        replay_refused: turns for which that is known, but that are not as the client got them, or cannot be put back.
+        prefix_risk: an extension was skipped, or the store failed, or reasoning had to go, so the forwarded bytes may differ from
+            an earlier turn's.
+        warnings: for people, free of any text as well, e.g. that the system prompt changes between conversations.
         added_ms: milliseconds from the complete request body to the inner app's call.
     """
 
@@ -45,7 +51,11 @@ class Report:
     left_out: int = 0
     rounds: int = 0
     retrievals: int = 0
+    obstacle: str = ""
+    replayed: int = 0
+    replay_refused: int = 0
     prefix_risk: bool = False
+    warnings: tuple[str, ...] = ()
     added_ms: float = 0.0
 
     @property

@@ -1,7 +1,23 @@
 """The retrieve tool and the rounds behind it: what the model asks back is answered here, and the client never sees it."""
 
 from headroom_asgi.retrieval.flow import Outcome, rounds
+from headroom_asgi.retrieval.ledger import MAX_NAMES, Entry, digest_of, held_key, key_of, packed, parents, unpacked
 from headroom_asgi.retrieval.tool import PAGE_BYTES, TOOL, Originals
 from headroom_asgi.retrieval.watch import Watch
 
-__all__ = ["PAGE_BYTES", "TOOL", "Originals", "Outcome", "Watch", "rounds"]
+__all__ = [
+    "MAX_NAMES",
+    "PAGE_BYTES",
+    "TOOL",
+    "Entry",
+    "Originals",
+    "Outcome",
+    "Watch",
+    "digest_of",
+    "held_key",
+    "key_of",
+    "packed",
+    "parents",
+    "rounds",
+    "unpacked",
+]

@@ -13,7 +13,7 @@ from typing import Final
 
 from headroom_asgi.retrieval.tool import TOOL, Originals
 from headroom_asgi.types import ToolCall, ToolResult
-from headroom_asgi.wire import Answer, Finish, Part, PartKind, WireFormat
+from headroom_asgi.wire import Answer, Finish, Part, PartKind, Round, WireFormat
 
 _LAST_ROUND: Final = "[this was the last retrieval for this answer: answer with what you have]"
 _NOTICE: Final = (
@@ -26,25 +26,41 @@ class Outcome:
     """How an exchange ended, and what the client sees of it.
 
     Attributes:
-        answers: the answers of all rounds.
+        rounds: the answers of all rounds, each with our results; those of the last one only where they are remembered.
         kept: for each round the parts that the client sees.
         notice: a text for an answer that would otherwise say nothing, else "".
         stopped: the last reason says that calls follow, but none is left: say that the model stopped.
         retrievals: calls of our tool that were answered.
-        reason: `done` (the last answer has no call of ours), or why calls of ours were dropped: `cut` (the round ended early, so
-            they may be incomplete), `mixed` (the client's own calls stand beside them and end the turn), `max_rounds`.
+        reason: `done` (the last answer has no call of ours), or why calls of ours are not the client's: `cut` (the round ended
+            early, so they may be incomplete), `mixed` (the client's own calls stand beside them and end the turn), `max_rounds`.
     """
 
-    answers: tuple[Answer, ...]
+    rounds: tuple[Round, ...]
     kept: tuple[tuple[Part, ...], ...]
     notice: str
     stopped: bool
     retrievals: int
     reason: str
 
+    @property
+    def hides(self) -> bool:
+        """Something happened that the client does not see, and that can be put back when it sends the turn again."""
+        return self.reason == "mixed" or (self.reason == "done" and len(self.rounds) > 1)
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers of all rounds."""
+        return tuple(each.answer for each in self.rounds)
+
 
 def rounds(
-    wire: WireFormat, body: bytes, originals: Originals, *, max_rounds: int, structured: bool = False
+    wire: WireFormat,
+    body: bytes,
+    originals: Originals,
+    *,
+    max_rounds: int,
+    structured: bool = False,
+    remembers: frozenset[str] = frozenset(),
 ) -> Generator[bytes, Answer, Outcome]:
     """The rounds of one exchange: yields the body of each, receives its whole answer.
 
@@ -57,25 +73,30 @@ def rounds(
         originals: what can be redeemed.
         max_rounds: calls of the inner app, the first included.
         structured: the client asked for structured output: text of a round that another one follows does not show.
+        remembers: reasons of an end after which the calls of the last round are answered all the same: a later request will
+            have them.
     """
-    answers: list[Answer] = []
+    done: list[Round] = []
     kept: list[tuple[Part, ...]] = []
     retrievals = spent = 0
     while True:
         answer = yield body
-        answers.append(answer)
         ours = tuple(part.call for part in answer.parts if part.call is not None and part.call.name == TOOL.name)
-        reason = _end(answer, len(ours), last=len(answers) >= max_rounds)
+        reason = _end(answer, len(ours), last=len(done) + 1 >= max_rounds)
         kept.append(_kept(answer, redacted=retrievals > 0, texts=bool(reason) or not structured))
+        if reason and reason not in remembers:
+            done.append(Round(answer))
+            break
+        results = _results(originals, ours, spent, last=not reason and len(done) + 2 >= max_rounds)
+        done.append(Round(answer, results))
+        retrievals += len(results)
         if reason:
             break
-        results = _results(originals, ours, spent, last=len(answers) + 1 >= max_rounds)
         spent += sum(len(result.text.encode("utf-8", "surrogatepass")) for result in results)
-        retrievals += len(results)
         body = wire.append(body, answer, results)
     says_something = any(part.kind in (PartKind.TEXT, PartKind.CALL) for parts in kept for part in parts)
     return Outcome(
-        answers=tuple(answers),
+        rounds=tuple(done),
         kept=tuple(kept),
         notice="" if reason == "done" or says_something else _NOTICE,
         stopped=reason == "max_rounds",
@@ -88,15 +109,20 @@ def _kept(answer: Answer, *, redacted: bool, texts: bool) -> tuple[Part, ...]:
     """What the client sees of an answer: never our calls, and text only if `texts`.
 
     Signed reasoning is bound to everything before it. What was signed after something that the client does not get would be
-    refused when the client sends it back; `redacted`: an earlier round had such a thing.
+    refused when the client sends it back; `redacted`: an earlier round had such a thing. What leads to a part stays with it.
     """
-    kept = []
+    kept: list[Part] = []
+    leading: list[Part] = []
     for part in answer.parts:
+        if part.kind is PartKind.LEADING:
+            leading.append(part)
+            continue
         if (part.call is not None and part.call.name == TOOL.name) or (part.kind is PartKind.TEXT and not texts):
             redacted = True
         elif part.kind is not PartKind.SIGNED or not redacted:
-            kept.append(part)
-    return tuple(kept)
+            kept += [*leading, part]
+        leading = []
+    return (*kept, *leading)
 
 
 def _end(answer: Answer, ours: int, *, last: bool) -> str:

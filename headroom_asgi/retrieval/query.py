@@ -5,17 +5,21 @@ map; anything else is words. The whole query is a phrase as well.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
 _MAX_QUERY: Final = 1_000  # characters that are looked at
 _MAX_TERMS: Final = 32  # keeps the search linear in the text
+_MAX_WORDS: Final = 24  # of these; what else is looked for follows them
 _MAX_CONDITIONS: Final = 8  # each name may need a look at the whole text
 
 _NAME = r"""(?:"([^"]+)"|'([^']+)'|(\(key\)|[\w$@][\w.$@\[\]-]*))"""
+_AMOUNT = r"(?<![\w.,])[$€£¥]? ?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?![\w,]|\.[0-9])"
+_AMOUNTS = re.compile(_AMOUNT)
+_NO_MARKS = dict.fromkeys(map(ord, "$€£¥, "))
 _CONDITION = re.compile(
-    rf"""(?<![\w.(-]){_NAME}\s*(>=|<=|!=|==|=|>|<|:)\s*(?:"([^"]*)"|'([^']*)'|([^\s,;&|"'=:<>!][^\s,;&|]*))"""
+    rf"""(?<![\w.(-]){_NAME}\s*(>=|<=|!=|==|=|>|<|:)\s*(?:"([^"]*)"|'([^']*)'|({_AMOUNT}|[^\s,;&|"'=:<>!][^\s,;&|]*))"""
 )
 _REST = re.compile(r"(?:\s+(?!(?:and|or|where)\b)[^\s,;&|=:<>!]+(?![^\s]|\s*[=:<>!]))*")  # words that may belong to a value
 _QUOTED = re.compile(r"""(?<!\w)(["'`])([^"'`]+)\1(?!\w)""")
@@ -77,7 +81,8 @@ def parsed(query: str, is_column: Callable[[str], bool]) -> list[Term]:
     phrase = Term(folded.strip().replace("\t", " "), is_phrase=True)
     if terms or [term.word for term in words] != [phrase.text]:
         terms[phrase] = None
-    return list(dict.fromkeys([*terms, *words]))[:_MAX_TERMS]
+    others = (Term(spelling, is_phrase=True) for spelling in _spellings(folded))
+    return list(dict.fromkeys([*terms, *words[:_MAX_WORDS], *others]))[:_MAX_TERMS]
 
 
 def _words(text: str, *, bare: bool) -> list[Term]:
@@ -92,6 +97,21 @@ def _words(text: str, *, bare: bool) -> list[Term]:
             terms.append(Term(word, is_phrase=True))
         terms.append(_term(value))
     return [term for term in terms if term.text]
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """How else the amounts in a text may be written: "$1,460.50" as 1460.50 and 1460.5."""
+    for match in islice(_AMOUNTS.finditer(text), _MAX_CONDITIONS):
+        whole, point, fraction = plain_number(match[0]).partition(".")
+        spelled = {match[0].strip(), f"{whole}{point}{fraction}", f"{whole}.{fraction.rstrip('0') or '0'}" if point else whole}
+        yield from sorted(spelled - {match[0].strip()})
+        if point and not fraction.strip("0"):
+            yield whole
+
+
+def plain_number(amount: str) -> str:
+    """An amount without its currency and its commas."""
+    return amount.translate(_NO_MARKS)
 
 
 def _term(word: str) -> Term:

@@ -7,18 +7,21 @@ how rare it is. What stands in a head (constants, stems, said-once objects, keys
 import re
 from bisect import bisect_right
 from collections import Counter
+from decimal import Decimal
 from enum import IntEnum
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from headroom_asgi.retrieval.outline import Column, Kind, Outline, Role, is_stem, outline, unquoted
-from headroom_asgi.retrieval.query import Term, normalized, parsed
+from headroom_asgi.retrieval.query import Term, normalized, parsed, plain_number
 
 _MAX_STEPS = 16  # of a path that a question may name by its end; any text may hold a key of many dots
 _MAX_LOOKS: Final = 32  # occurrences of a word that are looked at in one entry
 _MIN_DIGITS: Final = 3  # fewer are part of nearly every number
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER: Final = re.compile(r"[+-]?[$€£¥]? ?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 _TOKENS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_]+")
+
+Place = TypeVar("Place")
 
 
 class Quality(IntEnum):
@@ -251,38 +254,39 @@ class Index:
             if cells:
                 meant[number] = cells
             for column in scope.columns:
-                if column not in scope.cells and self._is_meant(term, number, column) and _compares(column.value or "", term):
-                    found.above[number] = Quality.NAMED_CELL
+                if column not in scope.cells and self._is_meant(term, number, column):
+                    _raise(found.above, number, _compared(column.value or "", term))
             for said in scope.said if not scope.is_group else ():
                 for i, column in enumerate(said.cells):
                     if self._is_meant(term, number, column):
                         for line in out.lines[said.start + 1 : said.end]:
-                            if _holds(line, i, column, term):
-                                found.said[said.start, said.key_of(line)] = Quality.NAMED_CELL
+                            if quality := _holds(line, i, column, term):
+                                _raise(found.said, (said.start, said.key_of(line)), quality)
         if not meant:
             return
         for unit, number in enumerate(out.scopes):
             if number in meant and out.roles[unit] == Role.ENTRY:
                 line = out.lines[out.starts[unit]]
-                if any(_holds(line, i, column, term) for i, column in meant[number]):
-                    found.entries[unit] = Quality.NAMED_CELL
+                _raise(found.entries, unit, max(_holds(line, i, column, term) for i, column in meant[number]))
 
     def _spread_said(self, hits: list[_Hits]) -> None:
         """What a said-once object matches its rows match."""
-        lines = {line for found in hits for line, _ in found.said}
-        if not lines:
+        wanted: dict[int, dict[str, list[tuple[dict[int, int], int]]]] = {}
+        for found in hits:
+            for (line, key), quality in found.said.items():
+                wanted.setdefault(line, {}).setdefault(key, []).append((found.entries, quality))
+        if not wanted:
             return
         out = self.outline
         for unit, number in enumerate(out.scopes):
-            if out.roles[unit] != Role.ENTRY:
+            if out.roles[unit] != Role.ENTRY or not out.table[number].said:
                 continue
-            for said in out.table[number].said:
-                if said.start not in lines:
-                    continue
-                key = (said.start, said.named_by(out.lines[out.starts[unit]]))
-                for found in hits:
-                    if found.said.get(key, 0) > found.entries.get(unit, 0):
-                        found.entries[unit] = found.said[key]
+            cells = out.lines[out.starts[unit]].lstrip(" ").split("\t")
+            for said in out.table[number].said:  # in the order of their cells
+                if said.cell >= len(cells):
+                    break
+                for entries, quality in wanted.get(said.start, {}).get(unquoted(cells[said.cell]), ()):
+                    entries[unit] = max(quality, entries.get(unit, 0))
 
     # -- what that is worth --------------------------------------------------------------------------------------------
 
@@ -331,6 +335,12 @@ class Index:
         return scores
 
 
+def _raise(found: dict[Place, int], place: Place, quality: int) -> None:
+    """Note how well a term matches in a place, if that is better than what was found there."""
+    if quality > found.get(place, 0):
+        found[place] = quality
+
+
 def _is_joined(two: str) -> bool:
     """Whether a number goes on behind (or before) a point or another joint: of "1.17" and "2024-05-17" the 17 is a part."""
     return len(two) == 2 and two[1] in ".,:/-" and two[0].isdigit()
@@ -365,24 +375,30 @@ def _prune(term: Term, found: _Hits) -> None:
             del hits[place]
 
 
-def _holds(line: str, cell: int, column: Column, term: Term) -> bool:
-    """Whether a row's cell is as a condition wants it."""
+def _holds(line: str, cell: int, column: Column, term: Term) -> int:
+    """How well a row's cell is as a condition wants it."""
     cells = line.lstrip(" ").split("\t", cell + 1)
     prefix, _, suffix = (column.value or "*").partition("*")
-    return cell < len(cells) and _compares(f"{prefix}{unquoted(cells[cell])}{suffix}", term)
+    return _compared(f"{prefix}{unquoted(cells[cell])}{suffix}", term) if cell < len(cells) else 0
 
 
-def _compares(cell: str, term: Term) -> bool:
-    """Whether a cell stands to a condition's value as it says: as numbers if both are, else as texts that begin alike."""
+def _compared(cell: str, term: Term) -> int:
+    """How well a cell stands to a condition's value as it says: as numbers if both are, else as texts that begin alike.
+
+    Numbers of the same value that are spelled otherwise count less than the same text.
+    """
     value, operator = term.text, term.operator
     folded = unquoted(cell).casefold()
-    if operator in ("=", "!="):
-        return bool(cell) and (folded == value) == (operator == "=")
-    left: float | str = folded
-    right: float | str = value
+    if not folded or folded == value:
+        return Quality.NAMED_CELL if folded and operator in ("=", ">=", "<=") else 0
     if _NUMBER.fullmatch(folded) and _NUMBER.fullmatch(value):
-        left, right = float(folded), float(value)
-    elif not (folded[:1].isdigit() and value[:1].isdigit()):
-        return False
-    less, equal = left < right, left == right  # type: ignore[operator]
-    return (equal and operator in (">=", "<=")) or (less if operator in ("<", "<=") else not less and not equal)
+        left, right = Decimal(plain_number(folded)), Decimal(plain_number(value))
+        order = (left > right) - (left < right)
+    elif operator == "=" or (operator != "!=" and not (folded[0].isdigit() and value[:1].isdigit())):
+        return 0
+    else:
+        order = 1 if folded > value else -1
+    if order == 0:
+        return Quality.NAMED_WORD if operator in ("=", ">=", "<=") else 0
+    holds = operator == "!=" or operator.removesuffix("=") == ("<" if order < 0 else ">")
+    return Quality.NAMED_CELL if holds else 0

@@ -3,7 +3,7 @@
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,18 +11,15 @@ from headroom_asgi.retrieval.excerpt import Excerpt, excerpt
 from headroom_asgi.types import RETRIEVE_NAME, ToolCall, ToolResult, ToolSpec
 
 TOOL: Final = ToolSpec(
-    # Every request of a conversation carries this: at most 130 o200k tokens in any dialect, and never a byte that varies.
+    # Every request of a conversation carries this: some 80 o200k tokens, at most 130 in any dialect, and no byte that varies.
     name=RETRIEVE_NAME,
-    description=(
-        "Returns what was left out of a tool result where a line `<<ccr:REF ...>>` stands. "
-        "Call it with that REF if the answer may depend on the missing content, and only then."
-    ),
+    description="Returns what was left out at `<<ccr:REF ...>>`, if needed. query: words or column=value",
     parameters={
         "type": "object",
         "properties": {
-            "ref": {"type": "string", "description": "copied from such a line"},
-            "query": {"type": "string", "description": "only what matches: words or column=value"},
-            "offset": {"type": "integer", "description": "characters to skip"},
+            "ref": {"type": "string"},
+            "query": {"type": "string"},
+            "offset": {"type": "integer"},
             "limit": {"type": "integer"},
         },
         "required": ["ref"],
@@ -32,6 +29,7 @@ TOOL: Final = ToolSpec(
 PAGE_BYTES: Final = 65_536  # one answer: some 16,000 tokens, which fits beside a conversation in every model that calls tools
 _MIN_PAGE_BYTES = 512  # less room than this holds no useful excerpt and its notes
 _CRUSHED = ("[json", "[text")  # how a text starts that is one of lines already
+_MAX_ROW = 400  # characters of an element or member that is found as one
 _MAX_ECHO = 200  # characters of the model's own words that are repeated to it
 
 _EXPECTED = (
@@ -42,7 +40,9 @@ _LIMIT_REACHED = "retrieval limit reached, answer with what you have"
 
 _QUOTES = " \t\r\n\"'`"
 _MARKER = re.compile(r"(?:<*ccr:)?\s*([^\s<>]+)")  # a ref, or a marker pasted whole or in part
-_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+")|,')  # outside of strings
+# Commas outside of strings; a string that never ends is one all the same, else each of its quotes would be tried.
+_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+"?)|,')
+_COMMA_BEHIND = re.compile(r'("(?:[^"\\]|\\.)*+"?)|(?<=[]}]),')  # behind an object or array
 _NUMBER = re.compile(r"\s*[0-9]{1,18}\s*")
 
 
@@ -52,19 +52,22 @@ class Originals:
     Args:
         texts: whole texts by ref, and what was left out of them by the name in its marker, `REF-PART`.
         max_bytes: UTF-8 bytes that may be handed out in one exchange.
+        earlier: names of what earlier exchanges left out of the same conversation, which the provider holds; `load` brings them.
         view: a text to a form of it with a line for each thing that can be found, where it knows one.
     """
 
-    __slots__ = ("_max_bytes", "_texts", "_view")
+    __slots__ = ("_earlier", "_max_bytes", "_texts", "_view")
 
     def __init__(
         self,
         texts: Mapping[str, str],
         *,
         max_bytes: int,
+        earlier: Iterable[str] = (),
         view: Callable[[str], str] = str,
     ) -> None:
         self._texts = dict(texts)
+        self._earlier = frozenset(earlier)
         self._max_bytes = max_bytes
         self._view = view
 
@@ -72,6 +75,18 @@ class Originals:
     def size(self) -> int:
         """Characters that a search may have to go through."""
         return max(map(len, self._texts.values()), default=0)
+
+    def missing(self, calls: Iterable[ToolCall]) -> list[str]:
+        """Names that calls ask for, and earlier exchanges wrote, whose texts are not here yet."""
+        wanted = (_parse(call.arguments) for call in calls if call.name == TOOL.name)
+        names = dict.fromkeys(each.ref for each in wanted if not isinstance(each, str))
+        return [name for name in names if name in self._earlier and name not in self._texts]
+
+    def load(self, texts: Mapping[str, str]) -> None:
+        """Texts of earlier exchanges. ValueError for a name that none of them wrote."""
+        if not texts.keys() <= self._earlier:
+            raise ValueError("nothing of this conversation")
+        self._texts |= texts
 
     def answer(self, call: ToolCall, spent: int = 0) -> ToolResult:
         """The result of one call. Pure: the same call gets the same answer, as long as there is room for it.
@@ -99,11 +114,17 @@ class Originals:
         return ToolResult(call, _page(text, wanted, room, found))
 
     def _lines(self, text: str) -> str:
-        """A text with a line for each thing that can be found; of JSON that the view leaves on one line, for each member."""
+        """A text with a line for each thing that can be found; of JSON on one line, for each short container."""
         lines = text if text.startswith(_CRUSHED) else self._view(text)
         if lines.startswith(("[", "{")) and "\n" not in lines.strip():
-            lines = _COMMA.sub(lambda match: match[1] or ",\n", lines)
+            rows = _split(_COMMA_BEHIND, lines).split("\n")
+            lines = "\n".join(row if len(row) <= _MAX_ROW else _split(_COMMA, row) for row in rows)
         return lines
+
+
+def _split(commas: re.Pattern[str], text: str) -> str:
+    """A text with a line feed behind each comma."""
+    return commas.sub(lambda match: match[1] or ",\n", text)
 
 
 @dataclass(frozen=True, slots=True)

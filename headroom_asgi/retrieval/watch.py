@@ -1,55 +1,23 @@
 """The watcher of a stream: passes on what is the client's, holds what could be our own call, swallows what is.
 
 Frames go on in the order in which they came. A frame is held while it has the beginning of a call whose name may still become our
-tool's, or text that must not show if another round follows; what comes after it waits behind it (keep-alives do not wait for
-text). The frames that end a round are held until it is known whether another one follows.
+tool's, or what leads to a part that has not begun, or text that must not show if another round follows; what comes after it waits
+behind it (keep-alives do not wait for text). The frames that end a round are held until it is known whether another one follows.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from headroom_asgi.errors import ResponseError
+from headroom_asgi.retrieval.fates import Fate, Item, WatchedPart
 from headroom_asgi.retrieval.flow import Outcome
 from headroom_asgi.wire import Answer, Event, EventKind, Frame, StreamCodec
 
 _TERMINAL: Final = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
-_CONTENT: Final = frozenset({EventKind.TEXT, EventKind.SIGNED, EventKind.OTHER, EventKind.CALL, EventKind.PIECE})
-
-
-class _Fate(Enum):
-    """What becomes of a part of an answer."""
-
-    OPEN = "open"  # a call whose name may become our tool's
-    OURS = "ours"
-    SHOWN = "shown"
-
-
-class _Part:
-    """One part of an answer while it streams.
-
-    Attributes:
-        fate: what becomes of it.
-        name: of a call, as far as it is known.
-        pieces: events with arguments since the name last grew.
-        index: the client's index, None until the part is first shown, and where the dialect has none.
-    """
-
-    __slots__ = ("fate", "index", "name", "pieces")
-
-    def __init__(self, fate: _Fate) -> None:
-        self.fate = fate
-        self.name = ""
-        self.pieces = 0
-        self.index: int | None = None
-
-
-class _Item(NamedTuple):
-    """A frame, and for each of its events the part that it belongs to."""
-
-    frame: Frame
-    parts: Sequence[_Part | None]
+_CONTENT: Final = frozenset(
+    {EventKind.TEXT, EventKind.SIGNED, EventKind.LEADING, EventKind.OTHER, EventKind.CALL, EventKind.PIECE}
+)
 
 
 class Watch:
@@ -83,10 +51,11 @@ class Watch:
         """The state of one round."""
         self._first = not self._answered
         self._redacted = self._redacted or not self._first
-        self._parts: dict[int | None, _Part] = {}
-        self._queue: deque[_Item] = deque()
+        self._parts: dict[int | None, WatchedPart] = {}
+        self._leading: list[WatchedPart] = []  # what the next part decides about
+        self._queue: deque[Item] = deque()
         self._queued_bytes = 0
-        self._tail: list[_Item] = []  # from the first frame on that ends the round
+        self._tail: list[Item] = []  # from the first frame on that ends the round
         self._settled = False  # the content of the tail has gone out
         self._swallowed_bytes = 0
         self._asked = False  # our tool was called
@@ -144,7 +113,7 @@ class Watch:
             # A broken rest goes on where nothing was taken out, since it may be half of what would have been.
             name = self._tool.encode("utf-8")
             self._tail += [
-                _Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw
+                Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw
             ]
         answer = self._assembled()
         if answer is None:
@@ -175,6 +144,10 @@ class Watch:
         self._out.append(self._codec.finish(frames, outcome.answers, stopped=outcome.stopped))
         return self._take()
 
+    def keep_alive(self) -> bytes:
+        """A sign of life for a client that has seen something of the answer; b"" otherwise."""
+        return self._codec.keep_alive() if self._visible and not self._failed else b""
+
     def error(self, message: str) -> bytes:
         """The end of a stream that cannot go on: what was let through already, then the dialect's error."""
         self._failed = True
@@ -191,7 +164,7 @@ class Watch:
 
     def _run(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
-            item = _Item(frame, [self._part(event) for event in frame.events])
+            item = Item(frame, [self._part(event) for event in frame.events])
             # Nearly all frames are one piece of text that nothing holds.
             if (
                 len(frame.events) == 1
@@ -224,13 +197,13 @@ class Watch:
             elif event.kind in (EventKind.FINISH, EventKind.END):
                 self._ended = True
 
-    def _bound(self, item: _Item) -> None:
+    def _bound(self, item: Item) -> None:
         """Keep what is held, and what a call of ours may hold, within bounds."""
         if self._queued_bytes > self._max_hold_bytes:
             self._decide_all()
             self._text = True
             self._advance()
-        if any(part is not None and part.fate is _Fate.OURS for part in item.parts):
+        if any(part is not None and part.fate is Fate.OURS for part in item.parts):
             self._swallowed_bytes += len(item.frame.raw)
             if self._swallowed_bytes > self._max_hold_bytes:
                 raise ResponseError(f"more than {self._max_hold_bytes} bytes of arguments for {self._tool}")
@@ -242,11 +215,11 @@ class Watch:
             self._queued_bytes -= len(item.frame.raw)
             self._emit(item)
 
-    def _waits(self, item: _Item) -> bool:
+    def _waits(self, item: Item) -> bool:
         for event, part in zip(item.frame.events, item.parts, strict=True):
-            if part is not None and part.fate is _Fate.OPEN:
+            if part is not None and part.leads_to.fate is Fate.OPEN:
                 return True
-            if not self._text and _is_text(event):
+            if not self._text and (_is_text(event) or _leads_to_text(part)):
                 return True
         return False
 
@@ -270,17 +243,17 @@ class Watch:
 
     # -- parts: whose is it? -------------------------------------------------------------------------------------------
 
-    def _part(self, event: Event) -> _Part | None:
+    def _part(self, event: Event) -> WatchedPart | None:
         """The part that an event belongs to, and what the event says about whose it is."""
         if event.kind is EventKind.CALL:
             part = self._parts.get(event.index)
             if part is None or event.index is None:  # without indices calls come whole
-                part = self._parts[event.index] = _Part(_Fate.OPEN)
+                part = self._begin(event, Fate.OPEN)
             self._name(part, event)
             return part
         if event.kind is EventKind.PIECE:
             part = self._parts.get(event.index)
-            if part is not None and part.fate is _Fate.OPEN:
+            if part is not None and part.fate is Fate.OPEN:
                 part.pieces += 1
                 # One piece may come with a name that still grows (empty arguments beside each of its pieces); two in a row don't.
                 if part.name == self._tool or (part.name and part.pieces > 1):
@@ -288,11 +261,30 @@ class Watch:
             return part
         if event.kind not in _CONTENT or event.index is None:
             return None
-        return self._parts.setdefault(event.index, _Part(_Fate.SHOWN))
+        part = self._parts.get(event.index)
+        if part is None:
+            part = self._begin(event, Fate.OPEN if event.kind is EventKind.LEADING else Fate.SHOWN)
+        return part
 
-    def _name(self, part: _Part, event: Event) -> None:
+    def _begin(self, event: Event, fate: Fate) -> WatchedPart:
+        """A new part, which decides about what led to it."""
+        part = self._parts[event.index] = WatchedPart(fate, is_text=event.kind is EventKind.TEXT)
+        if event.kind is EventKind.LEADING:
+            self._leading.append(part)
+        else:
+            self._lead(part)
+        return part
+
+    def _lead(self, part: WatchedPart | None) -> None:
+        """What waited for the next part leads to this one, or to none at all."""
+        for leading in self._leading:
+            leading.leads_to = part or leading
+            leading.fate = Fate.SHOWN
+        self._leading = []
+
+    def _name(self, part: WatchedPart, event: Event) -> None:
         assert self._tool is not None
-        if part.fate is not _Fate.OPEN:
+        if part.fate is not Fate.OPEN:
             return
         if event.name:
             part.name += event.name
@@ -300,23 +292,24 @@ class Watch:
         if event.index is None or not self._tool.startswith(part.name):
             self._decide(part)
 
-    def _decide(self, part: _Part) -> None:
+    def _decide(self, part: WatchedPart) -> None:
         """Whose a call is, by as much of its name as there is."""
         if part.name == self._tool:
-            part.fate = _Fate.OURS
+            part.fate = Fate.OURS
             self._asked = True
         else:
-            part.fate = _Fate.SHOWN
+            part.fate = Fate.SHOWN
             self._text = True  # the client has to answer this call, so no round follows
 
     def _decide_all(self) -> None:
+        self._lead(None)
         for part in self._parts.values():
-            if part.fate is _Fate.OPEN:
+            if part.fate is Fate.OPEN:
                 self._decide(part)
 
     # -- events: keep or drop ------------------------------------------------------------------------------------------
 
-    def _emit(self, item: _Item, *, ends: bool | None = None) -> None:
+    def _emit(self, item: Item, *, ends: bool | None = None) -> None:
         """Give the client what is its own of a frame.
 
         Args:
@@ -343,17 +336,20 @@ class Watch:
         if kept:
             self._out.append(self._codec.encode(frame, kept))
 
-    def _keeps(self, event: Event, part: _Part | None) -> bool:
+    def _keeps(self, event: Event, part: WatchedPart | None) -> bool:
         if event.kind is EventKind.START:
             return self._first
         if event.kind is EventKind.SIGNED and self._redacted and (part is None or part.index is None):
             return False
-        if (part is not None and part.fate is _Fate.OURS) or (not self._text and _is_text(event)):
+        if part is not None and part.leads_to.fate is Fate.OURS:
+            self._redacted = True
+            return False
+        if not self._text and (_is_text(event) or _leads_to_text(part)):
             self._redacted = True
             return False
         return True
 
-    def _place(self, event: Event, part: _Part | None) -> int | None:
+    def _place(self, event: Event, part: WatchedPart | None) -> int | None:
         """The client's index: the upstream's as long as nothing was taken out, else the next one."""
         if part is None or event.index is None:
             return event.index
@@ -383,6 +379,10 @@ def _says_nothing(frame: Frame) -> bool:
 def _is_text(event: Event) -> bool:
     """Text that shows, or the start or end of a text part; an empty delta outside any part is neither."""
     return event.kind is EventKind.TEXT and (event.visible or event.index is not None)
+
+
+def _leads_to_text(part: WatchedPart | None) -> bool:
+    return part is not None and part.leads_to is not part and part.leads_to.is_text
 
 
 def _shows(event: Event) -> bool:

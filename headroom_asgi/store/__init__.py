@@ -1,6 +1,24 @@
 """The stores: bytes by tenant, namespace and key, bounded, with expiry."""
 
 from headroom_asgi.store.base import Store, StoreStats
+from headroom_asgi.store.guarded import GuardedStore
+from headroom_asgi.store.keys import Keys
 from headroom_asgi.store.memory import MemoryStore
+from headroom_asgi.store.redis import RedisStore
+from headroom_asgi.store.redis_client import TLS
+from headroom_asgi.store.sealed import SealedStore
+from headroom_asgi.store.sqlite import SQLiteStore
+from headroom_asgi.store.urls import open_store
 
-__all__ = ["MemoryStore", "Store", "StoreStats"]
+__all__ = [
+    "TLS",
+    "GuardedStore",
+    "Keys",
+    "MemoryStore",
+    "RedisStore",
+    "SQLiteStore",
+    "SealedStore",
+    "Store",
+    "StoreStats",
+    "open_store",
+]

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from headroom_asgi.errors import StoreError
+from headroom_asgi.errors import StoreRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Store(Protocol):
     An entry is private to its tenant: the same namespace and key of another tenant is another entry. It holds either a
     value or counters. It expires when it has been idle for its `ttl` seconds, and in any case `max_age_s` (a setting of the
     store) after it was written; it may be evicted at any time to stay within the bounds. Expired entries are as good as
-    absent everywhere.
+    absent everywhere. A store that has to write to note a use need not note one that follows another closely (`renewal_s`).
 
     Every method raises StoreError if the store is closed or can't be reached.
     """
@@ -49,7 +49,7 @@ class Store(Protocol):
         With `if_absent`, an entry that is there stays as it is and is touched (`touch`), and the result is False.
 
         Raises:
-            StoreError: the value alone is beyond the store's bounds, or `ttl` isn't above 0.
+            StoreRefusedError: the value alone is beyond the store's bounds, or `ttl` isn't above 0.
         """
 
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
@@ -59,7 +59,7 @@ class Store(Protocol):
         """Start the idle time of entries again, now with this `ttl`; how many were there.
 
         Raises:
-            StoreError: `ttl` isn't above 0.
+            StoreRefusedError: `ttl` isn't above 0.
         """
 
     async def delete(self, ns: str, keys: Iterable[str], *, tenant: str) -> int:
@@ -78,7 +78,7 @@ class Store(Protocol):
         They are 64 bits wide.
 
         Raises:
-            StoreError: the entry holds a value, or the counters alone are beyond the store's bounds.
+            StoreRefusedError: the entry holds a value, or the counters alone are beyond the store's bounds.
         """
 
     async def delete_tenant(self, tenant: str) -> int:
@@ -95,8 +95,27 @@ def checked_ttl(ttl: float) -> float:
     """The `ttl`, if it is a number of seconds above 0.
 
     Raises:
-        StoreError: it isn't.
+        StoreRefusedError: it isn't.
     """
     if not ttl > 0:
-        raise StoreError(f"ttl: {ttl!r} is not a number of seconds above 0")
+        raise StoreRefusedError(f"ttl: {ttl!r} is not a number of seconds above 0")
     return ttl
+
+
+def encoded(name: str) -> bytes:
+    """A tenant's, namespace's, key's or counter's name as bytes; two names never give the same ones."""
+    return name.encode("utf-8", "surrogatepass")
+
+
+def decoded(name: bytes) -> str:
+    """The name that `encoded` gave these bytes for."""
+    return name.decode("utf-8", "surrogatepass")
+
+
+def renewal_s(ttl: float) -> float:
+    """The seconds since an entry's last noted use after which another one is noted.
+
+    A 64th of its idle time, a minute at most: reading hot entries then writes nothing, and the order of use stays good enough
+    to evict by.
+    """
+    return min(ttl / 64, 60.0)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from headroom_asgi.errors import ConfigError, StoreError
+from headroom_asgi.errors import ConfigError, StoreError, StoreRefusedError
 from headroom_asgi.store.base import StoreStats, checked_ttl
 
 MIB: Final = 1024 * 1024
@@ -51,12 +51,11 @@ class MemoryStore:
         max_entries: bound of the number of entries.
         max_age_s: seconds after which an entry expires however often it is used.
         clock: seconds that never go back.
+        shared: this process is the only one that serves the app, so it may rely on what it wrote earlier.
 
     Raises:
         ConfigError: a bound isn't above 0.
     """
-
-    shared: Final = False
 
     def __init__(
         self,
@@ -64,10 +63,13 @@ class MemoryStore:
         max_entries: int = 100_000,
         max_age_s: float = 7 * DAY_S,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        shared: bool = False,
     ) -> None:
         for name, bound in (("max_bytes", max_bytes), ("max_entries", max_entries), ("max_age_s", max_age_s)):
             if not bound > 0:
                 raise ConfigError(f"{name}: {bound!r} is not a number above 0")
+        self.shared = shared
         self._max_bytes = max_bytes
         self._max_entries = max_entries
         self._max_age_s = max_age_s
@@ -140,7 +142,7 @@ class MemoryStore:
             present = self._live(tenant, ns, key, now)
             content = present.content if present is not None else {}
             if isinstance(content, bytes):
-                raise StoreError("the entry holds a value, not counters")
+                raise StoreRefusedError("the entry holds a value, not counters")
             totals = dict(content)
             for name, count in counters.items():
                 totals[name] = totals.get(name, 0) + count
@@ -194,7 +196,7 @@ class MemoryStore:
 
     def _check_size(self, entry: _Entry) -> None:
         if entry.size > self._max_bytes:
-            raise StoreError(f"an entry of {entry.size} bytes is beyond max_bytes: {self._max_bytes}")
+            raise StoreRefusedError(f"an entry of {entry.size} bytes is beyond max_bytes: {self._max_bytes}")
 
     def _live(self, tenant: str, ns: str, key: str, now: float) -> _Entry | None:
         """The entry of that name, unless there is none or its time is over."""

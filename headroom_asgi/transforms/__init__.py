@@ -1,6 +1,7 @@
 """Payload to payload: which segment goes to which compressor, what pays, in which order. The door."""
 
 from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
+from headroom_asgi.transforms.cache_aligner import CacheAligner
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
 from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
@@ -12,22 +13,27 @@ from headroom_asgi.transforms.pipeline import (
     drain,
     result_of,
 )
+from headroom_asgi.transforms.repeats import Repeats, is_result, unfold
 
 __all__ = [
     "SCANNED_PER_COMPRESSED",
+    "CacheAligner",
     "ContentRouter",
     "Context",
     "Decision",
     "Memo",
     "Phase",
     "PipelineReport",
+    "Repeats",
     "Step",
     "Transform",
     "TransformPipeline",
     "TransformResult",
     "decoded_messages",
     "drain",
+    "is_result",
     "payload_of",
     "result_of",
+    "unfold",
     "with_edits",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from headroom_asgi.compressors import Compressed, ContentKind
 from headroom_asgi.tokenizer import Tokenizer
+from headroom_asgi.transforms.memo import Outcome
 from headroom_asgi.wire import Segment
 
 
@@ -82,6 +83,7 @@ class Decision:
         key: what the memo knows it by.
         compressed: the accepted result.
         remembered: the result came from the memo.
+        failures: names of interceptors that failed on the text.
         tokens_before, tokens_after: estimates of the text as it came and as it goes.
         counts: exact ones by the tokenizer's ruler, as far as they were made; shared with the memo.
     """
@@ -93,9 +95,19 @@ class Decision:
     key: bytes = b""
     compressed: Compressed | None = None
     remembered: bool = False
+    failures: tuple[str, ...] = ()
     tokens_before: int = 0
     tokens_after: int = 0
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Take over what an attempt came to."""
+        self.reason = outcome.reason
+        self.compressed = outcome.compressed
+        self.tokens_before = outcome.tokens_before
+        self.tokens_after = outcome.tokens_after
+        self.failures = self.failures or outcome.failures
+        self.counts = outcome.counts
 
     @property
     def settled(self) -> bool:
@@ -111,7 +123,7 @@ class PipelineReport:
         decisions: one per segment.
         labels: of what was applied, in order, each once.
         markers: names of what was left out.
-        failures: names of transforms that failed and were skipped.
+        failures: names of transforms, and of interceptors (`interceptor:NAME`), that failed and were skipped.
         warnings: of transforms, and one for each that failed.
         timing: transform name to milliseconds.
     """

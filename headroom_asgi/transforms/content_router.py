@@ -1,28 +1,19 @@
 """The content-aware dispatcher: looks at every tool output, names its kind, and hands it to the compressor for that kind."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from headroom_asgi._crush import estimate
-from headroom_asgi.compressors import (
-    Compressed,
-    Compressor,
-    ContentKind,
-    Request,
-    SmartCrusher,
-    TextCompressor,
-    detect,
-    make_ref,
-    text_digest,
-)
+from headroom_asgi.compressors import Compressed, Request, detect, make_ref, text_digest
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult
+from headroom_asgi.transforms.dispatch import DispatchTable
 from headroom_asgi.transforms.memo import Memo, Outcome
 from headroom_asgi.transforms.messages import decoded_messages, payload_of
+from headroom_asgi.transforms.tools import is_named
 from headroom_asgi.types import Edit
 from headroom_asgi.wire import Segment, literal, splice
 
@@ -30,14 +21,13 @@ log = get_logger(__name__)
 
 # A shorter literal holds some 60 tokens at most, of which 32 would have to go: not worth the hash.
 _MIN_LITERAL_BYTES = 128
-# An edit must be worth its risk: a tenth and 32 tokens shorter by the estimate, marker and all.
+# An edit must be worth its risk: a tenth and 32 tokens shorter by the estimate, marker and all. What is lossless risks nothing
+# but a new look, so a thirtieth is worth it, or many tokens whatever their share: an envelope's escapes cost a twentieth, and the
+# lines that they hid can be compared with later outputs.
 _MIN_SAVED_TOKENS = 32
 _MIN_SAVED_SHARE = 10
-# What is lossless risks nothing but a new look, so many tokens are worth it whatever their share: a page of 16,000 tokens in a
-# JSON envelope becomes a twentieth shorter by being unescaped, which is 800 tokens on every turn.
+_MIN_LOSSLESS_SHARE = 30
 _MANY_SAVED_TOKENS = 256
-
-_JOINTS = re.compile(r"__|[./:]|-")
 
 
 class ContentRouter(Transform):
@@ -54,12 +44,7 @@ class ContentRouter(Transform):
         self._enabled = route.router_enabled
         self._exact = route.exact_match_tools
         self._memo = memo if memo is not None else Memo(HeadroomConfig().memo_bytes)
-        self._compressors: dict[ContentKind, Compressor] = {}
-        if route.crusher_enabled:
-            self._compressors[ContentKind.JSON] = SmartCrusher()
-        if route.text_enabled:
-            self._compressors[ContentKind.TEXT] = TextCompressor()
-        self._table = " ".join(sorted(kind.value for kind in self._compressors))
+        self._table = DispatchTable(route.compressors, route.interceptors)
 
     def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
         """A decision for every segment: left alone for a reason, remembered, or still open."""
@@ -71,8 +56,10 @@ class ContentRouter(Transform):
             if decision.settled:
                 continue
             decision.kind = detect(decision.segment.text)
-            if decision.kind not in self._compressors:
-                decision.reason = f"kind:{decision.kind.value}"
+            tool = decision.segment.tool_name
+            exact = is_named(tool, self._exact)
+            if not self._table.handles(decision.kind, tool, exact=exact, redeemable=bool(decision.ref)):
+                decision.reason = "exact_match_tool" if exact else f"kind:{decision.kind.value}"
 
     def compress(self, decisions: Sequence[Decision]) -> None:
         """Run the compressors over what is still open; equal segments run once."""
@@ -83,7 +70,7 @@ class ContentRouter(Transform):
             if outcome is None:
                 outcome = self._attempt(decision)
                 self._memo.put(decision.key, outcome)
-            self._settle(decision, outcome)
+            decision.settle(outcome)
 
     def edits(self, decisions: Sequence[Decision]) -> list[Edit]:
         """The byte edits that put the accepted texts into the body that the segments were found in."""
@@ -120,52 +107,48 @@ class ContentRouter(Transform):
             return Decision(segment, "frozen")
         if end - start < _MIN_LITERAL_BYTES:
             return Decision(segment, "small")
-        if self.is_exact(segment.tool_name):
-            return Decision(segment, "exact_match_tool")
         digest = text_digest(segment.text.encode("utf-8", "surrogatepass"))
         # What an error says is wanted whole.
-        redeemable = context.redeemable and not segment.is_error
+        exact = is_named(segment.tool_name, self._exact)
+        redeemable = context.redeemable and not segment.is_error and not exact
         decision = Decision(segment, ref=make_ref(context.tenant, digest) if redeemable else "")
         decision.key = self._key(decision, digest, context)
         outcome = self._memo.get(decision.key)
         if outcome is not None:
             decision.remembered = True
-            self._settle(decision, outcome)
+            decision.settle(outcome)
         return decision
-
-    def is_exact(self, tool_name: str) -> bool:
-        """The tool's output is quoted back byte for byte: its name, or its name behind a server's prefix, is in the table."""
-        name = tool_name.lower()
-        if name in self._exact:
-            return True
-        return any(name[joint.end() :] in self._exact for joint in _JOINTS.finditer(name))
 
     def _attempt(self, decision: Decision) -> Outcome:
         """One compressor on one text, and whether what it made is accepted."""
         assert decision.kind is not None
-        compressor = self._compressors[decision.kind]
         segment = decision.segment
         text = segment.text
-        request = Request(segment.preceding_user_text, decision.ref, segment.tool_arguments) if decision.ref else Request()
+        exact = is_named(segment.tool_name, self._exact)
+        asked = Request(segment.preceding_user_text, decision.ref, segment.tool_arguments) if decision.ref else Request()
+        failures: list[str] = []
         try:
-            compressed = compressor.compress(text, request)
+            compressed = self._table.shorten(text, decision.kind, segment.tool_name, asked, exact=exact, failures=failures)
+            outcome = judge(text, compressed)
+            if outcome.compressed is None and compressed is not None and not compressed.lossless:
+                # What was left out is not worth its markers, but what is lossless may be worth a look.
+                outcome = judge(
+                    text, self._table.shorten(text, decision.kind, segment.tool_name, Request(), exact=exact, failures=[])
+                )
         except Exception as error:
             # The text goes as it came; the failure is a function of the text alone, so every turn and worker decides alike.
-            log.warning("compressor_failed", compressor=compressor.name, error=type(error).__name__)
-            return Outcome(f"failed:{compressor.name}", None, 0, 0)
-        return judge(text, compressed)
-
-    def _settle(self, decision: Decision, outcome: Outcome) -> None:
-        decision.reason = outcome.reason
-        decision.compressed = outcome.compressed
-        decision.tokens_before = outcome.tokens_before
-        decision.tokens_after = outcome.tokens_after
-        decision.counts = outcome.counts
+            log.warning("compressor_failed", kind=decision.kind.value, error=type(error).__name__)
+            return Outcome(f"failed:{decision.kind.value}", None, 0, 0)
+        if exact and outcome.compressed is None:
+            outcome.reason = "exact_match_tool"
+        outcome.failures = tuple(failures)
+        return outcome
 
     def _key(self, decision: Decision, digest: bytes, context: Context) -> bytes:
         """A hash of everything that the outcome depends on."""
         question = _question(decision.segment) if decision.ref else ""
-        parts = (context.tenant, str(context.policy), self._table, decision.ref, question)
+        rules = self._table.said(decision.segment.tool_name, exact=is_named(decision.segment.tool_name, self._exact))
+        parts = (context.tenant, str(context.policy), rules, decision.ref, question)
         state = hashlib.blake2b(digest, digest_size=16, person=b"headroom-memo")
         for part in parts:
             data = part.encode("utf-8", "surrogatepass")
@@ -180,8 +163,8 @@ def _question(segment: Segment) -> str:
 def judge(text: str, compressed: Compressed | None) -> Outcome:
     """Accept a result that pays by the estimate and is shorter in UTF-8 bytes; else say why not.
 
-    It pays where it is 32 tokens and a tenth shorter; a lossless one also where it is 256 tokens shorter, since a small share of
-    a large text is many tokens, sent again on every turn.
+    It pays where it is 32 tokens and a tenth shorter; a lossless one where it is 32 tokens and a thirtieth, or 256 tokens,
+    since a small share of a large text is many tokens, sent again on every turn.
     """
     before = text.encode("utf-8", "surrogatepass")
     tokens_before = estimate(before)
@@ -190,7 +173,8 @@ def judge(text: str, compressed: Compressed | None) -> Outcome:
     after = compressed.text.encode("utf-8", "surrogatepass")
     tokens_after = estimate(after)
     saved = tokens_before - tokens_after
-    many = saved * _MIN_SAVED_SHARE >= tokens_before or (compressed.lossless and saved >= _MANY_SAVED_TOKENS)
+    share = _MIN_LOSSLESS_SHARE if compressed.lossless else _MIN_SAVED_SHARE
+    many = saved * share >= tokens_before or (compressed.lossless and saved >= _MANY_SAVED_TOKENS)
     if saved < _MIN_SAVED_TOKENS or not many or len(after) >= len(before):
         return Outcome("does_not_pay", None, tokens_before, tokens_before)
     return Outcome("compressed", compressed, tokens_before, tokens_after)

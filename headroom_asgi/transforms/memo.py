@@ -47,16 +47,18 @@ class Memo:
 class Outcome:
     """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.
 
-    `counts` is filled in later: by ruler, tokens before and after. Figures only, no decision looks at them.
+    `failures` names interceptors that failed on the text. `counts` is filled in later: by ruler, tokens before and after. Figures
+    only, no decision looks at them.
     """
 
-    __slots__ = ("compressed", "counts", "reason", "tokens_after", "tokens_before")
+    __slots__ = ("compressed", "counts", "failures", "reason", "tokens_after", "tokens_before")
 
     def __init__(self, reason: str, compressed: Compressed | None, tokens_before: int, tokens_after: int) -> None:
         self.reason = reason
         self.compressed = compressed
         self.tokens_before = tokens_before
         self.tokens_after = tokens_after
+        self.failures: tuple[str, ...] = ()
         self.counts: dict[str, tuple[int, int]] = {}
 
     @property

@@ -11,9 +11,11 @@ from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
+from headroom_asgi.transforms.cache_aligner import ALIGNED, CacheAligner
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
 from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
+from headroom_asgi.transforms.repeats import REPEATS, Repeats
 from headroom_asgi.wire import Payload, rewrite, splice
 
 log = get_logger(__name__)
@@ -71,7 +73,7 @@ class TransformPipeline:
 
     def _build_default_transforms(self) -> list[Transform]:
         """The default transforms, in their order."""
-        return [ContentRouter(self._route, self._memo)]
+        return [CacheAligner(self._route), ContentRouter(self._route, self._memo), Repeats(self._route, self._memo)]
 
     def steps(self, payload: Payload, context: Context, **kwargs: Any) -> Generator[Step, Payload | None, Step]:
         """Look up, dispatch, compress; pauses after each and takes an edited payload back in.
@@ -172,14 +174,21 @@ class _Run:
     def compress(self) -> None:
         """Run the transforms in order; one that fails is skipped, the rest goes on with the last good payload."""
         last, stale = "", False
+        routed: list[Decision] = []  # of the payload as it stands, but for our own edits
         for place, transform in enumerate(self._transforms):
             started = time.perf_counter()
             if isinstance(transform, ContentRouter):
                 if stale:
                     self._decisions[place] = transform.look_up(self.payload.segments, self._context)
                     transform.dispatch(self._decisions[place])
-                changed = self._routed(transform, self._decisions[place])
+                routed = self._decisions[place]
+                changed = self._routed(transform, routed)
+            elif isinstance(transform, CacheAligner):
+                changed = self._aligned(transform)
+            elif isinstance(transform, Repeats):
+                changed = self._folded(transform, routed)
             else:
+                routed = []
                 changed = self._custom(transform, last)
             stale = stale or changed
             last = transform.name
@@ -215,6 +224,24 @@ class _Run:
         for compressed in (d.compressed for d in decisions if d.compressed is not None):
             self._labels[compressed.label] = None
             self._markers += [omission.name for omission in compressed.omissions]
+        for name in dict.fromkeys(name for decision in decisions for name in decision.failures):
+            self._failures.append(f"interceptor:{name}")
+            self._warnings.append(f"interceptor {name} failed and was skipped")
+        return bool(edits)
+
+    def _aligned(self, aligner: CacheAligner) -> bool:
+        alignment = aligner.align(self.payload)
+        self._warnings += alignment.warnings
+        if alignment.edits:
+            self.payload = self.payload.again(splice(self.payload.body, alignment.edits))
+            self._labels[ALIGNED] = None
+        return bool(alignment.edits)
+
+    def _folded(self, repeats: Repeats, decisions: list[Decision]) -> bool:
+        edits = repeats.fold(self.payload, decisions)
+        if edits:
+            self.payload = self.payload.again(splice(self.payload.body, edits))
+            self._labels[REPEATS] = None
         return bool(edits)
 
     def _custom(self, transform: Transform, last: str) -> bool:

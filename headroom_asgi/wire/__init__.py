@@ -1,14 +1,21 @@
 """The dialects of model providers: requests to segments and edits, answers and streams to neutral events and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind, Round, Turn
 from headroom_asgi.wire.anthropic import AnthropicMessages
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.bedrock import BedrockConverse
+from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.gemini import Gemini
+from headroom_asgi.wire.guess import guessed
+from headroom_asgi.wire.ollama import Ollama
 from headroom_asgi.wire.openai_chat import OpenAIChat
+from headroom_asgi.wire.openai_responses import OpenAIResponses
+from headroom_asgi.wire.opening import Opening
 from headroom_asgi.wire.splice import dump, literal, rewrite, splice
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "Finish",
     "Frame",
     "Offer",
+    "Opening",
     "Part",
     "PartKind",
     "Payload",
@@ -38,21 +46,15 @@ __all__ = [
     "splice",
 ]
 
-DIALECTS: tuple[WireFormat, ...] = (OpenAIChat(), AnthropicMessages())
-
-# What only one of the dialects has in its messages: blocks in content lists by type; roles and members of messages.
-_ANTHROPIC_BLOCKS = (
-    "tool_use",
-    "tool_result",
-    "thinking",
-    "redacted_thinking",
-    "server_tool_use",
-    "image",
-    "document",
-    "search_result",
+DIALECTS: tuple[WireFormat, ...] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    AnthropicMessages(),
+    BedrockConverse(),
+    BedrockInvoke(),
+    Ollama(),
+    Gemini(),
 )
-_CHAT_ROLES = ("tool", "function", "developer")
-_CHAT_MEMBERS = frozenset({"tool_calls", "function_call", "tool_call_id"})
 
 
 def dialect_for(path: str, query: str = "") -> tuple[WireFormat, Endpoint] | None:
@@ -73,14 +75,5 @@ def dialect_named(name: str) -> WireFormat:
 
 
 def guess_dialect(messages: Sequence[Any]) -> WireFormat:
-    """The dialect that messages are most likely in: the first thing that only one has decides; OpenAI Chat if there is none."""
-    for message in messages:
-        if not isinstance(message, Mapping):
-            continue
-        if message.get("role") in _CHAT_ROLES or not _CHAT_MEMBERS.isdisjoint(message):
-            break
-        content = message.get("content")
-        blocks = content if isinstance(content, (list, tuple)) else ()
-        if any(isinstance(block, Mapping) and block.get("type") in _ANTHROPIC_BLOCKS for block in blocks):
-            return dialect_named(AnthropicMessages.name)
-    return dialect_named(OpenAIChat.name)
+    """The dialect that messages are most likely in; OpenAI Chat if nothing tells."""
+    return dialect_named(guessed(messages))

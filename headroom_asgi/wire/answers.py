@@ -21,6 +21,7 @@ class PartKind(Enum):
     TEXT = "text"
     CALL = "call"  # a function tool call that the client (or we) must answer
     SIGNED = "signed"  # reasoning that is bound to the exact prefix before it
+    LEADING = "leading"  # reasoning that belongs to the part behind it, and is hidden with it
     OTHER = "other"
 
 

@@ -9,24 +9,26 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
+from headroom_asgi._crush import ARRAY, NULL, STRING, TRUE, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
-from headroom_asgi.wire.answers import Answer, Part, PartKind
-from headroom_asgi.wire.anthropic_answer import (
-    complete_answer,
-    merge_answers,
-    overlay,
-    read_answer,
-    stream_of,
-)
+from headroom_asgi.wire.answers import Answer, Part, Round, Turn
+from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
+from headroom_asgi.wire.anthropic_turns import appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
-from headroom_asgi.wire.splice import dump, insert_elements, splice
+from headroom_asgi.wire.opening import Opening, opening_of, strings_in
+from headroom_asgi.wire.splice import dump, insert_elements
 
 # Tools that Anthropic defines and the client runs: as with function tools, their calls and results pass through the client.
 _CLIENT_TOOL = re.compile(r"(custom|bash_\d+|text_editor_\d+|computer_\d+|memory_\d+)$")
 _PROGRAM_TOOL = "code_execution_"
+
+# With these the API leaves out, sums up or holds earlier messages.
+_EDITS_HISTORY = ("context_management", "compaction", "thread")
+
+_FOR_THE_PROVIDER = "x-anthropic-billing-header"  # a block of the system prompt that begins so has to stay as it is
 
 # Calls and their argument objects by id, as far as the conversation has come.
 _Calls = dict[str, tuple[str, int]]
@@ -38,45 +40,67 @@ class AnthropicMessages(WireFormat):
     name: ClassVar[str] = "anthropic"
     provider: ClassVar[str] = "anthropic"
     operation: ClassVar[str] = "chat"
-    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = ((re.compile(r"(^|/)v1/messages$"), ANSWERED),)
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = (
+        (re.compile(r"(^|/)v1/messages\Z"), ANSWERED),
+        (re.compile(r"(^|/)v1/messages/count_tokens\Z"), Endpoint(answered=False)),
+        (re.compile(r"(^|/)publishers/anthropic/models/count-tokens:rawPredict\Z"), Endpoint(answered=False)),
+        (re.compile(r"(^|/)publishers/anthropic/models/(?P<model>[^/:]+):rawPredict\Z"), ANSWERED),
+        (re.compile(r"(^|/)publishers/anthropic/models/(?P<model>[^/:]+):streamRawPredict\Z"), Endpoint(stream=True)),
+    )
     example_path: ClassVar[str] = "/v1/messages"
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: text in tool results, and user texts (frozen) that say what was asked."""
         document, messages = request(body)
         config = document.get(0, "output_config")
+        held, threaded = thread_of(document)
         return Payload(
             wire=self,
             document=document,
-            model=text_at(document, 0, "model"),
-            stream=is_true(document, 0, "stream"),
+            model=text_at(document, 0, "model") or endpoint.model,
+            stream=is_true(document, 0, "stream") if endpoint.stream is None else endpoint.stream,
             structured=given(document, 0, "output_format") >= 0 or (config >= 0 and given(document, config, "format") >= 0),
             segments=tuple(_segments(document, messages)),
             endpoint=endpoint,
+            held=held,
+            holds=threaded,
+            history_edited=any(given(document, 0, key) >= 0 for key in _EDITS_HISTORY),
         )
 
     def offer(self, payload: Payload, tool: ToolSpec) -> Offer:
         """The tool goes directly after the last tool that the client runs.
 
-        A request for a summary (`compaction`) has the prefix of its conversation, so the tool is in it too.
+        A request for a summary (`compaction`) has the prefix of its conversation, so the tool is in it too. The tools of a
+        thread are those of its first request: later ones have the same or none.
         """
         document = payload.document
-        if given(document, 0, "thread") >= 0:
-            return Offer(obstacle="thread")
+        fixed = bool(payload.held)
+        if fixed and given(document, 0, "tools") < 0:
+            return Offer(fixed=True)
         tools = elements_at(document, 0, "tools")
         if any(text_at(document, node, "name").endswith(tool.name) for node in tools):
-            return Offer(obstacle="client_has_tool")
+            return Offer(obstacle="client_has_tool", fixed=fixed)
         last = max((i for i, node in enumerate(tools) if _is_client_tool(document, node)), default=-1)
         if last < 0:
-            return Offer(obstacle="no_tools")
+            return Offer(obstacle="no_tools", fixed=fixed)
         spelled = _spelled(tool, direct=any(_calls_tools(document, node) for node in tools))
-        return Offer(tuple(insert_elements(document, document.get(0, "tools"), last + 1, [spelled])))
+        return Offer(tuple(insert_elements(document, document.get(0, "tools"), last + 1, [spelled])), fixed=fixed)
 
     def fields(self, payload: Payload) -> Mapping[str, int]:
         """`messages`, and `tools` if it is an array."""
         document = payload.document
         nodes = {name: document.get(0, name) for name in ("messages", "tools")}
         return {name: node for name, node in nodes.items() if node >= 0 and document.kind(node) == ARRAY}
+
+    def opening(self, payload: Payload) -> Opening:
+        """`system`, a text or blocks, but for what clients tell the provider there."""
+        document = payload.document
+        system = [
+            node
+            for node in strings_in(document, document.get(0, "system"), "text")
+            if not document.text(node).startswith(_FOR_THE_PROVIDER)
+        ]
+        return opening_of(document, system, document.elements(document.get(0, "messages")), _texts)
 
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Messages of one role in a row are one turn; instructions (role system) may stand between turns."""
@@ -85,34 +109,28 @@ class AnthropicMessages(WireFormat):
         calls: Counter[str] = Counter()
         results: Counter[str] = Counter()
         answered = False  # a user turn stands behind the calls
+        held = bool(payload.held)  # the calls that the first results answer are not here
         for message in elements_at(document, 0, "messages"):
             role = text_at(document, message, "role")
             if role == "assistant":
                 if answered:
                     wrong |= _differing(calls, results)
                     calls, results, answered = Counter(), Counter(), False
+                held = False
                 calls.update(_ids(document, message, "tool_use", "id"))
             elif role == "user":
-                results.update(_ids(document, message, "tool_result", "tool_use_id"))
+                ids = _ids(document, message, "tool_result", "tool_use_id")
+                results.update(ids)
+                calls.update(ids if held else ())
                 answered = True
         return frozenset(wrong | _differing(calls, results) if answered else wrong)
 
     def append(self, body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
-        """The content blocks go back as they came, except empty texts, which the API sends but does not take."""
-        document = Document(body)
-        messages = document.get(0, "messages")
-        turn = [answer.document.raw(part.node) for part in answer.parts if not _is_empty_text(answer.document, part)]
-        spelled = [
-            {"type": "tool_result", "tool_use_id": result.call.id, "content": result.text}
-            | ({"is_error": True} if result.is_error else {})
-            for result in results
-        ]
-        added = [
-            b'{"role":"assistant","content":[' + b",".join(turn) + b"]}",
-            b'{"role":"user","content":' + dump(spelled) + b"}",
-        ]
-        edits = insert_elements(document, messages, document.count(messages), added)
-        return splice(body, edits + _container(document, answer))
+        """The content blocks go back as they came, except empty texts, which the API sends but does not take.
+
+        In a thread only the results go up, behind the message that asked for them.
+        """
+        return appended(body, answer, results)
 
     def read(self, body: bytes) -> Answer:
         """One part for every content block; calls that came out of a program are calls like any other."""
@@ -122,7 +140,31 @@ class AnthropicMessages(WireFormat):
         """Blocks stay blocks. Usage has one entry in `iterations` for every round."""
         return merge_answers(answers, kept, notice=notice, stopped=stopped)
 
-    def codec(self, media: str = "text/event-stream") -> AnthropicCodec:  # noqa: ARG002
+    def turns(self, payload: Payload) -> Sequence[Turn]:
+        """Every assistant message is a turn; so is what the first results of a request that goes on with a thread answer."""
+        return tuple(turns_of(payload.document))
+
+    def turn(self, answer: Answer) -> Turn:
+        """The whole message."""
+        return turn_of(answer)
+
+    def replay(self, payload: Payload, turn: Turn, rounds: Sequence[Round]) -> list[Edit]:
+        """The messages as `append` spells them; our results of a mixed turn stand among the first blocks of the user's."""
+        return replay_edits(payload.document, turn, rounds)
+
+    def held_by(self, answer: Answer) -> str:
+        """The message's id, from which a thread goes on."""
+        return text_at(answer.document, 0, "id")
+
+    def hold(self, payload: Payload, held: str) -> list[Edit]:
+        """Another message as the one that the thread goes on from."""
+        return resumed(payload.document, held)
+
+    def unsigned(self, payload: Payload) -> list[Edit]:
+        """Without thinking, but for that which has to lead the calls that wait."""
+        return unsigned(payload.document)
+
+    def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""
         return AnthropicCodec()
 
@@ -133,6 +175,10 @@ class AnthropicMessages(WireFormat):
     def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:  # noqa: ARG002
         """The events that the API would have sent, each block in one piece."""
         return stream_of(answer)
+
+
+def _texts(document: Document, message: int) -> tuple[int, ...]:
+    return strings_in(document, document.get(message, "content"), "text")
 
 
 @cache
@@ -233,19 +279,3 @@ def _ids(document: Document, message: int, kind: str, key: str) -> list[str]:
 def _differing(calls: Counter[str], results: Counter[str]) -> set[str]:
     """Ids that are not in both exactly once."""
     return {key for key in calls | results if calls[key] != 1 or results[key] != 1}
-
-
-def _is_empty_text(document: Document, part: Part) -> bool:
-    return part.kind is PartKind.OTHER and text_at(document, part.node, "type") == "text"
-
-
-def _container(document: Document, answer: Answer) -> list[Edit]:
-    """The edits that let the next round run in the container of this one, if it has one."""
-    container = given(answer.document, 0, "container")
-    node = answer.document.get(container, "id") if container >= 0 else -1
-    if node < 0:
-        return []
-    asked = given(document, 0, "container")
-    if asked >= 0 and document.kind(asked) == OBJECT:  # with skills to be loaded
-        return overlay(document, asked, {"id": answer.document.raw(node)})
-    return overlay(document, 0, {"container": answer.document.raw(node)})

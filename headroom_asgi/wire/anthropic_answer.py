@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
 from headroom_asgi.errors import ResponseError, ScanError
-from headroom_asgi.types import Edit, ToolCall
+from headroom_asgi.types import ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.nodes import given, text_at
-from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, replace, rewrite, splice
+from headroom_asgi.wire.splice import arrange, dump, literal, overlaid, overlay, rewrite, splice
 from headroom_asgi.wire.usage import total
 
 # The API checks these blocks against everything that stood before them.
@@ -22,25 +22,6 @@ CUT_REASONS = frozenset({"max_tokens", "refusal", "pause_turn", "model_context_w
 _DELTA_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
 # What `usage.iterations` says of one round, where the upstream itself did not list any.
 _ITERATION_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-
-
-def overlay(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:
-    """The edits that set members, given as JSON texts, of an object: those it has are replaced, others come behind."""
-    edits: list[Edit] = []
-    missing: dict[str, bytes] = {}
-    for key, data in members.items():
-        value = document.get(node, key)
-        if value >= 0:
-            edits += replace(document, value, data)
-        else:
-            missing[key] = data
-    return edits + (insert_members(document, node, missing) if missing else [])
-
-
-def overlaid(data: bytes, members: Mapping[str, bytes]) -> bytes:
-    """An object with members set."""
-    document = Document(data)
-    return splice(data, overlay(document, 0, members))
 
 
 def read_answer(body: bytes) -> Answer:

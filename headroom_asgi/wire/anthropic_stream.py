@@ -12,8 +12,6 @@ from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer
 from headroom_asgi.wire.anthropic_answer import (
     SIGNED_BLOCKS,
-    overlaid,
-    overlay,
     read_answer,
     spell,
     spell_stop,
@@ -22,7 +20,7 @@ from headroom_asgi.wire.anthropic_answer import (
 )
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.nodes import given, text_at
-from headroom_asgi.wire.splice import dump, literal, replace, rewrite, splice
+from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
 
 _BLOCK_KINDS = {"text": EventKind.TEXT, "tool_use": EventKind.CALL, **dict.fromkeys(SIGNED_BLOCKS, EventKind.SIGNED)}
 

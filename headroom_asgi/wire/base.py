@@ -16,6 +16,7 @@ from headroom_asgi.errors import PayloadError
 from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.events import StreamCodec
+from headroom_asgi.wire.opening import Opening
 
 
 class Segment:
@@ -114,6 +115,7 @@ class Payload:
         endpoint: what its address says.
         held: the id under which the provider holds what came before (a response, thread or conversation), "" if it holds nothing.
         holds: the provider keeps this exchange, so that a later request may bring only what is new.
+        history_edited: the provider may leave out or sum up earlier messages, so that none of them may be referred to.
     """
 
     wire: "WireFormat"
@@ -125,6 +127,7 @@ class Payload:
     endpoint: Endpoint = ANSWERED
     held: str = ""
     holds: bool = False
+    history_edited: bool = False
     _decoded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -150,10 +153,14 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """How the retrieve tool gets into a request: `edits` to make, or the `obstacle` (a reason code) that forbids it."""
+    """How the retrieve tool gets into a request: `edits` to make, or the `obstacle` (a reason code) that forbids it.
+
+    `fixed`: the provider holds the conversation's tools, so ours is among them only if it was offered with the first request.
+    """
 
     edits: tuple[Edit, ...] = ()
     obstacle: str = ""
+    fixed: bool = False
 
 
 class WireFormat(ABC):
@@ -200,6 +207,10 @@ class WireFormat(ABC):
     def fields(self, payload: Payload) -> Mapping[str, int]:
         """Nodes of the values that extensions may edit: "messages" and, if present, "tools"."""
 
+    @abstractmethod
+    def opening(self, payload: Payload) -> Opening:
+        """Where the instructions and the first user text are."""
+
     def values(self, payload: Payload) -> dict[str, Any]:
         """Those values as new Python objects. PayloadError if they are nested deeper than Python's parser goes."""
         try:
@@ -236,14 +247,15 @@ class WireFormat(ABC):
             stopped: no call is left for the client although the last reason says so: say that the model stopped.
         """
 
+    @abstractmethod
     def turns(self, payload: Payload) -> Sequence[Turn]:
         """The model's turns in a request, in order; and for results whose calls the provider holds, one turn that is `held`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def turn(self, answer: Answer) -> Turn:
         """The turn that an answer becomes in the next request: equal in text and calls to what `turns` finds there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def replay(self, payload: Payload, turn: Turn, rounds: Sequence[Round]) -> list[Edit]:
         """The edits that put what really happened in place of a turn.
 
@@ -251,11 +263,18 @@ class WireFormat(ABC):
         its calls of ours stand beside the client's: then our results go in among the client's, in the order of the calls.
         Where the provider holds the turn, only our results go in.
         """
-        raise NotImplementedError
 
     def held_by(self, answer: Answer) -> str:  # noqa: ARG002 - dialects without ids need none
         """The id under which a later request may go on from this answer, "" if there is none."""
         return ""
+
+    def hold(self, payload: Payload, held: str) -> list[Edit]:  # noqa: ARG002 - dialects without ids need none
+        """The edits that make a request go on from another id than `payload.held`."""
+        return []
+
+    def unsigned(self, payload: Payload) -> list[Edit]:  # noqa: ARG002 - few dialects refuse a request for its reasoning
+        """The edits that take signed reasoning out of the conversation, as far as the provider takes it without."""
+        return []
 
     @abstractmethod
     def codec(self, media: str = "text/event-stream") -> StreamCodec:

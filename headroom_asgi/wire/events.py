@@ -15,6 +15,7 @@ class EventKind(Enum):
     START = "start"  # the answer begins: identity, role
     TEXT = "text"  # visible text: a delta, or the start or end of a text part
     SIGNED = "signed"  # signed reasoning, same three
+    LEADING = "leading"  # what belongs to the part behind it and is hidden with it, same three
     OTHER = "other"  # any other part of the answer (unsigned reasoning, refusals, results of server tools)
     CALL = "call"  # a call begins, or goes on naming itself: `id`, `name` (maybe a first piece of it)
     PIECE = "piece"  # more of a call's arguments, or the end of a call

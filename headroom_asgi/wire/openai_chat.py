@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
-from headroom_asgi._crush import ARRAY, NULL, NUMBER, STRING, Document
-from headroom_asgi.types import RETRIEVE_NAME, ToolResult, ToolSpec
-from headroom_asgi.wire.answers import Answer, Part
+from headroom_asgi._crush import ARRAY, NULL, NUMBER, Document
+from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, find, is_true, request, text_at
@@ -22,7 +22,9 @@ from headroom_asgi.wire.openai_chat_answer import (
     stream_of,
 )
 from headroom_asgi.wire.openai_chat_stream import ChatCodec
-from headroom_asgi.wire.splice import dump, insert_elements, splice
+from headroom_asgi.wire.openai_chat_turns import appended, replay_edits, texts_of, turn_of, turns_of
+from headroom_asgi.wire.opening import Opening, opening_of
+from headroom_asgi.wire.splice import dump, insert_elements
 
 _STRUCTURED = frozenset({"json_object", "json_schema"})
 
@@ -33,7 +35,12 @@ class OpenAIChat(WireFormat):
     name: ClassVar[str] = "openai-chat"
     provider: ClassVar[str] = "openai"
     operation: ClassVar[str] = "chat"
-    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = ((re.compile(r"(^|/)chat/completions\Z"), ANSWERED),)
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = (
+        (re.compile(r"(^|/)deployments/(?P<model>[^/]+)/chat/completions\Z"), ANSWERED),  # Azure
+        (re.compile(r"(^|/)engines/(?P<model>.+)/chat/completions\Z"), ANSWERED),  # LiteLLM
+        (re.compile(r"(^|/)chat/completions\Z"), ANSWERED),
+        (re.compile(r"(^|/)v1/agents/completions\Z"), ANSWERED),  # Mistral
+    )
     example_path: ClassVar[str] = "/v1/chat/completions"
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
@@ -42,11 +49,12 @@ class OpenAIChat(WireFormat):
         return Payload(
             wire=self,
             document=document,
-            model=text_at(document, document.get(0, "model")),
+            model=text_at(document, document.get(0, "model")) or endpoint.model,
             stream=is_true(document, 0, "stream"),
             structured=text_at(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
             segments=tuple(_segments(document, messages)),
             endpoint=endpoint,
+            history_edited=_edits_history(document),
         )
 
     def offer(self, payload: Payload, tool: ToolSpec) -> Offer:
@@ -67,6 +75,11 @@ class OpenAIChat(WireFormat):
         """`messages`, and `tools` if it is an array."""
         nodes = {key: payload.document.get(0, key) for key in ("messages", "tools")}
         return {key: node for key, node in nodes.items() if node >= 0 and payload.document.kind(node) == ARRAY}
+
+    def opening(self, payload: Payload) -> Opening:
+        """Leading messages of the roles system and developer."""
+        document = payload.document
+        return opening_of(document, (), document.elements(document.get(0, "messages")), texts_of)
 
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Calls that the tool messages directly behind them do not answer exactly once, and results that answer none of them."""
@@ -92,12 +105,7 @@ class OpenAIChat(WireFormat):
 
     def append(self, body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
         """The assistant message goes in with its very bytes, as vendors want their own fields back; then one message a result."""
-        document = Document(body)
-        messages = document.get(0, "messages")
-        choice = elements_at(answer.document, answer.document.get(0, "choices"))[0]
-        turn = answer.document.raw(answer.document.get(choice, "message"))
-        added = [dump({"role": "tool", "tool_call_id": result.call.id, "content": result.text}) for result in results]
-        return splice(body, insert_elements(document, messages, document.count(messages), [turn, *added]))
+        return appended(body, answer, results)
 
     def read(self, body: bytes) -> Answer:
         """The parts of the first choice, which is the only one where the tool was offered."""
@@ -106,6 +114,18 @@ class OpenAIChat(WireFormat):
     def merge(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
         """Texts joined by an empty line; `tool_calls` left out if none is left."""
         return merge_answers(answers, kept, notice=notice, stopped=stopped)
+
+    def turns(self, payload: Payload) -> Sequence[Turn]:
+        """Every assistant message is a turn."""
+        return turns_of(payload.document)
+
+    def turn(self, answer: Answer) -> Turn:
+        """The message of the first choice."""
+        return turn_of(answer)
+
+    def replay(self, payload: Payload, turn: Turn, rounds: Sequence[Round]) -> list[Edit]:
+        """The messages as `append` spells them; our results of a mixed turn stand among the tool messages behind it."""
+        return replay_edits(payload.document, turn, rounds)
 
     def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
         """A codec for chunks as server-sent events."""
@@ -120,6 +140,12 @@ class OpenAIChat(WireFormat):
         return stream_of(answer)
 
 
+def _edits_history(document: Document) -> bool:
+    """Whether a router (OpenRouter) may leave out messages in the middle."""
+    plugins = {text_at(document, plugin, "id") for plugin in elements_at(document, 0, "plugins")}
+    return bool(elements_at(document, 0, "transforms")) or "context-compression" in plugins
+
+
 def _segments(document: Document, messages: int) -> Iterable[Segment]:
     calls: dict[str, tuple[str, int]] = {}  # name and arguments of calls by their id, of legacy ones by their name
     question: tuple[int, ...] = ()
@@ -128,14 +154,14 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
         if role == "assistant":
             calls |= _calls(document, message)
         elif role == "user":
-            texts = _texts(document, message)
+            texts = texts_of(document, message)
             yield from (Segment(document, node, role=role, question=question, frozen=True) for node in texts)
             question = texts or question
         elif role in ("tool", "function"):
             own_name = text_at(document, document.get(message, "name"))
             key = text_at(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
             name, arguments = calls.get(key, (own_name, -1))
-            for node in _texts(document, message):
+            for node in texts_of(document, message):
                 yield Segment(
                     document,
                     node,
@@ -145,16 +171,6 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     question=question,
                     frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
                 )
-
-
-def _texts(document: Document, message: int) -> tuple[int, ...]:
-    """The text nodes of a message: its content, or that of every text part of it."""
-    content = document.get(message, "content")
-    if content >= 0 and document.kind(content) == STRING:
-        return (content,)
-    parts = [part for part in elements_at(document, content) if text_at(document, document.get(part, "type")) == "text"]
-    nodes = (document.get(part, "text") for part in parts)
-    return tuple(node for node in nodes if node >= 0 and document.kind(node) == STRING)
 
 
 def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:

@@ -11,8 +11,19 @@ from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
+from headroom_asgi.wire.gemini_parts import SENTINEL
 from headroom_asgi.wire.nodes import elements_at, find, text_at
-from headroom_asgi.wire.splice import arrange, dump, insert_elements, insert_members, literal, replace, rewrite, splice
+from headroom_asgi.wire.splice import (
+    arrange,
+    dump,
+    insert_elements,
+    insert_members,
+    literal,
+    overlay,
+    replace,
+    rewrite,
+    splice,
+)
 from headroom_asgi.wire.usage import total
 
 SEPARATOR = "\n\n"  # between the texts of two rounds, which are one string in this dialect
@@ -119,6 +130,24 @@ def _is_json(arguments: str) -> bool:
     except ScanError:
         return not arguments
     return True
+
+
+def message_without(answer: Answer, nodes: frozenset[int]) -> bytes:
+    """The message of an answer with its very bytes, but for the calls at those nodes; b"" if it says nothing then."""
+    document = answer.document
+    message = _message(document)
+    if not nodes:
+        return document.raw(message)
+    if not any(part.kind in (PartKind.TEXT, PartKind.CALL) and part.node not in nodes for part in answer.parts):
+        return b""
+    calls = document.get(message, "tool_calls")
+    staying = [i for i, entry in enumerate(document.elements(calls)) if entry not in nodes]
+    if staying:
+        edits = arrange(document, calls, staying)
+    else:
+        edits = arrange(document, message, [i for i, (key, _) in enumerate(document.items(message)) if key != "tool_calls"])
+    start, end = document.span(message)
+    return splice(document.data[:end], edits)[start:]  # nothing before the message changes
 
 
 def merge_answers(answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
@@ -232,10 +261,27 @@ def _change_calls(
     staying = [i for i, entry in enumerate(entries) if entry not in gone]
     if entries and (calls or staying):
         changes.edits += arrange(last, node, [*calls, *staying])
+        if staying and staying[0] > 0:
+            lacking = signature_for(last.raw(entries[0]), last.raw(entries[staying[0]]))
+            changes.edits += overlay(last, entries[staying[0]], {key: dump(value) for key, value in lacking.items()})
     elif entries or calls:  # an empty array would look like a turn with calls
         changes.dropped.add("tool_calls")
         if calls:
             changes.added["tool_calls"] = b"[" + b",".join(calls) + b"]"
+
+
+def signature_for(first: bytes, other: bytes) -> dict[str, Any]:
+    """The members that a call has to get if it becomes the first one of its turn, where the first carried the only signature.
+
+    Gemini refuses a turn whose first call has no signature, but for this word of its own.
+
+    Args:
+        first: the turn's first call, as JSON text.
+        other: the call that becomes the first.
+    """
+    if b'"thought_signature"' not in first or b'"extra_content"' in other:
+        return {}
+    return {"extra_content": {"google": {"thought_signature": SENTINEL}}}
 
 
 def _joined(values: Sequence[bytes], *, texts: bool) -> bytes:

@@ -52,6 +52,41 @@ def _grown(have: Any, piece: Any, key: str = "", depth: int = _DEPTH) -> Any:
     return piece
 
 
+# Parts of contents that come in pieces (Mistral), and the members that such a piece may have.
+_PIECEMEAL = {"text": {"type", "text"}, "thinking": {"type", "thinking", "closed", "signature"}}
+
+
+def _grown_content(have: Any, piece: Any) -> Any:
+    """A content with one more piece: a string, or parts; where both come, a string is a part as well."""
+    if not isinstance(piece, list) and not isinstance(have, _Array):
+        return _grown(have, piece)
+    parts = have if isinstance(have, _Array) else _Array()
+    if isinstance(have, _Text) and any(have):
+        parts.append(_Object(type="text", text=have))
+    _chain(parts, [{"type": "text", "text": piece}] if piece and isinstance(piece, str) else piece)
+    return parts
+
+
+def _chain(parts: _Array, pieces: Any) -> None:
+    """Add pieces of parts: those of one kind in a row are one part."""
+    for piece in pieces if isinstance(pieces, list) else ():
+        kind = piece.get("type") if isinstance(piece, dict) else None
+        if not isinstance(kind, str) or not piece.keys() <= _PIECEMEAL.get(kind, set()):
+            parts.append(piece)
+            continue
+        last = parts[-1] if parts else None
+        if not isinstance(last, _Object) or last.get("type") != kind:
+            last = _Object()
+            parts.append(last)
+        for name, value in piece.items():
+            if isinstance(value, list):
+                if not isinstance(last.get(name), _Array):
+                    last[name] = _Array()
+                _chain(last[name], value)
+            else:
+                last[name] = _grown(last.get(name), value, name)
+
+
 def _settled(value: Any) -> Any:
     if isinstance(value, _Text):
         return "".join(value)
@@ -111,6 +146,8 @@ class _Choice:
         for key, value in delta.items() if isinstance(delta, dict) else ():
             if key == "tool_calls" and is_calls(value):
                 pieces += [self._take(entry) for entry in value]
+            elif key == "content":
+                self.message[key] = _grown_content(self.message.get(key), value)
             elif value is not None:
                 self.message[key] = _grown(self.message.get(key), value, key)
         return pieces

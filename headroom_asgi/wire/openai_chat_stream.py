@@ -16,6 +16,7 @@ from headroom_asgi.wire.openai_chat_answer import (
     is_signed,
     natural_stop,
     read_answer,
+    signature_for,
     usages_of,
 )
 from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls
@@ -33,6 +34,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=_finite)
 _DONE = b"data: [DONE]\n\n"
 _RANK = {kind: rank for rank, kind in enumerate(EventKind)}
 _TERMINAL = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
+_NOTHING: Mapping[str, Any] = {}
 _NAMES = frozenset({EventKind.CALL, EventKind.PIECE})
 
 
@@ -57,6 +59,8 @@ class ChatCodec(StreamCodec):
         self._splitter = SSESplitter()
         self._assembly = Assembly()
         self._several = False
+        self._first_call: Mapping[str, Any] = {}  # the first entry of the round's first call
+        self._called = False  # a call of this round was shown
 
     def begin_round(self) -> None:
         """The identity stays, and what earlier rounds said."""
@@ -65,6 +69,7 @@ class ChatCodec(StreamCodec):
         self._separated = set()
         self._splitter = SSESplitter()
         self._assembly = Assembly()
+        self._first_call, self._called = {}, False
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame an event. ResponseError if one is too long; `close` gives what was not returned."""
@@ -93,11 +98,12 @@ class ChatCodec(StreamCodec):
         if chunk.value is None or events[0].kind is EventKind.ERROR:
             # An event that was cut short would spoil what comes behind it; only the end of a single round may be such.
             return frame.raw if chunk.round <= 1 or frame.raw.endswith((b"\n", b"\r")) else b""
-        if whole and chunk.round <= 1:
+        unsigned = self._unsigned(events)
+        if whole and chunk.round <= 1 and not unsigned:
             return frame.raw
         value = self._renamed(chunk)
         if chunk.choice is not None and all(event.kind is not EventKind.OPAQUE for event in events):
-            value["choices"] = [self._choice(chunk, events)]
+            value["choices"] = [self._choice(chunk, events, unsigned)]
         if "usage" in value and all(event.kind is not EventKind.USAGE for event in events):
             value["usage"] = None
         try:
@@ -158,6 +164,8 @@ class ChatCodec(StreamCodec):
         delta = delta if isinstance(delta, dict) else {}
         events = _delta_events(delta)
         if choice is not None:
+            if pieces and not self._first_call:
+                self._first_call = pieces[0].entry
             for piece in pieces:
                 if piece.id or piece.name or not piece.more:
                     events.append(Event(EventKind.CALL, piece.number, piece.id, piece.name, data=piece.entry))
@@ -165,7 +173,8 @@ class ChatCodec(StreamCodec):
                     events.append(Event(EventKind.PIECE, piece.number, data=piece.entry))
             if choice.get("finish_reason"):
                 events.append(Event(EventKind.FINISH))
-        if isinstance(value.get("usage"), dict) and not self._several:
+        # Beside a choice that says nothing at all, counts are a figure so far, not the end.
+        if isinstance(value.get("usage"), dict) and not self._several and (events or choice is None):
             events.append(Event(EventKind.USAGE))
         if len(events) > 1:
             events.sort(key=lambda event: _RANK[event.kind])
@@ -183,8 +192,16 @@ class ChatCodec(StreamCodec):
         value = chunk.value or {}
         return {key: self._identity.get(key, item) for key, item in value.items()}
 
-    def _choice(self, chunk: _Chunk, events: Sequence[Event]) -> dict[str, Any]:
-        """The chunk's choice with what the events keep of it."""
+    def _unsigned(self, events: Sequence[Event]) -> Mapping[str, Any]:
+        """What the client's first call of a round lacks, if the one with the only signature was taken out before it."""
+        entry = next((event.data for event in events if event.kind is EventKind.CALL), None)
+        if entry is None or self._called:
+            return {}
+        self._called = True
+        return {} if entry is self._first_call else signature_for(_raw(self._first_call), _raw(entry))
+
+    def _choice(self, chunk: _Chunk, events: Sequence[Event], unsigned: Mapping[str, Any] = _NOTHING) -> dict[str, Any]:
+        """The chunk's choice with what the events keep of it; `unsigned`: members for its first call."""
         choice, delta = chunk.choice or {}, chunk.delta or {}
         kinds = {event.kind for event in events}
         fields = {event.data: event.kind for event in events if isinstance(event.data, str)}
@@ -194,7 +211,7 @@ class ChatCodec(StreamCodec):
             if key == "tool_calls" and is_calls(value):
                 entries = [_moved(entry, calls[id(entry)], chunk.round) for entry in value if id(entry) in calls]
                 if entries:
-                    kept[key] = entries
+                    kept[key] = [{**entries[0], **unsigned}, *entries[1:]]
             elif key in fields:
                 kept[key] = self._continued(key, value, chunk.round) if fields[key] is EventKind.OTHER else value
         reason = choice.get("finish_reason") if EventKind.FINISH in kinds else None

@@ -62,6 +62,25 @@ def insert_members(document: Document, node: int, members: Mapping[str, bytes]) 
     return insert_elements(document, node, document.count(node), [literal(k) + b":" + v for k, v in members.items()])
 
 
+def overlay(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:
+    """The edits that set members, given as JSON texts, of an object: those it has are replaced, others come behind."""
+    edits: list[Edit] = []
+    missing: dict[str, bytes] = {}
+    for key, data in members.items():
+        value = document.get(node, key)
+        if value >= 0:
+            edits += replace(document, value, data)
+        else:
+            missing[key] = data
+    return edits + (insert_members(document, node, missing) if missing else [])
+
+
+def overlaid(data: bytes, members: Mapping[str, bytes]) -> bytes:
+    """An object with members set."""
+    document = Document(data)
+    return splice(data, overlay(document, 0, members))
+
+
 def insert_elements(document: Document, node: int, at: int, elements: Sequence[bytes]) -> list[Edit]:
     """Add elements, given as JSON texts, to an array, so that the first of them gets the position `at`."""
     count = document.count(node)

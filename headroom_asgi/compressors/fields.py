@@ -1,0 +1,236 @@
+"""Members of JSON records that machines need and readers don't: links into an API, opaque ids, flags, what is empty throughout.
+
+Decided by column: the members under one key in all records of a list. A column goes whole or stays whole, so what a reader
+sees of one record is what is seen of all, and a name that is left out stands nowhere.
+"""
+
+import re
+from typing import Final
+
+from headroom_asgi._crush import Document, estimate
+from headroom_asgi.compressors.base import Request
+from headroom_asgi.compressors.columns import IDS, Column, Group, Kind, grouped, groups, head_of, left_out, without, words_of
+from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
+from headroom_asgi.errors import ScanError
+
+_MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
+_MARKER_TOKENS: Final = 48  # of a marker that names some columns
+_MAX_NAMES: Final = 8  # columns that a marker names
+_MIN_FLAGS: Final = 3  # members of a map of flags
+_LONG_OPAQUE: Final = 100  # characters of an opaque string that nobody could use as a name
+
+_TEMPLATE: Final = re.compile(rb"\{[^{}]*\}|%7B", re.IGNORECASE)
+_API: Final = re.compile(rb'"(?:https?:)?(?:\\?/){2}(?:api\.|[^"]*?\\?/(?:api|_api|apis|rest)(?:\\?/|"|\?))')
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# How a record's own page is called, best first; an address of that name is never left out where it is the only one.
+_PAGES: Final = ("html_url", "web_url", "permalink_url", "permalink", "url", "link", "href", "uri", "self")
+# Links to pictures and feeds that decorate a record, and to smaller forms of what its page shows.
+_DECORATION: Final = _words("avatar avatars gravatar icon icons favicon badge feed feeds rss atom ics ical hook hooks webhook")
+_PREVIEWS: Final = _words("thumbnail thumbnails thumb logo preview image")
+# Links and tokens that a later call may be made with.
+_USED: Final = _words(
+    """next prev previous first last more cursor continue continuation page download downloads upload file files attachment
+    attachments raw content contents source clone ssh git meeting join invite invitation redirect callback pay payment checkout
+    reset verify confirm stream video audio token secret password passwd key code session auth authorization signature nonce
+    csrf sha commit rev revision oid blob version ref"""
+)
+# Opaque values that identify what a plain id identifies already.
+_TWIN_LINK_MAPS: Final = frozenset(["_links", "links"])
+_FLAG_MAPS: Final = _words("permission permissions capability capabilities feature features flag flags ability abilities rights")
+# An answer that something is not the case: wanted as such.
+_TOLD: Final = _words(  # by its first or last word
+    """error errors fail failed failure failures warning warnings exception exceptions success successful ok valid invalid status
+    state result results missing score grade due deadline conflict conflicts stderr stdout exit"""
+)
+_ASKS_FOR_LINKS: Final = _words("url urls link links href address addresses")
+
+
+class FieldOmitter:
+    """The omitter for JSON."""
+
+    section = "fields"
+    label = "fields:members"
+
+    def omit(self, text: str, request: Request, markers: Markers) -> str | None:
+        """The JSON behind a line with the marker, without the columns that are left out; None if that does not pay."""
+        if len(text) < _MIN_BYTES:
+            return None
+        try:
+            document = Document(text.encode("utf-8"))
+        except (ScanError, UnicodeEncodeError):
+            return None
+        root = grouped(document)
+        judge = _Judge(document, _asked(request))
+        columns = [column for group in groups(root) for column in judge.choose(group)]
+        if sum(_tokens(document, column) for column in columns) < MIN_LEFT_OUT_TOKENS + _MARKER_TOKENS:
+            return None
+        units = sum(len(column.values) for column in columns)
+        marker = markers.leave_out(left_out(document, root), units, "members", _summary(columns))
+        return f"{marker}\n{without(document, root)}"
+
+
+def _asked(request: Request) -> frozenset[str]:
+    """The words of the question and of the call's arguments, plural or not."""
+    words = {word for text in (request.question[-20_000:], request.arguments[:20_000]) for word in words_of(text)}
+    words |= {word.removesuffix("s") for word in words} | {f"{word}s" for word in words}
+    return frozenset(word for word in words if len(word) > 2)
+
+
+class _Judge:
+    """Decides which columns of a document are left out.
+
+    Args:
+        document: the document.
+        asked: words of the question and of the call's arguments.
+    """
+
+    def __init__(self, document: Document, asked: frozenset[str]) -> None:
+        self._document = document
+        self._asked = asked
+        self._links = asked.isdisjoint(_ASKS_FOR_LINKS)  # may go
+
+    def choose(self, group: Group) -> list[Column]:
+        """Mark the columns of a group that are left out. Never all of them, and none that the question names."""
+        chosen = [column for column in group.columns.values() if self._goes(group, column)]
+        if len(chosen) == len(group.columns):
+            return []
+        for column in chosen:
+            column.left = True
+        return chosen
+
+    def _goes(self, group: Group, column: Column) -> bool:
+        """A column is left out, as far as its group has others that stay."""
+        if column.goes is None:
+            column.goes = column.head not in self._asked and column.words.isdisjoint(_USED) and self._is_noise(group, column)
+        return column.goes
+
+    def _is_noise(self, group: Group, column: Column) -> bool:
+        match column.kind:
+            case Kind.EMPTY:
+                return group.listed and not _tells(column.key) and not self._is_in_named(group)
+            case Kind.LINK:
+                return self._links and self._is_noise_link(group, column)
+            case Kind.OPAQUE:
+                return _is_known(group) and self._is_noise_token(column)
+            case Kind.BLOB:
+                return _is_known(group)
+            case Kind.MAP:
+                return _is_known(group) and self._is_noise_map(column, group.groups[column.key])
+        return False
+
+    def _is_in_named(self, group: Group) -> bool:
+        """The question names something that the group is part of, so what is not the case there counts as well."""
+        around: Group | None = group
+        while around is not None:
+            if head_of(around.key) in self._asked:
+                return True
+            around = around.above
+        return False
+
+    def _is_noise_map(self, column: Column, inner: Group) -> bool:
+        """A map of flags or of links, or of noise only."""
+        if not inner.records or "" in inner.groups:
+            return False
+        if not column.words.isdisjoint(_FLAG_MAPS) and not inner.groups and len(inner.columns) >= _MIN_FLAGS:
+            return all(flag.flags for flag in inner.columns.values())
+        if column.key in _LINK_MAPS and self._links and _are_links(inner):
+            return True
+        return all(self._goes(inner, each) for each in inner.columns.values())
+
+    def _is_noise_link(self, group: Group, column: Column) -> bool:
+        """A link for a program: a picture or feed beside a name, a template, or one that the record's own address begins."""
+        page = _page(group)
+        if column is page:
+            return False
+        if not column.words.isdisjoint(_DECORATION):
+            return _is_known(group)
+        if page is None:
+            return False
+        if not column.words.isdisjoint(_PREVIEWS):
+            return True
+        values = [self._document.raw(value) for value in column.values]
+        if any(_TEMPLATE.search(value) for value in values):
+            return True
+        own = [each for key in ("url", "self") if (each := group.columns.get(key)) is not None and each.kind is Kind.LINK]
+        starts = [self._document.raw(each.values[0])[:-1] for each in (page, *own)]
+        if any(values[0].startswith((start + b"/", start + b"?", start + b"#", start + b"\\/")) for start in starts):
+            return True
+        return bool(_API.match(values[0])) and not _API.match(starts[0])
+
+    def _is_noise_token(self, column: Column) -> bool:
+        """An opaque string that says the same as a plain id beside it, or is too long for anybody to use it."""
+        values = (self._document.raw(value) for value in column.values)
+        first = next(value for value in values if value.startswith(b'"') and len(value) > len(b'""'))
+        if not column.words.isdisjoint(_TWIN_IDS):
+            return self._document.data.count(first) == 1  # nothing refers to it
+        return column.key not in IDS and len(first) > _LONG_OPAQUE
+
+
+def _tells(key: str) -> bool:
+    """A name promises an answer, which may be that something is not the case."""
+    words = words_of(key)
+    return not _TOLD.isdisjoint((*words[:1], *words[-1:]))
+
+
+def _page(group: Group) -> Column | None:
+    """The address that a record is known by: its own, or that of the record that it is part of."""
+    around: Group | None = group
+    while around is not None:
+        for key in _PAGES:
+            column = around.columns.get(key)
+            if column is not None and column.kind is Kind.LINK:
+                return column
+        around = around.above
+    return None
+
+
+def _is_known(group: Group) -> bool:
+    """A record can be told from others by a plain id or name, of its own or of the record that it is part of."""
+    around: Group | None = group
+    while around is not None:
+        if any(key in around.columns and around.columns[key].kind is Kind.OTHER for key in IDS):
+            return True
+        around = around.above
+    return False
+
+
+def _are_links(group: Group) -> bool:
+    """A map of links, none of them one that is followed: further pages, downloads."""
+    if not group.records or not all(column.words.isdisjoint(_USED) for column in group.columns.values()):
+        return False
+    for column in group.columns.values():
+        if column.kind is Kind.MAP:
+            inner = group.groups[column.key]
+            if inner.groups or "href" not in inner.columns or inner.columns["href"].kind is not Kind.LINK:
+                return False
+        elif column.kind not in (Kind.LINK, Kind.EMPTY):
+            return False
+    return True
+
+
+def _tokens(document: Document, column: Column) -> int:
+    """Tokens that a column takes in a table: its name, and its values, once where they are the same."""
+    name = estimate(column.key.encode("utf-8", "surrogatepass")) + 1
+    if column.kind is Kind.EMPTY:
+        return name
+    values = [document.raw(value) for value in column.values]
+    if column.kind is Kind.MAP or values.count(values[0]) == len(values):
+        values = values[:1]
+    return name + estimate(b"\t".join(values))
+
+
+def _summary(columns: list[Column]) -> str:
+    """Names of columns that said something, and how many did not."""
+    names = list(dict.fromkeys(column.key for column in columns if column.kind is not Kind.EMPTY))
+    empty = len({column.key for column in columns if column.kind is Kind.EMPTY})
+    said = [", ".join(names[:_MAX_NAMES])] if names else []
+    if len(names) > _MAX_NAMES:
+        said[0] += f", {len(names) - _MAX_NAMES} more"
+    if empty:
+        said.append(f"{empty} that are false, null or empty in all")
+    return "; ".join(said)

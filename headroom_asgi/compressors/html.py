@@ -1,0 +1,276 @@
+"""Web pages: the text that a reader sees, with headings, lists, tables, forms and links; the page itself can be asked for.
+
+The tree is made and read by the HTML library. What its text would lose or run together (numbers of lists, raised digits, spans of
+table cells, choices, dates of machines) is first written into the page as text, tag by tag.
+"""
+
+import re
+from html import unescape
+from typing import Final
+
+from headroom_asgi.compressors.base import Request
+from headroom_asgi.compressors.omission import Markers, pays
+
+try:
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
+except ImportError:  # the extra [html]
+    MISSING = "resiliparse is not installed: pip install 'headroom-asgi[html]'"
+else:
+    MISSING = ""  # why pages stay as they are
+
+_PAGE: Final = re.compile(
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?(?:<!--.{0,2000}?-->\s*+)?<(?:!doctype\s++html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_HEAD: Final = 4000  # characters that tell a page
+_TAG: Final = re.compile(r"</?+([a-zA-Z][a-zA-Z0-9]*+)\b[^<>]*+>")
+_MIN_TAGS: Final = 16  # of a piece of a page, in its head; prose with some tags is read as it is
+_PAGE_TAGS: Final = """
+    a abbr article aside b blockquote br button caption code dd div dl dt em figcaption figure footer form h1 h2 h3 h4 h5 h6
+    header hr i iframe img input label li link main meta nav ol option p picture pre script section select small source span
+    strong style sub sup svg path table tbody td tfoot th thead time title tr u ul video
+"""
+_KNOWN_TAGS: Final = frozenset(_PAGE_TAGS.split())
+# A file that the model works on: there the tags are the text.
+_SOURCE: Final = re.compile(r"\.(?:[sx]?html?|jinja2?|j2|hbs|ejs|erb|vue|svelte|php|twig|liquid|njk|mustache)\b", re.IGNORECASE)
+_MAX_TAGS: Final = 200_000  # of a page that is read: some 0.3 s
+_MAX_SPAN: Final = 100  # columns or rows of one cell
+_MAX_CARRIED: Final = 64  # cells that reach down into the same row
+# Hardly any text beside large scripts: what the page shows stands in them.
+_FEW: Final = 1000  # characters of text
+_MUCH: Final = 8192  # characters of scripts
+_SCRIPT_SHARE: Final = 50  # characters of scripts for one of text
+_MAX_FACTS: Final = 12  # of a page's head
+_MAX_FACT: Final = 500  # characters of one
+
+
+def is_page(text: str) -> bool:
+    """A text is a web page or a piece of one: by its first tag, or because most of it is tags."""
+    head = text[:_HEAD]
+    if _PAGE.match(head) is not None:
+        return True
+    if not head.lstrip().startswith("<"):
+        return False
+    tags = [match for match in _TAG.finditer(head) if match[1].lower() in _KNOWN_TAGS]
+    return len(tags) >= _MIN_TAGS and 2 * sum(match.end() - match.start() for match in tags) >= len(head)
+
+
+class HTMLExtractor:
+    """The omitter for web pages."""
+
+    section = "html"
+    label = "html:page"
+    missing = MISSING
+
+    def omit(self, text: str, request: Request, markers: Markers) -> str | None:
+        """The page's text behind a marker that says what it was.
+
+        None if the text is hardly shorter, if it stands in the page's scripts, or if the page is a file that is worked on.
+        """
+        if self.missing or text.count("<") > _MAX_TAGS or _is_source(request.arguments):
+            return None
+        try:
+            seen = _read(text)
+        except UnicodeEncodeError:  # an unpaired surrogate
+            return None
+        if len(seen) < _FEW and _in_scripts(text) > max(_MUCH, len(seen) * _SCRIPT_SHARE):
+            return None
+        if len(seen) * 2 > len(text) or not pays(text[len(seen) :]):
+            return None
+        marker = markers.leave_out(text, len(text), "characters of HTML", "their text and links follow")
+        return f"{marker}\n{seen}\n"
+
+
+def _is_source(arguments: str) -> bool:
+    return "://" not in arguments and _SOURCE.search(arguments) is not None
+
+
+def _in_scripts(page: str) -> int:
+    """Characters that stand in a page's scripts."""
+    page = page.lower()
+    found = 0
+    start = page.find("<script")
+    while start >= 0:
+        end = page.find("</script", start)
+        if end < 0:
+            return found + len(page) - start
+        found += end - start
+        start = page.find("<script", end)
+    return found
+
+
+# -- before: facts that stand in tags, written as text ----------------------------------------------------------------
+
+_MARKED: Final = re.compile(
+    r"<(/?+)(h[1-6]|su[bp]|del|s|strike|ol|li|option|br|t[dhr]|table|time|relative-time|abbr|input|meta|summary|label|button|iframe|"
+    r"video|audio|progress|meter)\b([^<>]*+)>",
+    re.IGNORECASE,
+)
+_ATTRIBUTE: Final = re.compile(r"""([a-zA-Z][\w:-]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s"'>]++))?+""")
+_OPENS: Final = {f"h{level}": "#" * level + " " for level in range(1, 7)} | {
+    "sup": "^",
+    "sub": "_",
+    "del": "~~",
+    "s": "~~",
+    "strike": "~~",
+}
+_BEFORE: Final = frozenset(["ol", "iframe", "video", "audio"])  # what stands in them is no text, or one of their entries
+_CLOSES: Final = {"del": "~~", "s": "~~", "strike": "~~", "summary": ": ", "label": " ", "button": " "}
+
+
+class _Writer:
+    """Writes what tags say behind them, as text. One for each page: it knows in which tables it is."""
+
+    def __init__(self) -> None:
+        self._tables: list[list[int]] = []  # of each open table, how many more rows each cell reaches down, by column
+        self._column = 0
+        self._in_cell = False
+
+    def __call__(self, match: re.Match[str]) -> str:
+        """A tag, with what it says."""
+        tag, name = match[0], match[2].lower()
+        if name in ("td", "th", "tr", "table"):
+            return self._cells(tag, name, match[1] == "/", match[3])
+        if match[1]:
+            return f"{tag}{_CLOSES[name]}" if name in _CLOSES else tag
+        if name in _OPENS:
+            return f"{tag}{_OPENS[name]}"
+        if name == "br":
+            return " / " if self._in_cell else tag
+        if not match[3] and name != "option":
+            return tag
+        said = _said(name, _attributes(match[3]))
+        return f"{said}{tag}" if name in _BEFORE else f"{tag}{said}"
+
+    def _cells(self, tag: str, name: str, closes: bool, inside: str) -> str:  # noqa: FBT001
+        """A tag of a table, with empty cells where one covers several, so that each value stands in its own column."""
+        if name == "table":
+            if closes and self._tables:
+                self._tables.pop()
+            elif not closes:
+                self._tables.append([])
+            self._in_cell = False
+            return tag
+        self._in_cell = name in ("td", "th") and not closes
+        if closes or not self._tables:
+            return tag
+        if name == "tr":
+            self._column = 0
+            return tag
+        return self._covered() + self._cell(tag, inside)
+
+    def _covered(self) -> str:
+        """The cells that reach into this place from above."""
+        carried = self._tables[-1]
+        covered = ""
+        while self._column < len(carried) and carried[self._column] > 0:
+            carried[self._column] -= 1
+            self._column += 1
+            covered += "<td>(as above)</td>"
+        return covered
+
+    def _cell(self, tag: str, inside: str) -> str:
+        """A cell, behind it empty ones for the columns that it covers as well."""
+        if "span" not in inside.lower():
+            self._column += 1
+            return tag
+        said = _attributes(inside)
+        across, down = _span(said.get("colspan")), _span(said.get("rowspan"))
+        carried = self._tables[-1]
+        if down > 1 and self._column + across <= _MAX_CARRIED:
+            carried += [0] * (self._column + across - len(carried))
+            carried[self._column : self._column + across] = [down - 1] * across
+        self._column += across
+        return tag if across == 1 else f"{tag}[{across} columns] "
+
+
+def _span(value: str | None) -> int:
+    return min(int(value), _MAX_SPAN) if value and value.isdecimal() and int(value) else 1
+
+
+def _attributes(inside: str) -> dict[str, str]:
+    """Attributes of a tag by their names in lower case; one without a value has its name."""
+    return {match[1].lower(): unescape(match[2].strip("\"'")) if match[2] else match[1] for match in _ATTRIBUTE.finditer(inside)}
+
+
+def _said(name: str, said: dict[str, str]) -> str:
+    """What the attributes of an opening tag say to a reader."""
+    fact = ""
+    match name:
+        case "time" | "relative-time":
+            fact = f"[{said['datetime']}] " if "datetime" in said else ""
+        case "abbr":
+            fact = f"({said['title']}) " if "title" in said else ""
+        case "ol":
+            fact = f"(numbered from {said['start']}) " if "start" in said else ""
+        case "li":
+            fact = f"{said['value']}. " if "value" in said else ""
+        case "option":
+            fact = " | *" if "selected" in said else " | "
+        case "input":
+            kind = said.get("type", "").lower()
+            if kind in ("checkbox", "radio"):
+                fact = " [x] " if "checked" in said else " [ ] "
+        case "meta":
+            fact = f"{said['itemprop']}: {said['content']}" if "itemprop" in said and "content" in said else ""
+        case "progress" | "meter":
+            fact = f"[{said['value']}/{said.get('max', '1')}] " if "value" in said else ""
+        case "iframe" | "video" | "audio":
+            fact = f"[{name}: {said['src']}] " if "src" in said else ""
+    return fact.replace("&", "&amp;").replace("<", "&lt;")
+
+
+# -- the text ----------------------------------------------------------------------------------------------------------
+
+_META: Final = re.compile(r"<(meta|link)\b([^<>]*+)>", re.IGNORECASE)
+_FACT: Final = re.compile(
+    r"(?:og:|article:)?(?:description|author|publisher|date|pubdate|published_time|modified_time)|(?:dc\.|citation_)(?:date|doi)",
+    re.IGNORECASE,
+)
+# Links into the page itself, and what is an address of none at all: as text.
+_NOWHERE: Final = re.compile(
+    r"""<a(?=[\s>])(?:[^<>]*?\bhref\s*+=\s*+(?:"(?:#|javascript:)|'(?:#|javascript:))|(?![^<>]*\bhref\s*=))[^<>]*+>""",
+    re.IGNORECASE,
+)
+# The site's own search for what the link's text says.
+_SEARCH: Final = re.compile(r" \((?:https?://[^\s/()?]++)?/(?:[^\s/()?]++/)*?search(?:/[^\s/()?]++)*+/?+\?[^\s()]*+\)")
+_WIDE: Final = re.compile(r"(?<=\S) {2,}(?=\()")
+_TRAILING: Final = re.compile(r"[ \t]+(?=\n)")
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
+
+
+def _read(page: str) -> str:
+    """A page's text, with its title and what its head says of it first."""
+    tree = HTMLTree.parse(_MARKED.sub(_Writer(), _NOWHERE.sub("<span>", page)))
+    text = extract_plain_text(
+        tree,
+        preserve_formatting=True,
+        main_content=False,
+        list_bullets=True,
+        alt_texts=True,
+        links=True,
+        form_fields=True,
+        skip_elements=["nav", "footer", "[role=navigation]", "[role=contentinfo]"],
+    )
+    text = text.replace("\t\t", "\t").replace("•", "-")
+    for pattern, instead in ((_SEARCH, ""), (_WIDE, " "), (_TRAILING, ""), (_BLANK_LINES, "\n\n")):
+        text = pattern.sub(instead, text)
+    text = text.strip("\n ")
+    title = " ".join((tree.title or "").split())
+    head = [title] if title and not text.startswith(title) else []
+    return "\n".join([*head, *_facts(page, text), text])
+
+
+def _facts(page: str, text: str) -> list[str]:
+    """What a page's head says of it and its text does not."""
+    facts: dict[str, str] = {}
+    for match in _META.finditer(page):
+        said = _attributes(match[2])
+        name = said.get("name") or said.get("property") or said.get("rel", "")
+        value = " ".join((said.get("content") or said.get("href") or "").split())
+        wanted = name.lower() == "canonical" if match[1].lower() == "link" else _FACT.fullmatch(name) is not None
+        if wanted and value and len(value) <= _MAX_FACT and value not in text and value not in facts:
+            facts[value] = name
+        if len(facts) == _MAX_FACTS:
+            break
+    return [f"{name}: {value}" for value, name in facts.items()]

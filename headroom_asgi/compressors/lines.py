@@ -1,0 +1,84 @@
+"""Lines of one text: which of them a question names, and runs of them left out."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Final
+
+from headroom_asgi.compressors.base import Request
+from headroom_asgi.compressors.needles import needles
+from headroom_asgi.compressors.omission import Markers, pays
+
+# Lines of a text that are looked at one by one, ten megabytes of usual ones; a text of more stays whole, which bounds the time.
+_MAX_LINES: Final = 100_000
+# A literal that so many lines hold is what the whole text is about; it tells no line from another.
+_MANY_LINES: Final = 24
+# Bytes compared with literals in all, which bounds the time: a hundred literals over ten megabytes.
+_LOOKED_AT: Final = 1_000_000_000
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, split at line feeds; none where they are too many to be looked at."""
+    return text.split("\n") if text.count("\n") < _MAX_LINES else []
+
+
+def named_lines(lines: Sequence[str], request: Request) -> set[int]:
+    """Numbers of the lines that hold a literal of the question or of the call's arguments."""
+    literals = needles(request.question, request.arguments)
+    if not literals:
+        return set()
+    data = "\n".join(lines).encode("utf-8", "surrogatepass").lower()
+    starts = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
+    named: set[int] = set()
+    for literal in literals[: _LOOKED_AT // (len(data) + 1)]:
+        found: set[int] = set()
+        at = data.find(literal.lower())
+        while at >= 0 and len(found) <= _MANY_LINES:
+            line = bisect_right(starts, at) - 1
+            if not _is_joined(data, at, at + len(literal)):
+                found.add(line)
+                at = starts[line + 1]
+            else:
+                at += 1
+            at = data.find(literal.lower(), at)
+        if len(found) <= _MANY_LINES:
+            named |= found
+    return named
+
+
+def _is_joined(data: bytes, start: int, end: int) -> bool:
+    """A name or number goes on before or behind."""
+    before = start > 0 and data[start - 1 : start + 1].isalnum()
+    return before or (end < len(data) and data[end - 1 : end + 1].isalnum())
+
+
+def leave_out_runs(
+    lines: Sequence[str],
+    reasons: Sequence[str],
+    markers: Markers,
+    said: Callable[[int, int], str],
+) -> str | None:
+    """The text without the runs of lines that have a reason to go, each behind a marker on a line of its own; None if none pays.
+
+    Args:
+        lines: of the text, split at line feeds.
+        reasons: for each line why it may go, e.g. "passed test"; "" for one that stays.
+        markers: where the runs are kept, as they stood there.
+        said: what the marker says of the lines from one number up to another.
+    """
+    kept: list[str] = []
+    count = len(markers.omissions)
+    at = 0
+    while at < len(lines):
+        end = at
+        while end < len(lines) and reasons[end]:
+            end += 1
+        run = lines[at:end]
+        whole = "\n".join(run)
+        if end > at and pays(whole):
+            kept.append(markers.leave_out(whole, len(run), "line" if len(run) == 1 else "lines", said(at, end)))
+        else:
+            kept += run
+        kept += lines[end : end + 1]
+        at = end + 1
+    return "\n".join(kept) if len(markers.omissions) > count else None

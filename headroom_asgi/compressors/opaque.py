@@ -1,0 +1,61 @@
+"""Strings that say nothing to a reader: base64, data addresses, random tokens, digests."""
+
+import re
+from typing import Final
+
+from headroom_asgi.compressors.base import Request
+from headroom_asgi.compressors.needles import needles
+from headroom_asgi.compressors.omission import Markers, pays
+
+_MIN_CHARS: Final = 20  # a shorter string may be a word with a number
+_MIN_CHUNK: Final = 16  # without a separator; names and paths have shorter words
+_ALPHABET: Final = re.compile(rb"[A-Za-z0-9+/=_.~:@-]{20,}+")
+_CHUNK: Final = re.compile(rb"[A-Za-z0-9]{16,}+")
+_RUN: Final = re.compile(rb"[a-z]++|[A-Z]++|[0-9]++")
+_UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_MAX_LOOK: Final = 512  # characters that decide about a string
+
+# What may be left out of a text: the data of a data address; a run that is longer than any key, token or cipher that a call would
+# be made with; and lines of base64, as mails and certificates have them.
+_BLOB: Final = re.compile(
+    r"(?<=;base64,)[A-Za-z0-9+/=_-]{200,}+|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{2048,}+|(?:^[A-Za-z0-9+/]{60,76}\r?\n){24,}+",
+    re.MULTILINE,
+)
+
+
+def is_opaque(string: bytes) -> bool:
+    """A string has no blank, and changes between capitals, small letters and digits as no name does."""
+    if len(string) < _MIN_CHARS or not _ALPHABET.fullmatch(string):
+        return False
+    return _UUID.fullmatch(string) is not None or _is_random(string)
+
+
+def _is_random(string: bytes) -> bool:
+    # Words in camel case change once in four characters or more; digests and base64 once in two.
+    chunk = max(_CHUNK.findall(string, 0, _MAX_LOOK), key=len, default=b"")
+    return len(chunk) >= _MIN_CHUNK and 10 * len(_RUN.findall(chunk)) >= 3 * len(chunk)
+
+
+class OpaqueOmitter:
+    """The omitter for what is opaque in texts of any kind but JSON, whose strings are such texts."""
+
+    section = "opaque"
+    label = "opaque:strings"
+
+    def omit(self, text: str, request: Request, markers: Markers) -> str | None:
+        """The text with a marker in the very place of each string that was left out; None where there is none."""
+        pieces: list[str] = []
+        at = 0
+        asked: list[str] | None = None
+        for match in _BLOB.finditer(text):
+            blob = match[0].rstrip("\r\n")
+            if not _is_random(blob[:_MAX_LOOK].encode("ascii")) or not pays(blob):
+                continue
+            if asked is None:
+                asked = [each.decode("utf-8") for each in needles(request.question, request.arguments)]
+            if any(literal in blob for literal in asked):
+                continue
+            marker = markers.leave_out(blob, len(blob), "characters of base64 or the like")
+            pieces += (text[at : match.start()], marker)
+            at = match.start() + len(blob)
+        return "".join([*pieces, text[at:]]) if pieces else None

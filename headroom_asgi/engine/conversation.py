@@ -1,0 +1,252 @@
+"""What the store knows about the conversation of one request, and what its exchange leaves there for later ones."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from headroom_asgi.config import Route
+from headroom_asgi.engine.engine import Engine
+from headroom_asgi.engine.originals import ORIGINALS
+from headroom_asgi.errors import StoreError
+from headroom_asgi.logs import get_logger
+from headroom_asgi.retrieval import (
+    MAX_NAMES,
+    TOOL,
+    Entry,
+    Outcome,
+    digest_of,
+    held_key,
+    key_of,
+    packed,
+    parents,
+    unpacked,
+)
+from headroom_asgi.store import Store
+from headroom_asgi.transforms import SCANNED_PER_COMPRESSED
+from headroom_asgi.types import Edit
+from headroom_asgi.wire import Payload, Round, Turn, splice
+
+_log = get_logger(__name__)
+
+# What a store does, for something to call it in the log if it fails.
+Asked: TypeAlias = Callable[[str, Awaitable[bool]], Awaitable[bool | None]]
+
+_Change: TypeAlias = tuple[Turn, Sequence[Round]]  # a turn as the client has it, and what really happened
+
+LEDGER: Final = "ledger"  # the store's namespace
+_OFF: Final = b"off"
+# What a round that ended so left open is answered by a later request where the provider holds the calls; elsewhere only where the
+# client's own calls stand beside them, as the others are simply left out.
+_OPEN: Final = frozenset({"mixed", "max_rounds", "cut"})
+_OPEN_IF_SENT_AGAIN: Final = frozenset({"mixed"})
+
+
+@dataclass(slots=True)
+class Conversation:
+    """The conversation that a request goes on with: what was found in the store, what is to be written there.
+
+    Attributes:
+        store, tenant, ttl_s: where, whose, and how long.
+        client: the request as the client sent it, decoded.
+        replays: turns may be put back, as every worker sees the same entries.
+        turns: the model's turns in the request.
+        keys: of those turns.
+        parent: a digest of all texts of the request, before which the next turn has its key.
+        values: what the store has under those keys, and others of ours.
+        held: what is known of a conversation that the provider holds.
+        pinned: its requests go as they come.
+        doubtful: the store did not answer, so what was found on earlier turns may be missing.
+        refused: why entries that were found were not put back, one reason each.
+    """
+
+    store: Store
+    tenant: str
+    ttl_s: float
+    client: Payload
+    route: str
+    replays: bool
+    turns: Sequence[Turn] = ()
+    keys: Sequence[str] = ()
+    parent: bytes = b""
+    values: Mapping[str, bytes] = field(default_factory=dict)
+    held: Entry = field(default_factory=Entry)
+    pinned: bool = False
+    doubtful: bool = False
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def is_held(self) -> bool:
+        """The provider holds what came before, or will hold this exchange: later requests may bring only what is new."""
+        return bool(self.client.held) or self.client.holds
+
+    @property
+    def is_new(self) -> bool:
+        """This is its first request."""
+        return not self.turns and not self.client.held
+
+    @property
+    def relies(self) -> bool:
+        """Later requests can only ask for what is in the store now.
+
+        A client that sends the whole conversation each time, although the provider holds it, will send these texts again.
+        """
+        return self.is_held and (bool(self.client.held) or self.is_new)
+
+    @property
+    def changes(self) -> int:
+        """Bytes to work on for `restored`; 0 if there is nothing to do."""
+        entries = sum(len(value) for key, value in self.values.items() if key != self._pin)
+        return entries + len(self.client.body) if entries else 0
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """After which ends our calls of the last round are answered by a later request."""
+        if self.is_held and self.store.shared:
+            return _OPEN
+        return _OPEN_IF_SENT_AGAIN if self.replays else frozenset()
+
+    @property
+    def _pin(self) -> str:
+        """The key of its pin: a conversation is known by its route and the text it begins with, or by where it goes on from."""
+        first = self.client.segments[0].text if self.client.segments else ""
+        data = f"{self.route}\n{self.client.held}\n{first}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(data, digest_size=24, person=b"headroom-pin").hexdigest()
+
+    def name(self) -> None:
+        """Find the turns and their keys. A request whose turns cannot be told goes without what really happened in them."""
+        try:
+            self.turns = self.client.wire.turns(self.client)
+        except Exception as error:
+            self.refused.append(type(error).__name__)
+            self.replays = False
+            return
+        places = [turn.start for turn in self.turns]
+        *before, self.parent = parents(self.client, [*places, len(self.client.body)])
+        self.keys = [key_of(turn, parent) for turn, parent in zip(self.turns, before, strict=True)]
+
+    async def recall(self) -> bool:
+        """Look for what earlier exchanges left: one question to the store."""
+        keys = [self._pin]
+        if self.store.shared and self.client.held:
+            keys.append(held_key(self.client.held))
+        if self.replays:
+            keys += self.keys
+        self.values = await self.store.get_many(LEDGER, keys, tenant=self.tenant)
+        self.pinned = self.values.get(self._pin) == _OFF
+        return True
+
+    def restored(self) -> tuple[Payload, int]:
+        """The request with what really happened in place of the client's turns, and how many turns that were.
+
+        What cannot be read is as good as absent.
+        """
+        changes: list[_Change] = []
+        if self.client.held:
+            self.held = self._read(held_key(self.client.held)) or self.held
+            if self.held.rounds:
+                waiting = next((turn for turn in self.turns if turn.held), Turn("", (), held=True))
+                changes.append((waiting, self.held.rounds))
+        for turn, key in zip(self.turns, self.keys, strict=True):
+            entry = None if turn.held else self._read(key)
+            if entry is not None and entry.digest == digest_of(turn):
+                changes.append((turn, entry.rounds))
+            elif entry is not None:
+                self.refused.append("turn_differs")
+        moved = self.held.goes_on not in ("", self.client.held)
+        aliased = self.client.wire.hold(self.client, self.held.goes_on) if moved else []
+        return self._replayed(changes, aliased)
+
+    def _replayed(self, changes: Sequence[_Change], aliased: Sequence[Edit]) -> tuple[Payload, int]:
+        """A payload with turns replaced by rounds, and how many were.
+
+        A turn that cannot be replaced, or whose calls and results would not pair any more, stays as the client has it.
+        """
+        payload = self.client
+        edits: list[tuple[_Change, Sequence[Edit]]] = []
+        for turn, rounds in changes:
+            try:
+                edits.append(((turn, rounds), payload.wire.replay(payload, turn, rounds)))
+            except Exception as error:
+                self.refused.append(type(error).__name__)
+        expected = payload.wire.unpaired(payload)
+        if payload.held:  # the provider has the calls
+            expected |= {result.call.id for _, rounds in changes for each in rounds for result in each.results}
+        for _ in range(2):
+            if not edits:
+                break
+            made = payload.again(splice(payload.body, [*aliased, *(edit for _, several in edits for edit in several)]))
+            wrong = payload.wire.unpaired(made) - expected
+            if not wrong:
+                return made, len(edits)
+            sound = [(change, several) for change, several in edits if wrong.isdisjoint(_ids(change))]
+            self.refused += ["unpaired"] * (len(edits) - len(sound))
+            edits = sound
+        return (payload.again(splice(payload.body, aliased)) if aliased else payload), 0
+
+    def _read(self, key: str) -> Entry | None:
+        try:
+            return unpacked(self.values[key], self.client.wire) if key in self.values else None
+        except StoreError:
+            self.refused.append("unreadable")
+            return None
+
+    def learns(self, outcome: Outcome) -> bool:
+        """There is something to remember."""
+        return (self.is_held and self.store.shared) or (self.replays and outcome.hides)
+
+    async def remember(self, outcome: Outcome, turn: Turn, names: Iterable[str]) -> bool:
+        """Leave what later requests need, before the client can send one.
+
+        Args:
+            outcome: how the exchange ended.
+            turn: what the client gets.
+            names: of what this exchange left out.
+        """
+        if self.replays and not self.client.held and outcome.hides:
+            await self._put(key_of(turn, self.parent), packed(Entry(digest_of(turn), outcome.rounds)))
+        if self.is_held and self.store.shared:
+            await self._hold(outcome, names)
+        return True
+
+    async def _hold(self, outcome: Outcome, names: Iterable[str]) -> None:
+        wire = self.client.wire
+        ids = dict.fromkeys(wire.held_by(answer) for answer in (outcome.answers[0], outcome.answers[-1]))
+        ids.pop("", None)
+        if not ids:
+            return
+        known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
+        last = outcome.rounds[-1]
+        entry = Entry("", (last,) if last.results else (), list(ids)[-1], known, offered=True)
+        if known:
+            await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
+        for name in ids:
+            await self._put(held_key(name), packed(entry))
+
+    async def pin(self) -> bool:
+        """Let all further requests of this conversation go as they come."""
+        await self._put(self._pin, _OFF)
+        return True
+
+    async def _put(self, key: str, value: bytes) -> None:
+        await self.store.put(LEDGER, key, value, tenant=self.tenant, ttl=self.ttl_s)
+
+
+async def recalled(engine: Engine, route: Route, tenant: str, payload: Payload, asked: Asked) -> Conversation:
+    """The conversation of a request, with what the store has of it. `asked` awaits what a store does; None if that fails."""
+    shared = engine.store.shared
+    replays = shared and route.replays and route.mode == "ccr" and not payload.wire.offer(payload, TOOL).obstacle
+    known = Conversation(engine.store, tenant, route.ttl_s, payload, route.path, replays=replays)
+    # Without a shared store nothing tells other workers that a new conversation is to be left alone.
+    spared = shared and engine.breaker.tripped(route, tenant, payload.model)
+    if replays or spared or (known.is_held and shared):
+        await engine.work(len(payload.body) // SCANNED_PER_COMPRESSED, known.name)
+    known.doubtful = await asked("recall_failed", known.recall()) is None
+    if spared and known.is_new and not known.pinned and not known.doubtful:
+        known.pinned = await asked("pin_failed", known.pin()) is not None
+    return known
+
+
+def _ids(change: _Change) -> set[str]:
+    turn, rounds = change
+    return {call.id for call in turn.calls} | {call.id for each in rounds for call in each.answer.calls}

@@ -1,0 +1,62 @@
+"""When a provider refuses a body that was changed: what is tried then, and who is spared it from then on."""
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from headroom_asgi.config import Route
+
+REFUSED: Final = frozenset({400, 413, 422})
+MAX_ERROR_BYTES: Final = 64 * 1024  # a longer answer is no provider's error
+# What a shorter body cannot have caused, and what the client's own body, as long or longer, would not mend.
+_TOO_LONG: Final = re.compile(
+    rb"context[ _-]?(length|window|size|limit)|exceed.{0,40}context|too long|too many tokens|maximum.{0,40}tokens|token limit",
+    re.IGNORECASE,
+)
+# Reasoning is bound to what was sent before it, which may not be what the client has: its own body would not fit it either.
+_REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNORECASE)
+_BAD_REQUEST: Final = 400
+_COOL_DOWN_S: Final = 60.0  # a model that takes no tools is asked again once a minute
+_MAX_TRIPPED: Final = 1024  # models are named by clients
+
+
+class Second(Enum):
+    """What a provider is asked after it refused a body of ours."""
+
+    OWN = "own"  # the client's own bytes
+    UNSIGNED = "unsigned"  # our body without the reasoning that is bound to another one
+
+
+def second_try(status: int, error: bytes) -> Second | None:
+    """What may be taken where ours was refused with this answer; None if nothing is likely to."""
+    if status not in REFUSED or _TOO_LONG.search(error):
+        return None
+    if _REASONING.search(error):
+        return Second.UNSIGNED if status == _BAD_REQUEST else None
+    return Second.OWN
+
+
+class Breaker:
+    """Where a body of ours was refused lately, by route, tenant and model: new conversations there are left alone for a while.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._until: OrderedDict[tuple[Route, str, str], float] = OrderedDict()
+        self._clock = clock
+
+    def trip(self, route: Route, tenant: str, model: str) -> None:
+        """A body was refused that the client's own would not have been."""
+        self._until[route, tenant, model] = self._clock() + _COOL_DOWN_S
+        self._until.move_to_end((route, tenant, model))
+        if len(self._until) > _MAX_TRIPPED:
+            self._until.popitem(last=False)
+
+    def tripped(self, route: Route, tenant: str, model: str) -> bool:
+        """It has not been long."""
+        return self._clock() < self._until.get((route, tenant, model), 0.0)

@@ -1,0 +1,131 @@
+"""The ledger's entries: what happened in rounds that no client saw, and the keys under which a later request finds it. No I/O.
+
+A turn of the model is known by the ids of its calls, which providers make at random and clients send back. Where a turn has no
+call, or ids too short to be random, it is known by itself and by every text before it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headroom_asgi._crush import Document
+from headroom_asgi.errors import HeadroomError, StoreError
+from headroom_asgi.retrieval.tool import TOOL
+from headroom_asgi.types import ToolResult
+from headroom_asgi.wire import Answer, Payload, Round, Turn, WireFormat, dump
+
+MAX_ENTRY_BYTES: Final = 4 * 1024 * 1024  # originals of 256 KiB, escaped six times as long, and the answers around them
+MAX_NAMES: Final = 4096  # of originals in a conversation that the provider holds; some 150 kB
+_FORM: Final = 1
+_RANDOM: Final = 16  # characters of the shortest ids that two conversations will not share
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What an exchange leaves to later ones.
+
+    Attributes:
+        digest: of the turn as the client has it.
+        rounds: what really happened; of a turn that the provider holds only the last round, if calls of ours wait in it.
+        goes_on: where the provider holds the conversation: the id from which it goes on.
+        names: and what was left out of it so far, as markers name it.
+        offered: and that it has our tool.
+    """
+
+    digest: str = ""
+    rounds: tuple[Round, ...] = ()
+    goes_on: str = ""
+    names: tuple[str, ...] = ()
+    offered: bool = False
+
+
+def digest_of(turn: Turn) -> str:
+    """A digest of what the client has of a turn: its text and its calls, arguments compared as values."""
+    calls = [(call.id, call.name, _canonical(call.arguments)) for call in turn.calls]
+    return _hash("turn", dump([turn.text, calls]))
+
+
+def parents(payload: Payload, starts: Sequence[int]) -> Iterator[bytes]:
+    """For each place in a body, in order, a digest of all texts before it; for the end of the body with `len(body)`."""
+    state = hashlib.blake2b(payload.held.encode(), digest_size=16, person=b"headroom-parent")
+    segments = sorted(payload.segments, key=lambda segment: segment.span)
+    at = 0
+    for start in starts:
+        while at < len(segments) and segments[at].span[0] < start:
+            raw = payload.document.raw(segments[at].node)
+            state.update(len(raw).to_bytes(8, "big") + raw)
+            at += 1
+        yield state.digest()
+
+
+def key_of(turn: Turn, parent: bytes) -> str:
+    """The key of a turn that stands in the client's request."""
+    ids = [call.id for call in turn.calls]
+    if ids and all(len(name) >= _RANDOM for name in ids):
+        return _hash("calls", dump(ids))
+    return _hash("said", parent + digest_of(turn).encode())
+
+
+def held_key(held: str) -> str:
+    """The key of what the provider holds under an id."""
+    return _hash("held", held.encode("utf-8", "surrogatepass"))
+
+
+def packed(entry: Entry) -> bytes:
+    """The bytes of an entry; the answers in it are the very bytes of the rounds' answers.
+
+    Raises:
+        StoreError: it is larger than an entry may be.
+    """
+    rounds = (
+        b"[%s,%s]" % (each.answer.document.data, dump([[result.text, result.is_error] for result in each.results]))
+        for each in entry.rounds
+    )
+    data = b"[%d,%s,[%s]]" % (_FORM, dump([entry.digest, entry.goes_on, entry.names, entry.offered]), b",".join(rounds))
+    if len(data) > MAX_ENTRY_BYTES:
+        raise StoreError(f"an entry of {len(data)} bytes is beyond {MAX_ENTRY_BYTES}")
+    return data
+
+
+def unpacked(data: bytes, wire: WireFormat) -> Entry:
+    """The entry that was packed. StoreError if it is none, or of a form that is not ours."""
+    try:
+        document = Document(data)
+        form, head, rounds = document.elements(0)
+        digest, goes_on, names, offered = json.loads(document.raw(head))
+        read = [_round(document, node, wire) for node in document.elements(rounds)]
+        known = int(document.raw(form)) == _FORM
+    except (HeadroomError, ValueError, TypeError) as error:
+        raise StoreError("an entry cannot be read") from error
+    if not known:
+        raise StoreError("an entry of another form")
+    return Entry(digest, tuple(read), goes_on, tuple(names), offered)
+
+
+def _round(document: Document, node: int, wire: WireFormat) -> Round:
+    raw, given = document.elements(node)
+    answer = wire.read(document.raw(raw))
+    results: list[Any] = json.loads(document.raw(given))
+    calls = ours(answer)
+    if len(results) not in (0, len(calls)):
+        raise ValueError("other results than calls")
+    return Round(answer, tuple(ToolResult(call, text, wrong) for call, (text, wrong) in zip(calls, results, strict=False)))
+
+
+def ours(answer: Answer) -> list[Any]:
+    """The calls of our tool in an answer."""
+    return [call for call in answer.calls if call.name == TOOL.name]
+
+
+def _canonical(arguments: str) -> Any:
+    """Arguments as a value without an order of keys; as they stand if they are none."""
+    try:
+        return json.dumps(json.loads(arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _hash(kind: str, data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=24, person=f"headroom-{kind}".encode()).hexdigest()

@@ -1,0 +1,190 @@
+"""The dispatch table: which kind of text goes to whom, and what comes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headroom_asgi._crush import Document
+from headroom_asgi.compressors import (
+    COMPRESSORS,
+    EVERYWHERE,
+    EXACT_COMPRESSORS,
+    MISSING,
+    OMITTERS,
+    Compressed,
+    ContentKind,
+    Markers,
+    Request,
+    detect,
+    open_string,
+    sections,
+    split_markers,
+)
+from headroom_asgi.config import CompressorRule
+from headroom_asgi.errors import ConfigError, ScanError
+from headroom_asgi.transforms.interceptors import TERMINAL, Intercepted, intercepted
+from headroom_asgi.transforms.tools import EVERY_TOOL, is_named
+from headroom_asgi.types import Edit, Interceptor
+from headroom_asgi.wire import literal, splice
+
+_LONG_LITERAL = 512  # bytes of a string in JSON from which on it is looked into
+_MAX_DEPTH = 4  # of JSON in strings of JSON
+
+
+class DispatchTable:
+    """The compressors and omitters of one route, by kind.
+
+    Args:
+        rules: those that are switched on.
+        interceptors: the user's own functions that come first.
+
+    Raises:
+        ConfigError: one that was asked for needs a package that is not installed.
+    """
+
+    def __init__(self, rules: Sequence[CompressorRule], interceptors: Sequence[Interceptor] = ()) -> None:
+        on = {rule.name: rule.except_tools for rule in rules}
+        for rule in rules:
+            if rule.required and rule.name in MISSING:
+                raise ConfigError(f"{rule.name}.enabled: {MISSING[rule.name]}")
+        self._compressors = {kind: (c, on[c.section]) for kind, c in COMPRESSORS.items() if c.section in on}
+        self._exact = {kind: (c, on[c.section]) for kind, c in EXACT_COMPRESSORS.items() if c.section in on}
+        self._omitters = {
+            kind: [(o, on[o.section]) for o in (OMITTERS.get(kind), EVERYWHERE.get(kind)) if o is not None and o.section in on]
+            for kind in ContentKind
+        }
+        self._rules = " ".join(f"{rule.name}{sorted(rule.except_tools)}" for rule in rules)
+        self._rules += "".join(f" {one.name}{id(one.function)}" for one in interceptors)  # alive as long as we are
+        self._tool_counts = bool(interceptors) or any(rule.except_tools for rule in rules)
+        self._interceptors = tuple(interceptors)
+        self._terminal = on.get(TERMINAL)
+
+    def handles(self, kind: ContentKind, tool: str, *, exact: bool, redeemable: bool) -> bool:
+        """Something can be done about texts of that kind from that tool, whose output may have to keep its bytes."""
+        if redeemable and any(EVERY_TOOL in one.tools or is_named(tool, one.tools) for one in self._interceptors):
+            return True
+        excepted = [except_tools for _, except_tools in self._omitters[kind]] if redeemable and not exact else []
+        compressor = (self._exact if exact else self._compressors).get(kind)
+        excepted += [compressor[1]] if compressor is not None else []
+        return not all(is_named(tool, except_tools) for except_tools in excepted)
+
+    def said(self, tool: str, *, exact: bool) -> str:
+        """What decides about a tool's texts, for the memo."""
+        return f"{exact} {self._rules} {tool if self._tool_counts else ''}"
+
+    def shorten(
+        self, text: str, kind: ContentKind, tool: str, request: Request, *, exact: bool, failures: list[str]
+    ) -> Compressed | None:
+        """The shorter form: pieces left out first, where the reader can ask for them, then what is left re-laid losslessly.
+
+        Args:
+            text: a tool's output.
+            kind: its kind.
+            tool: the tool's name.
+            request: what a compressor may know besides.
+            exact: the model quotes the output byte for byte.
+            failures: gets the names of interceptors that failed.
+
+        Raises:
+            CompressError: a lossless form does not read back.
+        """
+        run = _Run(tool, request, Markers(request.ref))
+        rest = text
+        if request.ref:
+            rest = self._intercepted(text, run, failures)
+            kind = kind if rest is text else detect(rest)
+            rest = self._left(rest, run)
+        compressor = (self._exact if exact else self._compressors).get(kind)
+        compressed = None
+        if compressor is not None and not is_named(tool, compressor[1]):
+            compressed = compressor[0].compress(rest, request)
+        if not run.markers.omissions:
+            return compressed
+        if compressed is None:
+            compressed = Compressed(rest, "")
+        text = "\n".join([*run.heads, compressed.text])
+        label = "+".join(filter(None, [*run.labels, compressed.label]))
+        return Compressed(text, label, (*run.markers.omissions, *compressed.omissions))
+
+    def _intercepted(self, text: str, run: "_Run", failures: list[str]) -> str:
+        """What the interceptors leave of a tool's whole output; the marker goes to its head."""
+        done = intercepted(text, run.tool, run.request, self._interceptors)
+        failures += done.failures
+        if self._draws(run.tool):
+            done.draw()
+        if not done.names:
+            return text
+        run.labels |= {f"interceptor:{name}": None for name in done.names}
+        run.heads.append(done.marker(text, run.markers))
+        return done.text
+
+    def _drawn(self, text: str, run: "_Run") -> str:
+        """A string in JSON, as it was seen if it is terminal output; behind its marker."""
+        done = Intercepted(text)
+        if self._draws(run.tool):
+            done.draw()
+        if not done.names:
+            return text
+        run.labels[f"interceptor:{TERMINAL}"] = None
+        return f"{done.marker(text, run.markers)}\n{done.text}"
+
+    def _draws(self, tool: str) -> bool:
+        return self._terminal is not None and not is_named(tool, self._terminal)
+
+    def _left(self, text: str, run: "_Run", depth: int = 0) -> str:
+        """The text without what its sections' omitters leave out; of JSON, the texts in its strings first.
+
+        Markers that stand before JSON go to the head of the whole text where the JSON is all of it, or all of a string in it, so
+        that it still is JSON.
+        """
+        pieces = []
+        found_sections = sections(text)
+        for section in found_sections:
+            piece = section.text
+            if depth < _MAX_DEPTH:
+                piece = self._inside(piece, run, depth) if section.kind is ContentKind.JSON else self._in_cut(piece, run, depth)
+            for omitter, except_tools in self._omitters[section.kind]:
+                left = None if is_named(run.tool, except_tools) else omitter.omit(piece, run.request, run.markers)
+                if left is not None:
+                    run.labels[omitter.label] = None
+                    piece = left
+            if section.kind is ContentKind.JSON and len(found_sections) == 1:
+                heads, piece = split_markers(piece)
+                run.heads += heads
+            pieces.append(piece)
+        return "".join(pieces)
+
+    def _inside(self, text: str, run: "_Run", depth: int) -> str:
+        """JSON with pieces left out of the long texts in its strings."""
+        try:
+            document = Document(text.encode("utf-8"))
+        except (ScanError, UnicodeEncodeError):
+            return text
+        edits = []
+        for node in document.long_strings(_LONG_LITERAL):
+            inside = document.text(node)
+            left = self._left(self._drawn(inside, run), run, depth + 1)
+            if left != inside:
+                edits.append(Edit(*document.span(node), literal(left)))
+        return splice(document.data, edits).decode("utf-8") if edits else text
+
+    def _in_cut(self, text: str, run: "_Run", depth: int) -> str:
+        """JSON that was cut off inside a string, with pieces left out of the text in it."""
+        found = open_string(text)
+        if found is None or found.end - found.start < _LONG_LITERAL:
+            return text
+        left = self._left(self._drawn(found.text, run), run, depth + 1)
+        if left == found.text:
+            return text
+        escaped = literal(left)[1:-1].decode("ascii")
+        return f"{text[: found.start]}{escaped}{text[found.end :]}"
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one text is asked with, and what was left out of it so far."""
+
+    tool: str
+    request: Request
+    markers: Markers
+    labels: dict[str, None] = field(default_factory=dict)
+    heads: list[str] = field(default_factory=list)  # markers that stand before the whole text

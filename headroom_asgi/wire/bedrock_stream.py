@@ -1,0 +1,299 @@
+"""Streams of Bedrock Converse, over all rounds of one exchange."""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from headroom_asgi._crush import NUMBER, OBJECT, STRING, Document
+from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.types import Edit
+from headroom_asgi.wire.answers import Answer
+from headroom_asgi.wire.bedrock_answer import is_server_call, member, read_answer, spell_stop, spell_text, totals
+from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.eventstream import EventMessage, EventStreamSplitter, exception
+from headroom_asgi.wire.nodes import given, text_at
+from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
+
+# What a block is whose first delta has that member, where no start said so.
+_DELTA_KINDS = {"text": EventKind.TEXT, "citation": EventKind.TEXT, "reasoningContent": EventKind.SIGNED}
+_PADDING = "p"  # evens out the sizes of messages
+
+
+@dataclass(slots=True)
+class _Block:
+    """A content block while it arrives: what its start said, and what deltas added, as it was spelled."""
+
+    kind: EventKind
+    start: Document | None = None
+    strings: dict[str, list[bytes]] = field(default_factory=dict)  # contents of literals by the member that they add to
+    items: dict[str, list[bytes]] = field(default_factory=dict)  # elements by the list that they add to
+    others: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, document: Document, name: str, value: int) -> None:
+        """Take up a delta."""
+        if name == "toolResult":
+            self.items.setdefault(name, []).extend(document.raw(item) for item in document.elements(value))
+        elif name == "citation":
+            self.items.setdefault(name, []).append(document.raw(value))
+        elif name in ("toolUse", "reasoningContent"):
+            for key, piece in document.items(value):
+                self._append(document, key, piece)
+        elif name == "text":
+            self._append(document, name, value)
+        else:
+            self.others[name] = document.raw(value)
+
+    def _append(self, document: Document, key: str, piece: int) -> None:
+        if document.kind(piece) == STRING:
+            self.strings.setdefault(key, []).append(document.raw(piece)[1:-1])
+
+    def assembled(self) -> bytes:
+        """The block as a JSON answer has it."""
+        if self.start is not None:
+            kind, value = member(self.start, 0)
+            return b"{%b:%b}" % (literal(kind), overlaid(self.start.raw(value), self._added(kind)))
+        if "redactedContent" in self.strings:
+            return b'{"reasoningContent":{"redactedContent":' + _joined_blobs(self.strings["redactedContent"]) + b"}}"
+        if self.kind is EventKind.SIGNED:
+            members = [literal(key) + b":" + self._string(key) for key in self.strings]
+            return b'{"reasoningContent":{"reasoningText":{' + b",".join(members) + b"}}}"
+        if "citation" in self.items:
+            text = b'[{"text":' + self._string("text") + b"}]"
+            return b'{"citationsContent":{"content":%b,"citations":%b}}' % (text, self._list("citation"))
+        if self.others and not self.strings:
+            return b"{" + b",".join(literal(key) + b":" + data for key, data in self.others.items()) + b"}"
+        return b'{"text":' + self._string("text") + b"}"
+
+    def _added(self, kind: str) -> dict[str, bytes]:
+        """What deltas added to a block that had a start."""
+        if kind == "toolUse":
+            return {"input": _input(b"".join(self.strings.get("input", ())))}
+        if kind == "toolResult":
+            return {"content": self._list(kind)}
+        added: dict[str, bytes] = {}
+        for data in self.others.values():
+            delta = Document(data)
+            added |= {key: delta.raw(node) for key, node in delta.items(0)}
+        return added
+
+    def _string(self, key: str) -> bytes:
+        return b'"' + b"".join(self.strings.get(key, ())) + b'"'
+
+    def _list(self, key: str) -> bytes:
+        return b"[" + b",".join(self.items.get(key, ())) + b"]"
+
+
+def _input(pieces: bytes) -> bytes:
+    """The input of a call out of the content of its literals; {} if there was none, or it broke off."""
+    text = Document(b'"' + pieces + b'"').text(0).encode("utf-8", "surrogatepass")
+    try:
+        Document(text)
+    except ScanError:
+        return b"{}"
+    return text
+
+
+def _joined_blobs(pieces: Sequence[bytes]) -> bytes:
+    """One literal of base64 out of the contents of several. Each stands for whole bytes, so they are joined as bytes."""
+    if len(pieces) == 1:
+        return b'"' + pieces[0] + b'"'
+    try:
+        blobs = [base64.b64decode(Document(b'"' + piece + b'"').text(0), validate=True) for piece in pieces]
+    except ValueError as error:
+        raise ResponseError("the stream has redacted reasoning that is not base64") from error
+    return b'"' + base64.b64encode(b"".join(blobs)) + b'"'
+
+
+class ConverseCodec(StreamCodec):
+    """Both directions of one exchange's stream. Blocks that an upstream left open are closed before another round goes on."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, None] = {}  # client's indices of blocks that began and did not end
+        self._owed = b""  # goes out before the next client bytes
+        self._rounds = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._splitter = EventStreamSplitter()
+        self._role = b""
+        self._blocks: dict[int, _Block] = {}
+        self._stop: Document | None = None
+        self._metadata: Document | None = None
+
+    def begin_round(self) -> None:
+        """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
+        self._owed += self._closing()
+        self._rounds += 1
+        self._reset()
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """One frame for every message. ResponseError where the stream is corrupt."""
+        return [self._frame(message) for message in self._splitter.feed(chunk)]
+
+    def close(self) -> list[Frame]:
+        """What began and did not end: a frame that says nothing. ResponseError where the stream is corrupt."""
+        rest = self._splitter.close()
+        return [Frame(rest, [Event(EventKind.OPAQUE)])] if rest else []
+
+    def answer(self) -> Answer:
+        """The blocks in the order in which they began, the reason, and what the metadata said."""
+        if not self._role or self._stop is None:
+            raise ResponseError("the stream has no messageStart and messageStop")
+        content = b",".join(block.assembled() for block in self._blocks.values())
+        members = [b'"output":{"message":{"role":%b,"content":[%b]}}' % (self._role, content)]
+        for document in (self._stop, self._metadata):
+            if document is not None:
+                members += [literal(key) + b":" + document.raw(node) for key, node in document.items(0) if key != _PADDING]
+        return read_answer(b"{" + b",".join(members) + b"}")
+
+    def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
+        """The message with the client's index; its JSON keeps every other byte."""
+        if not events or (frame.data is None and self._rounds > 1):  # a piece of a message would spoil the one that follows it
+            return b""
+        event, message = events[0], frame.data
+        if event.index is not None:
+            if message.header(":event-type") == "contentBlockStop":
+                self._open.pop(event.index, None)
+            else:
+                self._open[event.index] = None
+        return self._paid(frame.raw if event.index == frame.events[0].index else message.carrying(_moved(event)))
+
+    def separator(self) -> bytes:
+        """Nothing: every round has text blocks of its own."""
+        return b""
+
+    def notice(self, text: str, index: int) -> bytes:
+        """A text block, whole."""
+        return self._paid(self._closing() + spell_text(index, text))
+
+    def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
+        """One `messageStop`, and one `metadata` with what all rounds used."""
+        out = []
+        for frame in frames:
+            document = frame.events[0].data
+            edits: list[Edit] = []
+            if stopped and text_at(document, 0, "stopReason") == "tool_use":
+                edits += replace(document, document.get(0, "stopReason"), b'"end_turn"')
+            if len(answers) > 1 and frame.events[-1].kind is EventKind.END:
+                edits += _summed(document, answers)
+            out.append(frame.data.carrying(splice(document.data, edits)) if edits else frame.raw)
+        return self._paid(self._closing() + b"".join(out))
+
+    def error(self, message: str) -> bytes:
+        """The exception by which the service says that a model's stream broke off."""
+        return self._paid(exception("modelStreamErrorException", b'{"message":' + literal(message) + b"}"))
+
+    def keep_alive(self) -> bytes:
+        """Nothing: not every client is known to skip messages of an unknown type."""
+        return b""
+
+    def _frame(self, message: EventMessage) -> Frame:
+        events = [Event(EventKind.ERROR)] if message.is_error else []
+        read_event = self._readers.get(message.header(":event-type"))
+        document = _object(message.payload) if read_event is not None and not events else None
+        if read_event is not None and document is not None:
+            events = read_event(self, document)
+        return Frame(message.raw, events or [Event(EventKind.OPAQUE)], message)
+
+    def _read_message_start(self, document: Document) -> list[Event]:
+        role = given(document, 0, "role")
+        self._role = self._role or (document.raw(role) if role >= 0 else b'"assistant"')
+        return [Event(EventKind.START, data=document)]
+
+    def _read_block_start(self, document: Document) -> list[Event]:
+        index, start = _index(document), document.get(0, "start")
+        kind, value = member(document, start) if start >= 0 else ("", -1)
+        if index is None or value < 0 or document.kind(value) != OBJECT:
+            return []
+        is_call = kind == "toolUse" and not is_server_call(document, value)
+        block = self._blocks[index] = _Block(EventKind.CALL if is_call else EventKind.OTHER, Document(document.raw(start)))
+        if not is_call:
+            return [Event(block.kind, index, data=document)]
+        call_id, name = text_at(document, value, "toolUseId"), text_at(document, value, "name")
+        return [Event(block.kind, index, id=call_id, name=name, data=document)]
+
+    def _read_block_delta(self, document: Document) -> list[Event]:
+        index, delta = _index(document), document.get(0, "delta")
+        name, value = member(document, delta) if delta >= 0 else ("", -1)
+        if index is None or value < 0:
+            return []
+        block = self._blocks.get(index)
+        if block is None:
+            block = self._blocks[index] = _Block(_DELTA_KINDS.get(name, EventKind.OTHER))
+        block.add(document, name, value)
+        visible = block.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
+        kind = EventKind.PIECE if block.kind is EventKind.CALL else block.kind
+        return [Event(kind, index, visible=visible, data=document)]
+
+    def _read_block_stop(self, document: Document) -> list[Event]:
+        index = _index(document)
+        if index is None:
+            return []
+        block = self._blocks.setdefault(index, _Block(EventKind.TEXT))  # a text without text has nothing but its end
+        return [Event(EventKind.PIECE if block.kind is EventKind.CALL else block.kind, index, data=document)]
+
+    def _read_message_stop(self, document: Document) -> list[Event]:
+        self._stop = document
+        return [Event(EventKind.FINISH, data=document)]
+
+    def _read_metadata(self, document: Document) -> list[Event]:
+        self._metadata = document
+        return [Event(EventKind.USAGE, data=document), Event(EventKind.END, data=document)]
+
+    def _paid(self, data: bytes) -> bytes:
+        if self._owed:
+            data, self._owed = self._owed + data, b""
+        return data
+
+    def _closing(self) -> bytes:
+        """The ends of all open blocks."""
+        ends = b"".join(spell_stop(index) for index in self._open)
+        self._open.clear()
+        return ends
+
+    _readers: ClassVar[dict[str, Callable[["ConverseCodec", Document], list[Event]]]] = {
+        "messageStart": _read_message_start,
+        "contentBlockStart": _read_block_start,
+        "contentBlockDelta": _read_block_delta,
+        "contentBlockStop": _read_block_stop,
+        "messageStop": _read_message_stop,
+        "metadata": _read_metadata,
+    }
+
+
+def _object(payload: bytes) -> Document | None:
+    """The JSON object that a message carries, None if it carries something else."""
+    try:
+        document = Document(payload)
+    except ScanError:
+        return None
+    return document if document.kind(0) == OBJECT else None
+
+
+def _index(document: Document) -> int | None:
+    """The upstream's index of the block that an event is about."""
+    node = document.get(0, "contentBlockIndex")
+    digits = document.raw(node) if node >= 0 and document.kind(node) == NUMBER else b""
+    return int(digits) if digits.isdigit() and len(digits) < 10 else None
+
+
+def _moved(event: Event) -> bytes:
+    """The payload of an event of a block with the client's index."""
+    document: Document = event.data
+    edits = replace(document, document.get(0, "contentBlockIndex"), b"%d" % (event.index or 0))
+    return splice(document.data, edits)
+
+
+def _summed(document: Document, answers: Sequence[Answer]) -> list[Edit]:
+    """The edits that make what one round used what all did."""
+    edits: list[Edit] = []
+    members: dict[str, bytes] = {}
+    for name, value in totals(answers).items():
+        node = document.get(0, name)
+        if node >= 0 and document.kind(node) == OBJECT:
+            edits += rewrite(document, node, json.loads(document.raw(node)), value)
+        else:
+            members[name] = dump(value)
+    return edits + overlay(document, 0, members)

@@ -1,0 +1,333 @@
+"""Members that machines need and readers don't: which columns go, what stays, and how what went comes back."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headroom_asgi import ExpandError, compress, expand, retrieve
+from headroom_asgi.compressors import Markers, Request
+from headroom_asgi.compressors.fields import FieldOmitter
+from headroom_asgi.config import CompressorConfig
+from headroom_asgi.store import MemoryStore
+
+API = "https://api.example.com/repos/acme/shop"
+TOKENS = [f"Zm9v{i}YmFyMTIz{i}cXV4OTg3NjU0{i}MzIxaGVsbG8" for i in range(40)]
+
+
+def issue(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "id": 9000 + number,
+        "node_id": TOKENS[number],
+        "number": number,
+        "title": f"Checkout fails for basket {number}",
+        "url": f"{API}/issues/{number}",
+        "html_url": f"https://example.com/acme/shop/issues/{number}",
+        "comments_url": f"{API}/issues/{number}/comments",
+        "events_url": f"{API}/issues/{number}/events",
+        "labels_url": f"{API}/issues/{number}/labels{{/name}}",
+        "user": {"login": f"user{number}", "avatar_url": f"https://avatars.example.com/u/{number}?v=4", "site_admin": False},
+        "permissions": {"admin": False, "push": number % 2 == 0, "pull": True},
+        "assignee_note": None,
+        "lock_reason": "",
+        "draft": False,
+        "state": "open",
+        "comments": number * 3,
+        **more,
+    }
+
+
+ISSUES = [issue(number) for number in range(1, 13)]
+
+
+def left_out(value: Any, question: str = "", arguments: str = "", indent: int | None = None) -> tuple[Any, str, Any] | None:
+    """What stays, the marker, and what was left out; None where nothing was."""
+    markers = Markers("ref")
+    text = FieldOmitter().omit(json.dumps(value, indent=indent), Request(question, "ref", arguments), markers)
+    if text is None:
+        assert not markers.omissions
+        return None
+    marker, _, rest = text.partition("\n")
+    (omission,) = markers.omissions
+    return json.loads(rest), marker, json.loads(omission.text)
+
+
+def leaves(value: Any, key: str = "") -> Counter[tuple[str, str]]:
+    """Every scalar and empty container by the key that it stands under."""
+    if isinstance(value, dict) and value:
+        return sum((leaves(inner, name) for name, inner in value.items()), Counter())
+    if isinstance(value, list) and value:
+        return sum((leaves(inner, key) for inner in value), Counter())
+    return Counter([(key, json.dumps(value))])
+
+
+def is_part(part: Any, whole: Any) -> bool:
+    """The same value without some members of its objects, in the same order."""
+    if isinstance(whole, dict) and isinstance(part, dict):
+        keys = iter(whole)
+        return all(key in keys for key in part) and all(is_part(part[key], whole[key]) for key in part)
+    if isinstance(whole, list) and isinstance(part, list):
+        return len(part) == len(whole) and all(map(is_part, part, whole))
+    return type(part) is type(whole) and part == whole
+
+
+def test_links_into_an_api_opaque_ids_flags_and_what_is_empty_go() -> None:
+    found = left_out(ISSUES)
+    assert found is not None
+    kept, marker, _ = found
+    assert list(kept[0]) == ["id", "number", "title", "html_url", "user", "state", "comments"]
+    assert kept[4] == {key: ISSUES[4][key] for key in kept[4] if key != "user"} | {"user": {"login": "user5"}}
+    assert marker.startswith("<<ccr:ref-a ")
+    assert "node_id" in marker
+    assert "4 that are false, null or empty in all" in marker
+
+
+def test_what_went_is_named_by_its_record() -> None:
+    found = left_out(ISSUES)
+    assert found is not None
+    lost = found[2]
+    assert [record["id"] for record in lost] == [record["id"] for record in ISSUES]
+    assert lost[6]["node_id"] == ISSUES[6]["node_id"]
+    assert lost[6]["permissions"] == ISSUES[6]["permissions"]
+    assert lost[6]["user"]["avatar_url"] == ISSUES[6]["user"]["avatar_url"]
+
+
+def test_a_column_goes_whole_or_stays_whole() -> None:
+    mixed = [issue(number, draft=number == 7) for number in range(1, 13)]
+    found = left_out(mixed)
+    assert found is not None
+    assert [record["draft"] for record in found[0]] == [record["draft"] for record in mixed]
+
+
+def test_a_column_that_says_something_in_one_record_stays() -> None:
+    mixed = [
+        issue(number, events_url="none: this issue is private" if number == 7 else f"{API}/{number}") for number in range(1, 13)
+    ]
+    found = left_out(mixed)
+    assert found is not None
+    assert [record["events_url"] for record in found[0]] == [record["events_url"] for record in mixed]
+
+
+@pytest.mark.parametrize(
+    ("question", "stays"),
+    [
+        ("Which issues are a draft?", ["draft"]),
+        ("Show me the events of issue 3", ["events_url"]),
+        ("What permissions do I have?", ["permissions"]),
+        ("Give me all links of issue 4", ["comments_url", "labels_url", "url"]),
+    ],
+)
+def test_what_the_question_names_stays(question: str, stays: list[str]) -> None:
+    before, after = left_out(ISSUES), left_out(ISSUES, question)
+    assert before is not None
+    assert after is not None
+    for key in stays:
+        assert key not in before[0][0]
+        assert [record[key] for record in after[0]] == [record[key] for record in ISSUES]
+
+
+def test_what_the_arguments_name_stays() -> None:
+    found = left_out(ISSUES, arguments='{"include": ["permissions"]}')
+    assert found is not None
+    assert "permissions" in found[0][0]
+
+
+def test_what_a_later_call_is_made_with_stays() -> None:
+    used = {
+        "next_page_url": f"{API}/issues?page=2",
+        "download_url": f"{API}/issues/1/zip",
+        "upload_token": TOKENS[3] * 8,
+        "sha": "9fceb02d0ae598e95dc970b74767f19372d61af8",
+    }
+    found = left_out([issue(number, **used) for number in range(1, 13)])
+    assert found is not None
+    assert all(used.items() <= record.items() for record in found[0])
+
+
+def test_the_only_id_and_the_only_address_stay() -> None:
+    words = ["shipping", "billing", "packing", "tax", "gift", "stock", "return", "sales", "order", "basket", "coupon", "label"]
+    nothing = {f"{word}_{what}_of_the_item": None for word in words for what in ("setting", "option")}
+    records = [{"uuid": TOKENS[i], "url": f"{API}/items/{i}", "size": i, **nothing} for i in range(40)]
+    found = left_out(records)
+    assert found is not None
+    assert found[0] == [{key: record[key] for key in ("uuid", "url", "size")} for record in records]
+
+
+def test_an_id_that_something_refers_to_stays() -> None:
+    found = left_out({"items": [issue(n, uuid=TOKENS[n + 13]) for n in range(1, 13)], "root": TOKENS[14]})
+    assert found is not None
+    assert "uuid" in found[0]["items"][0]
+
+
+def test_words_of_a_key_count_in_any_case() -> None:
+    camel = [
+        {
+            "id": n,
+            "name": f"record {n}",
+            "avatarUrl": f"https://cdn.example.com/avatars/{n}.png?s=64",
+            "nextPageUrl": f"{API}/{n}",
+        }
+        for n in range(12)
+    ]
+    found = left_out(camel)
+    assert found is not None
+    assert list(found[0][0]) == ["id", "name", "nextPageUrl"]
+
+
+def test_answers_that_something_is_not_the_case_stay() -> None:
+    found = left_out([issue(number, error=None, merge_conflict=False, is_valid=False) for number in range(1, 13)])
+    assert found is not None
+    assert all({"error", "merge_conflict", "is_valid"} <= record.keys() for record in found[0])
+
+
+def test_empty_members_of_a_record_that_was_asked_for_stay() -> None:
+    record = issue(5) | {f"{word}_at": None for word in ("closed", "merged", "locked", "answered", "reopened", "pinned")}
+    found = left_out(record)
+    assert found is not None
+    assert found[0]["closed_at"] is None
+    assert found[0]["draft"] is False
+    assert "labels_url" not in found[0]
+
+
+def test_a_little_noise_is_not_worth_a_marker() -> None:
+    assert left_out([{"id": i, "name": f"a name that is long enough for number {i}", "draft": False} for i in range(30)]) is None
+
+
+def test_records_of_nothing_but_noise_stay() -> None:
+    assert left_out([{f"member_number_{j}": None for j in range(30)} for _ in range(30)]) is None
+
+
+def test_pretty_printed_json_stays_pretty_printed() -> None:
+    markers = Markers("ref")
+    text = FieldOmitter().omit(json.dumps(ISSUES, indent=2), Request("", "ref"), markers)
+    assert text is not None
+    rest = text.partition("\n")[2]
+    assert rest == json.dumps(json.loads(rest), indent=2)
+
+
+def test_the_marker_stands_before_the_json_of_an_envelope_and_what_stays_reads_back() -> None:
+    inner = json.dumps(ISSUES, indent=2)
+    content = json.dumps({"type": "text", "text": inner, "annotations": None})
+    messages = [
+        {"role": "user", "content": "What is open?"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "issues", "arguments": "{}"}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": content},
+    ]
+    result = compress(messages, model="gpt-4o", store=MemoryStore())
+    text = result.messages[2]["content"]
+    head, _, rest = text.partition("\n")
+    assert head.startswith("<<ccr:")
+    assert rest.startswith("[json in {type: text, text: (json2), annotations: null}")
+    found = left_out(ISSUES, "What is open?")
+    assert found is not None
+    assert json.loads(json.loads(expand(rest))["text"]) == found[0]
+    with pytest.raises(ExpandError):
+        expand(text)
+
+
+@pytest.mark.parametrize("query", ["node_id of id 9007", "id=9007", "permissions number 9007"])
+def test_what_was_left_out_is_found_by_a_natural_query(query: str) -> None:
+    store = MemoryStore()
+    messages = [
+        {"role": "user", "content": "What is open?"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "issues", "arguments": "{}"}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": json.dumps(ISSUES)},
+    ]
+    result = compress(messages, model="gpt-4o", store=store)
+    part = next(ref for ref in result.refs if ref.endswith("-a"))
+    answer = retrieve(part, store=store, query=query)
+    assert ISSUES[6]["node_id"] in answer
+    assert ISSUES[8]["node_id"] not in answer
+
+
+@pytest.mark.parametrize("switch", [CompressorConfig(enabled=False), CompressorConfig(except_tools=["issues"])])
+def test_it_can_be_switched_off(switch: CompressorConfig) -> None:
+    messages = [
+        {"role": "user", "content": "What is open?"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "issues", "arguments": "{}"}}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": json.dumps(ISSUES)},
+    ]
+    result = compress(messages, model="gpt-4o", store=MemoryStore(), fields=switch)
+    assert result.transforms_applied
+    assert "fields:members" not in "".join(result.transforms_applied)
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from(
+        [
+            "",
+            "open",
+            "a b",
+            "x" * 30,
+            *TOKENS[:3],
+            f"{API}/a",
+            f"{API}/a/b",
+            "https://example.com/i/1",
+            "data:image/png;base64,AA",
+        ]
+    ),
+)
+KEY_WORDS = """
+    id name url html_url avatar_url hooks_url node_id uuid etag permissions _links href draft state error next secret thumbnail
+    body a.b ключ items avatarUrl
+"""
+KEYS = st.sampled_from(["", *KEY_WORDS.split()])
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=12,
+)
+RECORDS = st.lists(st.dictionaries(KEYS, VALUES, max_size=10), min_size=1, max_size=8)
+
+
+@settings(max_examples=150)
+@given(records=RECORDS, indent=st.sampled_from([None, 0, 1, 2]), wrap=st.booleans())
+def test_what_stays_is_part_of_the_value_and_the_rest_is_in_the_omission(records: Any, indent: int | None, wrap: bool) -> None:
+    # Long keys make any noise worth a marker.
+    padded = [
+        {(f"{key}_{'long ' * 40}" if key == "draft" else key): value for key, value in record.items()} for record in records
+    ]
+    value = {"count": 1, "items": padded} if wrap else padded
+    found = left_out(value, indent=indent)
+    if found is None:
+        return
+    kept, _, lost = found
+    assert is_part(kept, value)
+    missing = leaves(value) - leaves(kept)
+    # An object that lost all its members is a leaf of what stays.
+    assert not missing - leaves(lost)
+    assert left_out(value, indent=indent) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"a":' * 5_000 + "null" + "}" * 5_000,
+        "[" + ",".join('{"id":1,"a_url":null,"a_url":false}' for _ in range(2_000)) + "]",
+        "[" + ",".join(f'{{"k{i}":null}}' for i in range(20_000)) + "]",
+        '{"a":1} {"b":2}' * 100,
+        '["\\ud800"]' + " " * 600,
+        "not json" * 200,
+    ],
+    ids=["brackets", "depth", "twice", "names", "several", "surrogate", "text"],
+)
+def test_odd_texts_stay_or_lose_only_members(text: str) -> None:
+    markers = Markers("ref")
+    found = FieldOmitter().omit(text, Request("", "ref"), markers)
+    assert found is None or json.loads(found.partition("\n")[2]) is not None

@@ -1,0 +1,248 @@
+"""A provider that refuses what was changed gets the client's own bytes, once; its conversation, and new ones, are spared from then on."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from headroom_asgi import HeadroomMiddleware
+from headroom_asgi.config import HeadroomConfig
+from headroom_asgi.engine.conversation import LEDGER
+from headroom_asgi.engine.refusals import Breaker
+from headroom_asgi.store import MemoryStore
+from headroom_asgi.testing import CapturedReports, RecordingExtension
+from headroom_asgi.types import Receive, Scope, Send
+from tests.driver import (
+    ORDERS,
+    PATHS,
+    Reaction,
+    answer_json,
+    answer_stream,
+    post,
+    question_body,
+    stream_of,
+    text_answer,
+    whole_body,
+)
+from tests.talks import SPEAKERS, Model, Talk
+
+pytestmark = pytest.mark.anyio
+TABLE = json.dumps(ORDERS)
+PATH = PATHS["openai-chat"]
+NO_TOOLS = {"error": "registry.ollama.ai/library/x does not support tools"}
+OK = text_answer("openai-chat", "fine")
+both_modes = pytest.mark.parametrize("mode", ["ccr", "lossless"])
+
+
+class Picky:
+    """An inner app that refuses every body but those that it is told to take."""
+
+    def __init__(self, taken: Any, refusal: Reaction, ok: Reaction | None = None) -> None:
+        self.taken = taken
+        self.refusal = refusal
+        self.ok = ok or answer_json(OK)
+        self.bodies: list[bytes] = []
+        self.scopes: list[Scope] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scopes.append(scope)
+        self.bodies.append(await whole_body(receive))
+        await (self.ok if self.taken(self.bodies[-1]) else self.refusal)(self.bodies[-1], send)
+
+
+def unchanged(body: bytes) -> bool:
+    return b"headroom_retrieve" not in body and b"[json" not in body
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
+    return HeadroomMiddleware(inner, discover=False, **settings)
+
+
+def request(question: str = "What is up?", **more: Any) -> bytes:
+    return json.dumps(question_body("openai-chat", TABLE, question=question, **more), indent=1).encode()
+
+
+def opening(question: str) -> bytes:
+    """The first request of a conversation."""
+    body = question_body("openai-chat", TABLE, question=question)
+    return json.dumps({**body, "messages": body["messages"][:1]}).encode()
+
+
+@both_modes
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_the_clients_own_bytes_are_tried_and_their_answer_passes(mode: str, status: int) -> None:
+    reports = CapturedReports()
+    inner = Picky(unchanged, answer_json(NO_TOOLS, status), answer_json(OK, 201, [(b"x-own", b"1")]))
+    body = request()
+    headers = [(b"idempotency-key", b"k"), (b"authorization", b"Bearer t")]
+    response = await post(wrapped(inner, mode=mode, observers=[reports]), PATH, body, headers=headers)
+    assert (response.status, response.json(), response.headers["x-own"]) == (201, OK, "1")
+    assert [b == body for b in inner.bodies] == [False, True]
+    assert response.outcome == "failed_open:refused"
+    assert response.headers["x-headroom-tokens-saved"] == "0"
+    assert "x-headroom-rounds" not in response.headers
+    own = dict(inner.scopes[1]["headers"])
+    assert own[b"content-length"] == b"%d" % len(body)
+    assert own[b"authorization"] == b"Bearer t"
+    assert b"idempotency-key" not in own
+    assert (reports[0].outcome, reports[0].status, reports[0].tokens_saved) == ("failed_open:refused", 201, 0)
+
+
+async def test_a_stream_that_answers_the_clients_own_bytes_passes_as_it_comes() -> None:
+    frames = stream_of("openai-chat", OK)
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400), answer_stream(frames))
+    response = await post(wrapped(inner), PATH, request(stream=True))
+    assert response.body == b"".join(frames)
+    assert len(response.messages) == len(frames) + 2
+
+
+@pytest.mark.parametrize("dialect", sorted(SPEAKERS))
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_every_dialect_has_a_second_try(dialect: str, stream: bool) -> None:
+    model = Model(dialect, [("text", "fine")], stream=stream)
+    model.statuses = [400, 200]
+    talk = Talk(wrapped(model), dialect, stream=stream)
+    response = await talk.ask()
+    assert (response.status, response.outcome) == (200, "failed_open:refused")
+    assert [b"headroom_retrieve" in body for body in model.bodies] == [True, False]
+
+
+async def test_a_body_in_a_content_coding_is_tried_as_it_came() -> None:
+    body = gzip.compress(request())
+    inner = Picky(lambda data: data == body, answer_json(NO_TOOLS, 400))
+    response = await post(wrapped(inner), PATH, body, headers=[(b"content-encoding", b"gzip")])
+    assert response.json() == OK
+    assert dict(inner.scopes[1]["headers"])[b"content-encoding"] == b"gzip"
+
+
+@both_modes
+@pytest.mark.parametrize(
+    "error",
+    [
+        "This model's maximum context length is 128000 tokens.",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "Function call is missing a thought_signature in functionCall parts",
+        "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+    ],
+)
+async def test_errors_that_the_own_bytes_would_not_mend_pass(mode: str, error: str) -> None:
+    inner = Picky(unchanged, answer_json({"error": {"message": error}}, 400))
+    response = await post(wrapped(inner, mode=mode), PATH, request())
+    assert (response.status, response.json()) == (400, {"error": {"message": error}})
+    assert len(inner.bodies) == 1
+    assert response.outcome == "compressed"
+
+
+@both_modes
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+async def test_other_errors_pass(mode: str, status: int) -> None:
+    inner = Picky(unchanged, answer_json(NO_TOOLS, status))
+    assert (await post(wrapped(inner, mode=mode), PATH, request())).status == status
+    assert len(inner.bodies) == 1
+
+
+async def test_a_body_that_was_not_changed_is_not_tried_twice() -> None:
+    inner = Picky(lambda body: False, answer_json(NO_TOOLS, 400))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "q"}]}).encode()
+    assert (await post(wrapped(inner), PATH, body)).status == 400
+    assert len(inner.bodies) == 1
+
+
+@both_modes
+async def test_the_first_error_stands_where_the_own_bytes_are_refused_as_well(mode: str) -> None:
+    reports, told = CapturedReports(), RecordingExtension()
+    answers = iter([answer_json({"error": "first"}, 400, [(b"x-first", b"1")]), answer_json({"error": "second"}, 422)])
+
+    async def refuse(body: bytes, send: Send) -> None:
+        await next(answers)(body, send)
+
+    inner = Picky(lambda body: False, refuse)
+    store = MemoryStore()
+    response = await post(wrapped(inner, mode=mode, observers=[reports], store=store, extensions=[told]), PATH, request())
+    assert (response.status, response.json(), response.headers["x-first"]) == (400, {"error": "first"}, "1")
+    assert (response.outcome, reports[0].status) == ("compressed", 400)
+    assert [event.response for event in told.events if event.stage.value == "response_received"] == [{"error": "first"}]
+    assert [key async for key in store.scan(LEDGER, "")] == []
+
+
+@both_modes
+async def test_an_error_too_large_to_be_one_passes(mode: str) -> None:
+    raw = b"x" * 70_000
+    inner = Picky(unchanged, answer_json(raw, 400))
+    response = await post(wrapped(inner, mode=mode), PATH, request())
+    assert (response.body, len(inner.bodies)) == (raw, 1)
+
+
+@both_modes
+async def test_an_exception_over_the_own_bytes_comes_out(mode: str) -> None:
+    async def fail(body: bytes, send: Send) -> None:
+        raise LookupError("own")
+
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400), fail)
+    with pytest.raises(LookupError, match="own"):
+        await post(wrapped(inner, mode=mode), PATH, request())
+
+
+async def test_a_conversation_that_was_refused_goes_as_it_comes_from_then_on() -> None:
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400))
+    app = wrapped(inner, store=MemoryStore())
+    await post(app, PATH, request("one"))
+    for body in (request("one"), request("one", temperature=0)):
+        response = await post(app, PATH, body)
+        assert inner.bodies[-1] == body
+        assert response.outcome == "skipped:pinned_off"
+    assert len(inner.bodies) == 4
+    response = await post(app, PATH, request("another"))
+    assert response.outcome == "failed_open:refused"
+    assert len(inner.bodies) == 6
+
+
+async def test_new_conversations_are_spared_for_a_while_and_those_under_way_are_not() -> None:
+    inner = Picky(lambda body: unchanged(body) or b"under way" in body, answer_json(NO_TOOLS, 400))
+    store = MemoryStore(shared=True)
+    app = wrapped(inner, store=store)
+    await post(app, PATH, request("one"))
+    assert (await post(app, PATH, opening("new"))).outcome == "skipped:pinned_off"
+    assert (await post(app, PATH, request("under way"))).outcome == "compressed"
+    # What was pinned stays so: other workers share the store, and the breaker closes some day.
+    assert (await post(wrapped(inner, store=store), PATH, request("new"))).outcome == "skipped:pinned_off"
+    assert (await post(wrapped(inner, store=store), PATH, request("newer"))).outcome == "failed_open:refused"
+
+
+async def test_without_a_shared_store_new_conversations_find_out_for_themselves() -> None:
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400))
+    app = wrapped(inner, store=MemoryStore())
+    await post(app, PATH, request("one"))
+    assert (await post(app, PATH, opening("new"))).outcome != "skipped:pinned_off"
+
+
+def test_a_breaker_closes_after_a_minute_and_knows_routes_tenants_and_models_apart() -> None:
+    now = 0.0
+    breaker = Breaker(lambda: now)
+    route = HeadroomConfig().resolve().default
+    other = HeadroomConfig(mode="lossless").resolve().default
+    breaker.trip(route, "t", "m")
+    now = 59.9
+    assert breaker.tripped(route, "t", "m")
+    assert not breaker.tripped(route, "t", "n")
+    assert not breaker.tripped(route, "u", "m")
+    assert not breaker.tripped(other, "t", "m")
+    now = 60.0
+    assert not breaker.tripped(route, "t", "m")
+
+
+def test_a_breaker_remembers_a_bounded_number_of_models() -> None:
+    breaker = Breaker(lambda: 0.0)
+    route = HeadroomConfig().resolve().default
+    for number in range(1025):
+        breaker.trip(route, "", str(number))
+    assert not breaker.tripped(route, "", "0")
+    assert breaker.tripped(route, "", "1")
+    assert breaker.tripped(route, "", "1024")

@@ -1,0 +1,148 @@
+"""Files with their lines numbered, and envelopes: what exact-match tools print gets shorter, and the text in it keeps its bytes."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headroom_asgi import CompressorConfig, HeadroomConfig, TransformPipeline, expand
+from headroom_asgi._crush import expand as expand_bytes
+from headroom_asgi._crush import view
+from headroom_asgi.compressors import ContentKind, EnvelopeCompressor, Request, detect
+from headroom_asgi.errors import ExpandError
+
+CODE = [
+    "import os",
+    "",
+    "def main() -> None:",
+    "    print(os.sep)",
+    "\treturn None",
+    "",
+    "if __name__ == '__main__':",
+    "    main()",
+]
+
+
+def numbered(lines: list[str], start: int = 1, width: int = 6, sign: str = "→") -> str:
+    return "\n".join(f"{number:{width}}{sign}{line}" for number, line in enumerate(lines, start))
+
+
+@pytest.mark.parametrize("sign", ["→", "\t", " |", "|", ":"])
+@pytest.mark.parametrize("start", [1, 7, 96])
+def test_a_view_is_written_with_number_and_tab_and_comes_back(sign: str, start: int) -> None:
+    text = numbered(CODE * 4, start, sign=sign)
+    short = view(text.encode())
+    assert short is not None
+    assert short.decode().split("\n")[1:] == [f"{number}\t{line}" for number, line in enumerate(CODE * 4, start)]
+    assert expand(short.decode()) == text
+
+
+def test_lines_that_are_not_numbered_stay_between_the_others() -> None:
+    text = f"The file, as asked:\n{numbered(CODE)}\n\n(2 more lines)\n"
+    short = view(text.encode())
+    assert short is not None
+    assert short.endswith(b"\n\n(2 more lines)\n")
+    assert expand_bytes(short) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no numbers at all",
+        numbered(CODE[:2]),
+        numbered(CODE, width=1, sign=":"),  # nothing would get shorter
+        "\n".join(f"{n}\t{line}" for n, line in enumerate(CODE)),
+        numbered(CODE) + "\n12\tcould not be told from a numbered line",
+        "\n".join(["a", "b", "c", "d", numbered(CODE)]),
+        "\n".join(f"{n:6}→{line}" if n % 3 == 0 else line for n, line in enumerate(CODE)),
+        '[view "     1→"]\n' + numbered(CODE),
+    ],
+)
+def test_what_is_no_view_or_would_be_ambiguous_stays(text: str) -> None:
+    assert view(text.encode()) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["[view ", '[view "     1→"', '[view "1"]\n1\ta', '[view "     1→ "]\n1\ta', '[view "x→"]\n1\tb']
+)
+def test_heads_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ExpandError):
+        expand(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(
+                lambda n, w, s, t: f"{n:{w}}{s}{t}",
+                st.integers(0, 10**6),
+                st.integers(1, 8),
+                st.sampled_from("→\t|:"),
+                st.text(max_size=6),
+            ),
+            st.builds("{:6}→{}".format, st.integers(0, 2000), st.text(max_size=8)),
+            st.text(max_size=10),
+        ),
+        max_size=30,
+    )
+)
+def test_any_view_comes_back_byte_for_byte(lines: list[str]) -> None:
+    data = "\n".join(lines).encode("utf-8", "surrogatepass")
+    short = view(data)
+    if short is not None:
+        assert len(short) < len(data)
+        assert expand_bytes(short) == data
+
+
+def test_a_view_is_a_kind_of_its_own() -> None:
+    assert detect(numbered(CODE * 30)) is ContentKind.VIEW
+    assert detect("\n".join(CODE * 30)) is not ContentKind.VIEW
+
+
+# -- exact-match tools -------------------------------------------------------------------------------------------------
+
+
+def sent(output: str, tool: str, **settings: object) -> str:
+    call = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": {}}
+    messages = [
+        {"role": "user", "content": "Read it."},
+        {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": output}]},
+    ]
+    result = TransformPipeline(HeadroomConfig(**settings)).apply(messages, model="m", format="anthropic")  # type: ignore[arg-type]
+    return result.messages[2]["content"][0]["content"]
+
+
+def test_a_view_of_an_exact_match_tool_loses_its_padding_only() -> None:
+    text = numbered([f"{line}  # {n}" for n, line in enumerate(CODE * 20)])
+    short = sent(text, "Read")
+    assert short.startswith('[view "     1→"]\n1\timport os  # 0\n')
+    assert [line.split("\t", 1)[1] for line in short.split("\n")[1:]] == [line.split("→", 1)[1] for line in text.split("\n")]
+    assert sent(text, "Read", views=CompressorConfig(enabled=False)) == text
+    assert sent(text, "Read", views=CompressorConfig(except_tools=["read"])) == text
+
+
+def test_an_envelope_of_an_exact_match_tool_is_taken_off_its_text() -> None:
+    text = "".join(f'key = "value {n}"\n\tand\\more of it, number {n}\n' for n in range(60))
+    envelope = json.dumps({"type": "text", "text": text, "annotations": None})
+    short = sent(envelope, "mcp__files__read_file")
+    head, _, body = short.partition("\n")
+    assert head.startswith("[json in {type: text")
+    assert body == text
+    assert json.loads(expand(short)) == json.loads(envelope)
+
+
+def test_an_envelope_whose_text_would_be_re_laid_stays() -> None:
+    rows = json.dumps([{"id": n, "city": "Oslo", "note": "the same for all"} for n in range(40)], indent=2)
+    assert EnvelopeCompressor().compress(json.dumps({"type": "text", "text": rows}), Request()) is None
+    envelope = json.dumps({"type": "text", "text": rows})
+    assert sent(envelope, "read_file") == envelope
+
+
+def test_json_of_an_exact_match_tool_stays() -> None:
+    rows = json.dumps([{"id": n, "city": "Oslo"} for n in range(100)], indent=2)
+    assert sent(rows, "read_file") == rows
+    assert sent(rows, "list_cities") != rows
