@@ -1,14 +1,15 @@
-"""`python -m benchmarks [aligner|kernel|middleware|savings|streams|texts|trajectory ...]`: all of them without arguments."""
+"""`python -m benchmarks [NAME ...]`, e.g. `kernel` or `savings`: all of them without arguments."""
 
 import sys
 
-from benchmarks import aligner, kernel, middleware, savings, streams, texts, trajectory
+from benchmarks import aligner, kernel, middleware, savings, stores, streams, texts, trajectory
 
 ALL = {
     "aligner": aligner.main,
     "kernel": kernel.main,
     "middleware": middleware.main,
     "savings": savings.main,
+    "stores": stores.main,
     "streams": streams.main,
     "texts": texts.main,
     "trajectory": trajectory.main,

@@ -1,7 +1,8 @@
-"""What works on text alone, over as many lines as are looked at and over ten hostile megabytes: megabytes a second, and seconds."""
+"""What works on text alone, over as many lines as are looked at and over ten hostile megabytes: MB/s, and seconds."""
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from headroom_asgi.compressors import (
@@ -55,11 +56,8 @@ def main() -> None:
     print(f"{'MB/s and seconds':26}" + "".join(f"{name:>16}" for name in names))
     inputs = {name: _made(line) for name, line in (_LINES | {"diff": _patch}).items()} | _HOSTILE
     for name, text in inputs.items():
-        times = [_seconds(lambda text=text: detect(text)), _seconds(lambda text=text: sections(text))]
-        times += [
-            _seconds(lambda text=text, worker=worker: worker.omit(text, _REQUEST, Markers("r" * 32)))
-            for worker in _WORKERS.values()
-        ]
+        times = [_seconds(partial(detect, text)), _seconds(partial(sections, text))]
+        times += [_seconds(partial(worker.omit, text, _REQUEST, Markers("r" * 32))) for worker in _WORKERS.values()]
         cells = (f"{len(text) / 1e6 / max(taken, 1e-6):8.0f} {taken:6.2f}s" for taken in times)
         print(f"{name:26}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 

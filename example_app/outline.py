@@ -66,6 +66,7 @@ def _raw(text: str, *, grouped: bool = False) -> Value:
     """What raw text stands for."""
     values: list[Value] = []
     said = ""
+    place = next(sign for sign in map(chr, range(0xE000, 0xF900)) if sign not in text)  # where a value stands
     while mark := _MARK.search(text):
         said += text[: mark.start()]
         text = text[mark.end() :]
@@ -76,8 +77,8 @@ def _raw(text: str, *, grouped: bool = False) -> Value:
         else:
             block = _Outline(text.split("\n"))
             values.append(block.top())
-            said, text = said + "⟦", block.behind()
-    texts = (_ungrouped(said + text) if grouped else said + text).split("⟦")
+            said, text = said + place, block.behind()
+    texts = (_ungrouped(said + text) if grouped else said + text).split(place)
     parts = [part for number, before in enumerate(texts) for part in (before, *values[number : number + 1])]
     return parts[0] if len(parts) == 1 else [part for part in parts if part != ""]
 

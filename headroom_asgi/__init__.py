@@ -21,7 +21,9 @@ from headroom_asgi.errors import (
     PayloadError,
     ResponseError,
     ScanError,
+    StoreDownError,
     StoreError,
+    StoreRefusedError,
 )
 from headroom_asgi.middleware import HeadroomMiddleware
 from headroom_asgi.observers import Report
@@ -33,7 +35,18 @@ from headroom_asgi.pipeline import (
     PipelineStage,
     discover_pipeline_extensions,
 )
-from headroom_asgi.store import MemoryStore, Store
+from headroom_asgi.store import (
+    GuardedStore,
+    Keys,
+    MemoryStore,
+    RedisStore,
+    RedisTLS,
+    SealedStore,
+    SQLiteStore,
+    Store,
+    StoreStats,
+    open_store,
+)
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms import CacheAligner, ContentRouter, Repeats, Transform, TransformPipeline, TransformResult
 from headroom_asgi.types import Interceptor
@@ -52,24 +65,33 @@ __all__ = [
     "ContentRouter",
     "ContentRouterConfig",
     "ExpandError",
+    "GuardedStore",
     "HeadroomConfig",
     "HeadroomError",
     "HeadroomMiddleware",
     "Interceptor",
+    "Keys",
     "MemoryStore",
     "PayloadError",
     "PipelineEvent",
     "PipelineExtension",
     "PipelineExtensionManager",
     "PipelineStage",
+    "RedisStore",
+    "RedisTLS",
     "Repeats",
     "Report",
     "ResponseError",
     "RetrievalConfig",
     "RouteConfig",
+    "SQLiteStore",
     "ScanError",
+    "SealedStore",
     "Store",
+    "StoreDownError",
     "StoreError",
+    "StoreRefusedError",
+    "StoreStats",
     "Tokenizer",
     "Transform",
     "TransformPipeline",
@@ -81,5 +103,6 @@ __all__ = [
     "discover_pipeline_extensions",
     "expand",
     "expand_messages",
+    "open_store",
     "retrieve",
 ]

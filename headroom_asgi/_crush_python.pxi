@@ -2,7 +2,7 @@
 #
 # What other files use:
 #   Py_ssize_t python_extent(data, at, size, Buffer* json, bint* tuples, Py_ssize_t* stop)
-#                                               where the list or dict at an offset ends, its value appended as JSON (or NULL); or -1
+#                                               where the list or dict at an offset ends, its value appended as JSON; or -1
 #   bint restyle_python(json, size, style, limit, Buffer*)      a valid JSON text in STYLE_PYTHON or STYLE_TUPLES
 #
 # What JSON has no value for (nan, a date, a decimal) is the string of its very letters, and a string of such letters is spelled
@@ -122,6 +122,46 @@ cdef Py_ssize_t read_python_scalar(
         return at + 5
     return -1
 
+# The containers that are open while a value is read.
+cdef struct Printed:
+    uint8_t closers[STYLE_DEPTH + 1]
+    bint commas[STYLE_DEPTH + 1]  # one has been read in it, or none is needed
+    int depth
+    bint tuples  # there was one
+
+cdef inline void put_json_byte(Buffer* json, uint8_t byte) noexcept nogil:
+    if json != NULL:
+        buffer_byte(json, byte)
+
+cdef inline bint open_printed(Printed* printed, uint8_t byte, Buffer* json) noexcept nogil:
+    """Go into the container that a bracket opens; False if that is too deep."""
+    if printed.depth == STYLE_DEPTH:
+        return False
+    printed.depth += 1
+    printed.tuples |= byte == 0x28
+    printed.closers[printed.depth] = 0x29 if byte == 0x28 else byte + 2
+    printed.commas[printed.depth] = False
+    put_json_byte(json, 0x7B if byte == 0x7B else 0x5B)
+    return True
+
+cdef Py_ssize_t close_printed(
+    const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Printed* printed, Buffer* json
+) noexcept nogil:
+    """Go out of every container that ends behind a value; the offset after their brackets."""
+    cdef uint8_t closer
+    while at < size and printed.depth:
+        closer = printed.closers[printed.depth]
+        # A tuple of one has a comma in it.
+        if closer == 0x29 and not printed.commas[printed.depth] and at + 1 < size and data[at] == 0x2C and data[at + 1] == 0x29:
+            printed.commas[printed.depth] = True
+            at += 1
+        if data[at] != closer or (closer == 0x29 and not printed.commas[printed.depth]):
+            break
+        put_json_byte(json, 0x7D if closer == 0x7D else 0x5D)
+        printed.depth -= 1
+        at += 1
+    return at
+
 cdef Py_ssize_t python_extent(
     const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Buffer* json, bint* tuples, Py_ssize_t* stop
 ) noexcept nogil:
@@ -129,15 +169,14 @@ cdef Py_ssize_t python_extent(
 
     `tuples`: whether there are any in it. `stop`: how far it was looked at.
     """
-    cdef uint8_t closers[STYLE_DEPTH + 1]
-    cdef bint commas[STYLE_DEPTH + 1]
+    cdef Printed printed
     cdef bint keyed = False, first = False
-    cdef int depth = 0
     cdef uint8_t byte
     cdef Buffer scratch
     cdef Py_ssize_t end = -1
     buffer_open(&scratch)
-    tuples[0] = False
+    printed.depth = 0
+    printed.tuples = False
     while True:
         # A value, or a key, or the end of an empty container.
         stop[0] = at
@@ -145,59 +184,41 @@ cdef Py_ssize_t python_extent(
             break
         byte = data[at]
         if byte == 0x5B or byte == 0x7B or byte == 0x28:
-            if depth == STYLE_DEPTH or keyed:
+            if keyed or not open_printed(&printed, byte, json):
                 break
-            depth += 1
-            tuples[0] |= byte == 0x28
-            closers[depth] = 0x29 if byte == 0x28 else byte + 2
-            commas[depth] = False
-            if json != NULL:
-                buffer_byte(json, 0x7B if byte == 0x7B else 0x5B)
             keyed = byte == 0x7B
             first = True
             at += 1
             continue
-        if not (first and byte == closers[depth]):
-            if keyed and byte != 0x27 and byte != 0x22:
-                break
+        if first and byte == printed.closers[printed.depth]:
+            printed.commas[printed.depth] = True
+        elif keyed and byte != 0x27 and byte != 0x22:
+            break
+        else:
             at = read_python_scalar(data, at, size, &scratch, json, stop)
             if at < 0:
                 break
-            if stop[0] < at:
-                stop[0] = at
-            first = False
             if keyed:
+                stop[0] = at
                 if at + 1 >= size or data[at] != 0x3A or data[at + 1] != 0x20:
                     break
-                if json != NULL:
-                    buffer_byte(json, 0x3A)
-                keyed = False
+                put_json_byte(json, 0x3A)
+                keyed = first = False
                 at += 2
                 continue
-        else:
-            commas[depth] = True  # no comma before the end
-        # What stands behind it.
-        while at < size and depth:
-            if data[at] == 0x2C and at + 1 < size and data[at + 1] == 0x29 and closers[depth] == 0x29 and not commas[depth]:
-                at += 1
-                commas[depth] = True
-            if data[at] != closers[depth] or (data[at] == 0x29 and not commas[depth]):
-                break
-            if json != NULL:
-                buffer_byte(json, 0x7D if data[at] == 0x7D else 0x5D)
-            at += 1
-            depth -= 1
-        if depth == 0:
-            end = stop[0] = at
+        at = close_printed(data, at, size, &printed, json)
+        stop[0] = at
+        if printed.depth == 0:
+            end = at
             break
         if at + 1 >= size or data[at] != 0x2C or data[at + 1] != 0x20:
             break
-        commas[depth] = True
-        if json != NULL:
-            buffer_byte(json, 0x2C)
-        keyed = closers[depth] == 0x7D
+        printed.commas[printed.depth] = True
+        put_json_byte(json, 0x2C)
+        keyed = printed.closers[printed.depth] == 0x7D
         first = False
         at += 2
+    tuples[0] = printed.tuples
     if json != NULL:
         json.failed |= scratch.failed
     buffer_close(&scratch)
@@ -207,7 +228,7 @@ cdef inline bint python_escapes(uint32_t point) noexcept nogil:
     """Whether a character is written as an escape: what Python does not print, as far as it is common."""
     return (
         point < 0x20 or 0x7F <= point <= 0xA0 or point == 0xAD or 0x2000 <= point <= 0x200F or 0x2028 <= point <= 0x202F
-        or 0x205F <= point <= 0x206F or point & 0x1FF800 == 0xD800 or point == 0x3000 or 0xE000 <= point <= 0xF8FF or point == 0xFEFF
+        or 0x205F <= point <= 0x206F or point == 0x3000 or 0xD800 <= point <= 0xDFFF or 0xE000 <= point <= 0xF8FF or point == 0xFEFF
     )
 
 cdef inline Py_ssize_t next_point(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, uint32_t* point) noexcept nogil:

@@ -20,6 +20,8 @@ Mode: TypeAlias = Literal["off", "audit", "lossless", "ccr"]
 Replay: TypeAlias = Literal["auto", "strip"]
 TenantResolver: TypeAlias = Callable[[Mapping[str, Any]], str]
 
+variable: Final = os.environ.get  # an environment variable, None if it is not set; for settings that name one
+
 COMPRESSORS: Final = (
     "smart_crusher",
     "text_compressor",
@@ -416,8 +418,3 @@ def _route(key: str, config: HeadroomConfig, own: RouteConfig | None) -> Route:
         max_response_bytes=max_response_bytes,
         resigns=resigns,
     )
-
-
-def variable(name: str) -> str:
-    """The value of an environment variable, "" if it is not set. Read at construction time only."""
-    return os.environ.get(name, "")

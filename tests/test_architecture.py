@@ -36,6 +36,8 @@ OPTIONAL_IMPORTS = {
     "middleware.codings": {"brotli", "zstandard"},
     "compressors.code": {"tree_sitter", *(f"tree_sitter_{name}" for name in GRAMMARS)},
     "compressors.html": {"resiliparse"},
+    "store.records": {"zstandard", "cryptography"},
+    "store.redis_client": {"redis"},
 }
 
 

@@ -239,6 +239,9 @@ def test_the_bodies_go_and_everything_else_stays(path: str, code: str) -> None:
     names = [found[3] for found in MARKER.finditer(text)]
     assert names == ["load_all", "save_all"]
     assert len(text) < len(code) / 2
+    assert [line for line in text.split("\n") if line.strip()[:1] == "}"] == [
+        line for line in code.split("\n") if line.strip()[:1] == "}"
+    ]
 
 
 @every_language
@@ -271,6 +274,11 @@ def test_a_body_that_is_not_worth_a_marker_stays() -> None:
     assert "return self.size" in outline(PYTHON, "a.py")[0]
     small = "def a():\n    x = 1\n    return x\n" * 40
     assert outline(small, "a.py")[0] == small
+
+
+def test_a_body_stays_whose_function_is_called_a_plain_word_that_the_question_has() -> None:
+    code = PYTHON.replace("save_all", "retry")
+    assert [found[3] for found in MARKER.finditer(outline(code, "a.py", question="Why does retry fail?")[0])] == ["load_all"]
 
 
 def test_a_body_with_a_literal_of_the_question_in_it_stays() -> None:
@@ -322,17 +330,19 @@ def test_whatever_lines_there_are_only_bodies_go(some: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "bait", ["(" * 200_000, "{[" * 100_000, "if a:\n " * 30_000, "def f():\n" * 25_000, "a" * 250_000, "#if\n" * 60_000, "f'{" * 80_000,
-             "public " * 35_000, "\u2028" * 80_000, "\ud800" * 3000, "def a():\n" + " x\n" * 80_000]
+             "public " * 18_000, "import os\ndef f(x):\n  pass\n" + "#if\n" * 31_000, "def f():\n  pass\n" + "\\\n" * 60_000,
+             "fn f() {" + 'r#"' * 40_000, "class A { void f() {" + "template<" * 14_000, "<" * 128_000, "a?" * 64_000, "\u2028" * 80_000, "\ud800" * 3000, "def a():\n" + " x\n" * 80_000]
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["a.py", "a.cpp", "a.tsx", ""])
+@pytest.mark.parametrize("path", ["a.py", "a.c", "a.cpp", "A.java", "a.rs", "a.tsx", ""])
 def test_bait_stays_or_is_left_out_whole_lines_only(bait: str, path: str) -> None:
     text, markers = outline(bait, path)
     assert_only_left_out(bait, text, markers)
 
 
 def test_a_text_beyond_the_bound_stays() -> None:
-    code = PYTHON * 400
-    assert outline(code, "a.py")[0] == code
+    for count, stays in ((100_000, False), (140_000, True)):
+        code = PYTHON + f'LONG = "{"a" * count}"\n'
+        assert (outline(code, "a.py")[0] == code) == stays
 
 
 # -- in the pipeline ----------------------------------------------------------------------------------------------------

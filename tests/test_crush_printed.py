@@ -42,8 +42,8 @@ ROWS: list[tuple[Any, ...]] = [(1, "Aruba", None, 0.5), (2, "O'Neil", True, 1e-0
         ([["North America", 1], ["Asia", 2]] * 9, ["[jsonpy]", "[18][2]:", "North America\t1", "Asia\t2"]),
         ([{"id": n, "name": f"n {n}"} for n in range(9)], ["[jsonpy]", "[9]: id\tname", "0\tn 0", "1\tn 1"]),
         (
-            [(n, "two\nlines", 1) for n in range(9)],
-            ["[jsonpyt]", "[9][3]:", '0\t"""\t1', "two", "lines", '"""', '1\t"""\t1'],
+            [(n, None, "two\nlines", True, "and what else there is", None) for n in range(9)],
+            ["[jsonpyt]", "[9][6]:", '0\tnull\t"""\ttrue\tand what else there is\tnull', "two", "lines", '"""'],
         ),
         (
             [(n, DAY, Decimal("1.50"), UUID(int=n), float("nan")) for n in range(9)],

@@ -65,6 +65,7 @@ EXAMPLES = {
         "The quick brown fox jumps over the lazy dog.\nIt did so twice, and then it slept.\nNobody knows why.\n",
         "Dear team,\n\nthe meeting is at 10:00, as said.\n\nBest,\nAnn\n",
         "# Title\n\nSome words.\n\n- one thing\n- another: with a colon\n- a third\n",
+        "Have a look:\nsrc/a.py:10:import os\nsrc/a.py:12:import re\nsrc/b.py:3:import os\nThese are wrong.\nSee why.\nThen tell me.\n",
         "Error: it did not work, and there is only this line.\n",
     ],
 }

@@ -295,6 +295,12 @@ def test_interceptors_work_without_any_compressor() -> None:
     assert "by pods" in report_of(PODS, config)[0]
 
 
+@pytest.mark.parametrize(("cut", "counts"), [(100, False), (1000, True)])
+def test_what_is_gone_has_to_be_worth_a_marker(cut: int, counts: bool) -> None:
+    done = intercepted(PODS, "x", Request(ref="r"), [Interceptor("a", ["*"], lambda text, arguments: text[:-cut])])
+    assert (done.names == ["a"], done.text == PODS[:-cut]) == (counts, counts)
+
+
 def test_the_function_itself_is_asked_with_what_the_one_before_left() -> None:
     seen: list[tuple[str, str]] = []
 

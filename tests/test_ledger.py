@@ -75,7 +75,8 @@ def test_turns_are_compared_by_what_their_arguments_say() -> None:
 
 def test_random_ids_name_a_turn_and_all_else_goes_with_what_was_before() -> None:
     assert key_of(turn("a", (LONG, "{}")), b"1") == key_of(turn("b", (LONG, "[]")), b"2")
-    for weak in (turn("a", ("call_0", "{}")), turn("a"), turn("a", (LONG, "{}"), ("", "{}"))):
+    counted = [turn("a", (name, "{}")) for name in ("functions.search:3", "call_000000000000000012", f"{'x' * 40}-3")]
+    for weak in (turn("a", ("call_0", "{}")), turn("a"), turn("a", (LONG, "{}"), ("", "{}")), *counted):
         assert key_of(weak, b"1") != key_of(weak, b"2")
         assert key_of(weak, b"1") == key_of(weak, b"1")
     assert held_key("a") != held_key("b")

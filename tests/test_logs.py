@@ -203,6 +203,12 @@ def test_a_line_that_is_asked_for_stays(question: str, arguments: str) -> None:
     assert put_back(left, omissions) == log(*lines)
 
 
+def test_a_literal_that_is_part_of_a_longer_name_is_not_that_name() -> None:
+    lines = RUNNERS["pytest -v"]
+    left, _ = left_out(LogCompressor(), log(*lines), "what about test_number_1?")
+    assert stay(left) == [*HEAD, lines[0], lines[1], *TAIL]
+
+
 def test_a_literal_that_many_lines_hold_keeps_none_of_them() -> None:
     lines = RUNNERS["pytest -v"]
     left, _ = left_out(LogCompressor(), log(*lines), "run tests/test_app.py")

@@ -205,7 +205,7 @@ async def test_ids_that_are_random_find_a_turn_whatever_the_client_did_to_older_
     model = Model("openai-chat", [("text", "Hm."), *MIXED["first"]], END, END)
     app = wrapped(model, shared())
     talk = Talk(app, "openai-chat")
-    names = {f"call_1_{i}": f"call_{'x' * 20}{i}" for i in range(4)}
+    names = {f"call_1_{i}": f"call_A1b2C3d4E5f6G7h8{i}" for i in range(4)}
     spoken = type(talk.speaker).json
 
     def renamed(number: int, parts: Any, **options: Any) -> bytes:

@@ -32,6 +32,8 @@ def kinds(text: str) -> list[str]:
         (PROSE + DOCUMENT + PROSE, ["text", "json", "text"]),
         (PROSE + "\n" + '{"status": "ok", "items": [1, 2, 3], "next": "https://x.example/?page=2"}\n', ["text", "json"]),
         (LOG + TRACE + LOG, ["log"]),
+        (LOG + PROSE + LOG, ["log"]),
+        (LOG + "$ cat notes\n" + PROSE, ["log", "text"]),
         (LOG + TABLE + LOG, ["log", "table", "log"]),
         (PROSE + "\n```python\n" + CODE + "```\n" + PROSE, ["text", "code", "text"]),
         (PROSE + "\n````c++ title=x\n" + CODE + "```\nnot the end\n````\n" + PROSE, ["text", "code", "text"]),

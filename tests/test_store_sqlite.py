@@ -143,6 +143,17 @@ async def test_the_least_recently_used_entry_goes_first(path: Path) -> None:
     await store.aclose()
 
 
+async def test_what_was_just_written_stays_even_if_the_clock_went_back(path: Path) -> None:
+    clock = Clock()
+    store = SQLiteStore(path, max_entries=1, clock=clock)
+    clock.now = 100
+    await put(store, "old", ttl=1000)
+    clock.now = 50
+    await put(store, "new", ttl=1000)
+    assert await keys(store) == ["new"]
+    await store.aclose()
+
+
 async def test_bytes_are_bounded_with_names_and_overhead(path: Path) -> None:
     store = SQLiteStore(path, max_bytes=100_000)
     for number in range(300):
@@ -257,12 +268,14 @@ async def test_callers_who_leave_do_not_pile_up_threads(path: Path) -> None:
 def forked(path: Path) -> None:
     store = SQLiteStore(path)
     anyio.run(put, store, "before")
+    carried = store._file._idle[0]
     child = os.fork()
     if child == 0:
         anyio.run(put, store, "child")
-        os._exit(0)
+        os._exit(carried in store._file._idle)  # which SQLite forbids to use, or to close
     anyio.run(put, store, "parent")
-    os.waitpid(child, 0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert carried in store._file._idle
     assert anyio.run(keys, store) == ["before", "child", "parent"]
 
 

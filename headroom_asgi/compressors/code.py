@@ -33,11 +33,14 @@ except ImportError:  # the extra [code]
 else:
     MISSING = ""  # why code stays as it is
 
-# A parser takes up to two microseconds a byte on text that was made to be hard, and an eighth of one on code.
 _MAX_BYTES: Final = 128 * 1024
-# Of a hundred operations each. Real code in nine languages takes 5 to 12 in a kilobyte.
-_STEPS: Final = 50
+# Steps of a parser are a hundred operations: on code in nine languages 5 to 12 in a kilobyte, of 0.05 ms; where it has to recover
+# from errors up to 1.5 ms each. So many bound the worst text, and are enough for some 100 kB of code.
+_MAX_STEPS: Final = 600
+_FEW_STEPS: Final = 50
 _BYTES_PER_STEP: Final = 40
+# Between two tokens scanners look over all that follows and is none: lines times bytes, of 20 ns each.
+_MAX_SCANNED: Final = 20_000_000
 _GUESSES: Final = 2  # grammars that are tried where no path tells the language
 _HEAD: Final = 20_000  # characters that a language is guessed from
 _LINE: Final = 160  # characters of a line of it
@@ -152,7 +155,7 @@ def _strings(arguments: str) -> str:
 def _bodies(data: bytes, language: str) -> list[_Body] | None:
     """The bodies of functions, outer ones before those inside them; None if the text is not written in that language."""
     grammar, functions = _grammar(language)
-    tree = _parsed(data, grammar)
+    tree = _parsed(data, grammar) if _scanned(data, language) <= _MAX_SCANNED else None
     if tree is None or tree.root_node.has_error:
         return None
     found = []
@@ -174,12 +177,28 @@ def _parsed(data: bytes, grammar: "Language") -> "Tree | None":
     def stops(_at: int, has_error: bool) -> bool:  # noqa: FBT001 - called by the parser
         nonlocal steps
         steps += 1
-        return has_error or steps > _STEPS + len(data) // _BYTES_PER_STEP
+        return has_error or steps > min(_MAX_STEPS, _FEW_STEPS + len(data) // _BYTES_PER_STEP)
 
     try:
         return Parser(grammar).parse(lambda at, _: data[at : at + _MAX_BYTES], progress_callback=stops)
     except ValueError:  # stopped
         return None
+
+
+def _scanned(data: bytes, language: str) -> int:
+    """What a scanner looks over at most, in lines times bytes: Python's over lines without a token, Rust's for raw strings."""
+    if language != "python":
+        return data.count(b'r#"') * len(data) if language == "rust" else 0
+    total = count = size = 0
+    for line in data.split(b"\n"):
+        inside = line.strip()
+        if not inside or inside.startswith(b"#") or inside.endswith(b"\\"):
+            count += 1
+            size += len(line) + 1
+        else:
+            total += count * size
+            count = size = 0
+    return total + count * size
 
 
 def _braced(body: "Node") -> tuple[int, int] | None:

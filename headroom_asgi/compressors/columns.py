@@ -13,6 +13,7 @@ from headroom_asgi.compressors.opaque import is_opaque
 IDS: Final = ("id", "_id", "key", "number", "iid", "name", "login", "slug", "title", "path", "full_name", "sha", "email")
 
 _MAX_DEPTH: Final = 24  # of records in records; what is deeper stays
+_MAX_COLUMNS: Final = 4096  # more names are no columns, but something like a dictionary
 _MIN_MAP: Final = 8  # members of an object that is a map of records rather than a record
 # Words of a key, in snake, kebab or camel case.
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
@@ -47,10 +48,6 @@ class Column:
     left: bool = False  # out
     goes: bool | None = None  # what was decided
 
-    @property
-    def head(self) -> str:
-        return head_of(self.key)
-
 
 @dataclass(slots=True)
 class Group:
@@ -66,16 +63,18 @@ class Group:
     shows: bool = False  # something in it, or in those below, is left out
 
     def below(self, key: str, *, listed: bool) -> "Group":
+        """The group of what stands under a key, or of the elements."""
         group = self.groups.get(key)
         if group is None:
             group = self.groups[key] = Group(self.listed or listed, self.depth + 1, self, key)
         return group
 
 
-def grouped(document: Document) -> Group:
-    """All objects of a document by their paths, and what the members of each group have in common."""
+def grouped(document: Document) -> Group | None:
+    """All objects of a document by their paths, and what the members of each group have in common; None for too many names."""
     root = Group(listed=False, depth=0)
     waiting = [(0, root)]
+    room = _MAX_COLUMNS
     while waiting:
         node, group = waiting.pop()
         if group.depth > _MAX_DEPTH:
@@ -90,7 +89,11 @@ def grouped(document: Document) -> Group:
             waiting += [(value, inner) for _, value in reversed(members) if document.count(value)]
             continue
         group.records.append(node)
+        room += len(group.columns)
         _add(document, group, members, waiting)
+        room -= len(group.columns)
+        if room < 0:
+            return None
     return root
 
 

@@ -140,7 +140,6 @@ _CODE = r"""
     | /[/*] | \*[/ ] | --\ | ;;
     | (?:self|this|cls)[.\[]
     | [\w.$\[\]"'>-]{1,80}(?:\ ?(?:[+*/|&-]|:)?=\ ?[^=\s] | \([^\n]{0,200}(?:\);?|[({\[,:])\s*$)
-    | [^\n]{1,200}[;{]\s*$
     )
 """
 _BEGINNINGS: Final = re.compile(
@@ -154,6 +153,7 @@ _ENDINGS = re.compile(
     r"|(?:PASSED|FAILED|SKIPPED|ERROR|XFAIL|[.FEsx])(?: +\[ *\d+%\])$|\d{1,3}%$|\(\d+(?:\.\d+)? ?m?s\)$"
 )
 _LAST = ("%]", "%", "s)", "ok", "OK", "FAIL", "ERROR", "ED", "skipped", "ignored", "done", "'")
+_CODE_ENDS = (";", "{")
 _KINDS = {kind.value: kind for kind in ContentKind}
 
 # Lines of a patch; those between them are counted, not looked at.
@@ -202,6 +202,8 @@ def line_kinds(lines: Iterable[str]) -> list[ContentKind | None]:
             kinds.append(_KINDS[found.lastgroup])
         elif line.endswith(_LAST) and _ENDINGS.search(line[-_END_SAMPLE:]):
             kinds.append(ContentKind.LOG)
+        elif found is None and line.rstrip().endswith(_CODE_ENDS):
+            kinds.append(ContentKind.CODE)
         else:
             kinds.append(_KINDS[found.lastgroup] if found is not None and found.lastgroup else None)
     return kinds

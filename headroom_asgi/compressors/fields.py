@@ -5,6 +5,7 @@ sees of one record is what is seen of all, and a name that is left out stands no
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from headroom_asgi._crush import Document, estimate
@@ -14,6 +15,9 @@ from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
 from headroom_asgi.errors import ScanError
 
 _MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
+_MAX_NODES: Final = 600_000  # keys and values of a document that is looked at: some 0.8 s
+_MAX_TEXT: Final = 20_000  # characters of the question, and of the arguments
+_KEPT_TEXTS: Final = 64  # whose words are remembered: many outputs follow one question, which may be long
 _MARKER_TOKENS: Final = 48  # of a marker that names some columns
 _MAX_NAMES: Final = 8  # columns that a marker names
 _MIN_FLAGS: Final = 3  # members of a map of flags
@@ -40,7 +44,8 @@ _USED: Final = _words(
     csrf sha commit rev revision oid blob version ref"""
 )
 # Opaque values that identify what a plain id identifies already.
-_TWIN_LINK_MAPS: Final = frozenset(["_links", "links"])
+_TWIN_IDS: Final = _words("uuid guid gid node etag checksum digest md5 integrity fingerprint lti blurhash")
+_LINK_MAPS: Final = frozenset(["_links", "links"])
 _FLAG_MAPS: Final = _words("permission permissions capability capabilities feature features flag flags ability abilities rights")
 # An answer that something is not the case: wanted as such.
 _TOLD: Final = _words(  # by its first or last word
@@ -64,7 +69,9 @@ class FieldOmitter:
             document = Document(text.encode("utf-8"))
         except (ScanError, UnicodeEncodeError):
             return None
-        root = grouped(document)
+        root = grouped(document) if len(document) <= _MAX_NODES else None
+        if root is None:
+            return None
         judge = _Judge(document, _asked(request))
         columns = [column for group in groups(root) for column in judge.choose(group)]
         if sum(_tokens(document, column) for column in columns) < MIN_LEFT_OUT_TOKENS + _MARKER_TOKENS:
@@ -76,9 +83,13 @@ class FieldOmitter:
 
 def _asked(request: Request) -> frozenset[str]:
     """The words of the question and of the call's arguments, plural or not."""
-    words = {word for text in (request.question[-20_000:], request.arguments[:20_000]) for word in words_of(text)}
-    words |= {word.removesuffix("s") for word in words} | {f"{word}s" for word in words}
-    return frozenset(word for word in words if len(word) > 2)
+    return _named(request.question[-_MAX_TEXT:]) | _named(request.arguments[:_MAX_TEXT])
+
+
+@lru_cache(maxsize=_KEPT_TEXTS)
+def _named(text: str) -> frozenset[str]:
+    words = {word for word in words_of(text) if len(word) > 2}
+    return frozenset(words | {word.removesuffix("s") for word in words} | {f"{word}s" for word in words})
 
 
 class _Judge:
@@ -106,7 +117,9 @@ class _Judge:
     def _goes(self, group: Group, column: Column) -> bool:
         """A column is left out, as far as its group has others that stay."""
         if column.goes is None:
-            column.goes = column.head not in self._asked and column.words.isdisjoint(_USED) and self._is_noise(group, column)
+            column.goes = (
+                head_of(column.key) not in self._asked and column.words.isdisjoint(_USED) and self._is_noise(group, column)
+            )
         return column.goes
 
     def _is_noise(self, group: Group, column: Column) -> bool:

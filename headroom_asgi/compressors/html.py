@@ -6,6 +6,7 @@ table cells, choices, dates of machines) is first written into the page as text,
 
 import re
 from html import unescape
+from itertools import islice
 from typing import Final
 
 from headroom_asgi.compressors.base import Request
@@ -36,6 +37,8 @@ _SOURCE: Final = re.compile(r"\.(?:[sx]?html?|jinja2?|j2|hbs|ejs|erb|vue|svelte|
 _MAX_TAGS: Final = 200_000  # of a page that is read: some 0.3 s
 _MAX_SPAN: Final = 100  # columns or rows of one cell
 _MAX_CARRIED: Final = 64  # cells that reach down into the same row
+_MAX_COVERED: Final = 20_000  # places of a page that cells reach down into
+_MAX_METAS: Final = 500  # tags of a head that are looked at
 # Hardly any text beside large scripts: what the page shows stands in them.
 _FEW: Final = 1000  # characters of text
 _MUCH: Final = 8192  # characters of scripts
@@ -125,6 +128,7 @@ class _Writer:
         self._tables: list[list[int]] = []  # of each open table, how many more rows each cell reaches down, by column
         self._column = 0
         self._in_cell = False
+        self._room = _MAX_COVERED
 
     def __call__(self, match: re.Match[str]) -> str:
         """A tag, with what it says."""
@@ -163,7 +167,8 @@ class _Writer:
         """The cells that reach into this place from above."""
         carried = self._tables[-1]
         covered = ""
-        while self._column < len(carried) and carried[self._column] > 0:
+        while self._column < len(carried) and carried[self._column] > 0 and self._room:
+            self._room -= 1
             carried[self._column] -= 1
             self._column += 1
             covered += "<td>(as above)</td>"
@@ -264,7 +269,7 @@ def _read(page: str) -> str:
 def _facts(page: str, text: str) -> list[str]:
     """What a page's head says of it and its text does not."""
     facts: dict[str, str] = {}
-    for match in _META.finditer(page):
+    for match in islice(_META.finditer(page), _MAX_METAS):
         said = _attributes(match[2])
         name = said.get("name") or said.get("property") or said.get("rel", "")
         value = " ".join((said.get("content") or said.get("href") or "").split())

@@ -6,9 +6,11 @@ people and places. A word of prose would match every row.
 
 import json
 import re
+from functools import lru_cache
 
 _MAX_TEXT = 20_000  # characters of the question, and of the arguments; one that is longer names everything
 _MAX_NEEDLES = 200
+_KEPT_QUESTIONS = 64  # whose literals are remembered: many outputs follow one question, which may be long
 _MIN_CHARS = 3  # what is shorter stands everywhere; numbers that are ids by the word before them are looked for as whole cells
 _MAX_CHARS = 80  # what is longer is a text, not a name; the words in it count
 
@@ -73,8 +75,17 @@ def needles(question: str, arguments: str = "") -> list[bytes]:
         if "\n" not in value:
             _add(found, value.strip(), least=1 if value.isdigit() else _MIN_CHARS)
         _collect(found, value)
-    _collect(found, question[-_MAX_TEXT:])
+    for literal, data in _literals(question[-_MAX_TEXT:]):
+        found.setdefault(literal, data)
     return list(found.values())[:_MAX_NEEDLES]
+
+
+@lru_cache(maxsize=_KEPT_QUESTIONS)
+def _literals(question: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The literals of a question, by themselves in lower case."""
+    found: dict[bytes, bytes] = {}
+    _collect(found, question)
+    return tuple(found.items())
 
 
 def _values(arguments: str) -> list[str] | None:

@@ -147,7 +147,9 @@ class Conversation:
             if self.held.rounds:
                 waiting = next((turn for turn in self.turns if turn.held), Turn("", (), held=True))
                 changes.append((waiting, self.held.rounds))
-        for turn, key in zip(self.turns, self.keys, strict=True):
+        # A turn that the client repeats is put back where it stands first: ids of calls must not come twice.
+        firsts = {key: turn for key, turn in reversed(list(zip(self.keys, self.turns, strict=True)))}
+        for key, turn in reversed(firsts.items()):
             entry = None if turn.held else self._read(key)
             if entry is not None and entry.digest == digest_of(turn):
                 changes.append((turn, entry.rounds))
@@ -204,7 +206,9 @@ class Conversation:
             names: of what this exchange left out.
         """
         if self.replays and not self.client.held and outcome.hides:
-            await self._put(key_of(turn, self.parent), packed(Entry(digest_of(turn), outcome.rounds)))
+            entry = packed(Entry(digest_of(turn), outcome.rounds))
+            # A request that was sent twice at once may leave two: what was put back once must not change.
+            await self._put(key_of(turn, self.parent), entry, if_absent=True)
         if self.is_held and self.store.shared:
             await self._hold(outcome, names)
         return True
@@ -228,8 +232,8 @@ class Conversation:
         await self._put(self._pin, _OFF)
         return True
 
-    async def _put(self, key: str, value: bytes) -> None:
-        await self.store.put(LEDGER, key, value, tenant=self.tenant, ttl=self.ttl_s)
+    async def _put(self, key: str, value: bytes, *, if_absent: bool = False) -> None:
+        await self.store.put(LEDGER, key, value, tenant=self.tenant, ttl=self.ttl_s, if_absent=if_absent)
 
 
 async def recalled(engine: Engine, route: Route, tenant: str, payload: Payload, asked: Asked) -> Conversation:

@@ -19,6 +19,9 @@ from headroom_asgi.wire import Answer
 _log = get_logger(__name__)
 
 _OK = range(200, 300)
+# Apps that stream without saying what: frameworks have no type for it, or this one.
+_UNTYPED = frozenset({"", "text/plain", "application/octet-stream"})
+_NO_CONTENT = 204
 
 
 class Way(Enum):
@@ -118,7 +121,7 @@ class Relay:
             return False
         if kind == "http.response.body":
             return await self._body(message.get("body", b""), last=not message.get("more_body", False))
-        if self._round == 1:
+        if self._round == 1 and not (self._reads and kind == "http.response.trailers"):  # of a body that is not the client's
             await self._send(message)
         return False
 
@@ -152,14 +155,16 @@ class Relay:
         if not self._reads or decoder is None or (self._failed and not self._exchange.listens):
             return Way.PASS
         self._decode, self._codings = decoder, codings
-        media = head.get(given, b"content-type").split(";")[0].strip().lower()
+        media = _media(head.get(given, b"content-type"))
+        # Some servers say little or nothing of what they send. Unread, a call of ours in it would reach the client.
+        asked = self._exchange.streams and not self._failed and message["status"] != _NO_CONTENT
+        if asked and media in _UNTYPED:
+            media = _media(self._exchange.endpoint.media)
         payload = self._exchange.payload
         if not self._failed and payload is not None and self._exchange.wire.streams(media, payload):
             self._media = media
             return Way.WATCH
-        # Some servers say little or nothing of their JSON. Unread, a call of ours in it would reach the client.
-        plain = media in ("", "text/plain") and not self._exchange.streams
-        if media == "application/json" or media.endswith("+json") or plain:
+        if media == "application/json" or media.endswith("+json") or (media in _UNTYPED and not asked):
             return Way.COLLECT
         return Way.PASS
 
@@ -202,6 +207,11 @@ class Relay:
         return last or self.done
 
     async def _collect(self, data: bytes, *, last: bool) -> None:
+        if not self._size and self._is_stream(data):
+            self._way, self._media = Way.WATCH, _media(self._exchange.endpoint.media)
+            self._watching()
+            await self._stream(data, last=last)
+            return
         self._held.append(data)
         self._size += len(data)
         if self._size > self._exchange.route.max_response_bytes:
@@ -211,6 +221,11 @@ class Relay:
             self._held, self._way, self.done = [], Way.PASS, last
         elif last:
             await self._answer(b"".join(self._held))
+
+    def _is_stream(self, data: bytes) -> bool:
+        """A stream was asked for, and what is said to be JSON begins as none."""
+        asked = self._exchange.streams and not self._failed and not self._codings
+        return asked and data.lstrip()[:1] not in (b"", b"{", b"[")
 
     async def _answer(self, raw: bytes) -> None:
         """A whole JSON answer: the next round, or the merged answer for the client. What cannot be read passes as it came."""
@@ -348,4 +363,12 @@ class Relay:
         self._started = True
         given = [(bytes(k), bytes(v)) for k, v in self._start.get("headers", [])]
         out = head.of_response(given, self._exchange, size=size, changed=changed)
-        await self._send({**self._start, "headers": out})
+        start = {**self._start, "headers": out}
+        if self._reads:
+            start.pop("trailers", None)  # a server would wait for them
+        await self._send(start)
+
+
+def _media(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.split(";", maxsplit=1)[0].strip().lower()

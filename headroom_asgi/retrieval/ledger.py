@@ -1,7 +1,7 @@
 """The ledger's entries: what happened in rounds that no client saw, and the keys under which a later request finds it. No I/O.
 
 A turn of the model is known by the ids of its calls, which providers make at random and clients send back. Where a turn has no
-call, or ids too short to be random, it is known by itself and by every text before it.
+call, or ids that may not be random, it is known by itself and by every text before it.
 """
 
 import hashlib
@@ -13,13 +13,16 @@ from typing import Any, Final
 from headroom_asgi._crush import Document
 from headroom_asgi.errors import HeadroomError, StoreError
 from headroom_asgi.retrieval.tool import TOOL
-from headroom_asgi.types import ToolResult
+from headroom_asgi.types import ToolCall, ToolResult
 from headroom_asgi.wire import Answer, Payload, Round, Turn, WireFormat, dump
 
 MAX_ENTRY_BYTES: Final = 4 * 1024 * 1024  # originals of 256 KiB, escaped six times as long, and the answers around them
 MAX_NAMES: Final = 4096  # of originals in a conversation that the provider holds; some 150 kB
 _FORM: Final = 1
-_RANDOM: Final = 16  # characters of the shortest ids that two conversations will not share
+# Ids that two conversations will not share have that many characters beside the tool's name, and among them that many different
+# digits and capitals: of ids that count (`functions.search:3`, `call_000000000012`) few are, of random ones nearly all.
+_RANDOM_LENGTH: Final = 16
+_RANDOM_SIGNS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,8 @@ def parents(payload: Payload, starts: Sequence[int]) -> Iterator[bytes]:
 
 def key_of(turn: Turn, parent: bytes) -> str:
     """The key of a turn that stands in the client's request."""
-    ids = [call.id for call in turn.calls]
-    if ids and all(len(name) >= _RANDOM for name in ids):
-        return _hash("calls", dump(ids))
+    if turn.calls and all(_is_random(call) for call in turn.calls):
+        return _hash("calls", dump([call.id for call in turn.calls]))
     return _hash("said", parent + digest_of(turn).encode())
 
 
@@ -96,7 +98,7 @@ def unpacked(data: bytes, wire: WireFormat) -> Entry:
         form, head, rounds = document.elements(0)
         digest, goes_on, names, offered = json.loads(document.raw(head))
         read = [_round(document, node, wire) for node in document.elements(rounds)]
-        known = int(document.raw(form)) == _FORM
+        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in (digest, goes_on, *names))
     except (HeadroomError, ValueError, TypeError) as error:
         raise StoreError("an entry cannot be read") from error
     if not known:
@@ -117,6 +119,12 @@ def _round(document: Document, node: int, wire: WireFormat) -> Round:
 def ours(answer: Answer) -> list[Any]:
     """The calls of our tool in an answer."""
     return [call for call in answer.calls if call.name == TOOL.name]
+
+
+def _is_random(call: ToolCall) -> bool:
+    """The id of a call was drawn, not counted."""
+    rest = call.id.replace(call.name, "") if call.name else call.id
+    return len(rest) >= _RANDOM_LENGTH and len({sign for sign in rest if sign.isdigit() or sign.isupper()}) >= _RANDOM_SIGNS
 
 
 def _canonical(arguments: str) -> Any:

@@ -134,7 +134,7 @@ class Watch:
         if self._tool is None:
             return b""
         self._text = True
-        if self._first and not self._asked:
+        if self._first and not self._asked and outcome.reason == "done":  # some streams tell of a call at their end only
             self._settle(ends=True)
             return self._take()
         self._settle()
@@ -247,7 +247,7 @@ class Watch:
         """The part that an event belongs to, and what the event says about whose it is."""
         if event.kind is EventKind.CALL:
             part = self._parts.get(event.index)
-            if part is None or event.index is None:  # without indices calls come whole
+            if part is None or event.begins or event.index is None:  # without indices calls come whole
                 part = self._begin(event, Fate.OPEN)
             self._name(part, event)
             return part
@@ -262,12 +262,15 @@ class Watch:
         if event.kind not in _CONTENT or event.index is None:
             return None
         part = self._parts.get(event.index)
-        if part is None:
+        if part is None or event.begins:
             part = self._begin(event, Fate.OPEN if event.kind is EventKind.LEADING else Fate.SHOWN)
         return part
 
     def _begin(self, event: Event, fate: Fate) -> WatchedPart:
-        """A new part, which decides about what led to it."""
+        """A new part, which decides about what led to it, and about a call that had its index."""
+        before = self._parts.get(event.index)
+        if before is not None and before.fate is Fate.OPEN and before not in self._leading:
+            self._decide(before)
         part = self._parts[event.index] = WatchedPart(fate, is_text=event.kind is EventKind.TEXT)
         if event.kind is EventKind.LEADING:
             self._leading.append(part)

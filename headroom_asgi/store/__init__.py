@@ -5,17 +5,17 @@ from headroom_asgi.store.guarded import GuardedStore
 from headroom_asgi.store.keys import Keys
 from headroom_asgi.store.memory import MemoryStore
 from headroom_asgi.store.redis import RedisStore
-from headroom_asgi.store.redis_client import TLS
+from headroom_asgi.store.redis_client import RedisTLS
 from headroom_asgi.store.sealed import SealedStore
 from headroom_asgi.store.sqlite import SQLiteStore
 from headroom_asgi.store.urls import open_store
 
 __all__ = [
-    "TLS",
     "GuardedStore",
     "Keys",
     "MemoryStore",
     "RedisStore",
+    "RedisTLS",
     "SQLiteStore",
     "SealedStore",
     "Store",

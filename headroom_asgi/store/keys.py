@@ -57,9 +57,7 @@ class Keys:
                 continue
             name, colon, encoded = item.partition(":")
             try:
-                key = base64.b64decode(encoded.strip().encode("ascii"), validate=True)
-                if not colon:
-                    raise binascii.Error("no id")
+                key = base64.b64decode(encoded.strip().encode("ascii") if colon else b"?", validate=True)
             except (binascii.Error, UnicodeEncodeError) as error:
                 raise ConfigError(f"keys: key number {len(keys) + 1} is not ID:KEY with a key in base64") from error
             if name.strip() in keys:

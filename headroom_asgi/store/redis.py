@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from headroom_asgi.errors import ConfigError, StoreError, StoreRefusedError
 from headroom_asgi.store.base import StoreStats, checked_ttl, decoded, encoded
 from headroom_asgi.store.memory import DAY_S, MIB
-from headroom_asgi.store.redis_client import TLS, Connector, imported, parsed
+from headroom_asgi.store.redis_client import Connector, RedisTLS, imported, parsed
 from headroom_asgi.store.redis_scripts import ADD, DELETE, GET, LIVE, PUT, TOUCH, Script
 from headroom_asgi.store.redis_talk import BATCH, Command, Talk, count, next_batch, reason_of, sent
 
@@ -50,7 +50,7 @@ class RedisStore:
         max_value_bytes: int = 64 * MIB,
         max_connections: int = 16,
         timeout_s: float = 0.25,
-        tls: TLS = TLS(),  # noqa: B008 (it is frozen)
+        tls: RedisTLS = RedisTLS(),  # noqa: B008 (it is frozen)
         sentinel_username: str = "",
         sentinel_password: str = "",
         clock: Callable[[], float] | None = None,
@@ -84,13 +84,13 @@ class RedisStore:
         self._check_size(len(value))
         cap = self._milliseconds(self._max_age_s)
         (stored,) = await self._calls([(PUT, self._key(tenant, ns, key), (value, idle, cap, "1" if if_absent else "0"))])
-        return bool(stored)
+        return bool(stored == 1)
 
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
         """Read values (Store.get_many)."""
         wanted = list(dict.fromkeys(keys))
         values = await self._calls([(GET, self._key(tenant, ns, key), ()) for key in wanted])
-        found = {key: value for key, value in zip(wanted, values, strict=True) if value is not None}
+        found = {key: value for key, value in zip(wanted, values, strict=True) if isinstance(value, bytes)}
         self._hits += len(found)
         self._misses += len(wanted) - len(found)
         return found
@@ -146,12 +146,13 @@ class RedisStore:
                 sampled += [name for name in batch if name.startswith(f"{self._prefix}:")]
                 if looked_at >= _SAMPLED:
                     break
-        sizes = [size for size in await self._pipeline([("MEMORY", "USAGE", name) for name in sampled]) if size is not None]
+        answers = _without_errors(await self._pipeline([("MEMORY", "USAGE", name) for name in sampled]))
+        sizes = [size for size in answers if size is not None]
         factor = max(1.0, everything / looked_at) if looked_at >= _SAMPLED else 1.0
         return StoreStats(round(len(sizes) * factor), round(sum(sizes) * factor), self._hits, self._misses)
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop; those of others are closed by the system when theirs end."""
+        """Close the connections of this event loop; those of others are closed when these end."""
         self._closed = True
         talk = self._talks.pop(asyncio.get_running_loop(), None)
         if talk is not None:
@@ -195,10 +196,7 @@ class RedisStore:
             again = await self._pipeline([("EVAL", text, 1, key, now, *rest) for text, key, rest in texts])
             for at, answer in zip(unknown, again, strict=True):
                 answers[at] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise StoreError(reason_of(answer)) from answer
-        return answers
+        return _without_errors(answers)
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to commands, errors among them, a round trip for a few hundred of them."""
@@ -213,6 +211,14 @@ class RedisStore:
         names = talk.client.scan_iter(match=f"{start}*", count=BATCH)
         while batch := await talk.alone(partial(next_batch, names)):
             yield batch
+
+
+def _without_errors(answers: list[Any]) -> list[Any]:
+    """The answers, if none of them is an error."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise StoreError(reason_of(answer)) from answer
+    return answers
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,7 @@ _PORTS: Final = {"": 6379, "sentinel": 26379, "cluster": 6379}
 
 
 @dataclass(frozen=True, slots=True)
-class TLS:
+class RedisTLS:
     """Files for TLS: the certificate authority to trust, and what this side shows of itself. Names are always checked.
 
     Attributes:
@@ -32,7 +32,7 @@ class Place:
 
     Attributes:
         kind: "" (one server), `sentinel` or `cluster`.
-        secure: TLS.
+        secure: RedisTLS.
         hosts: names and ports, in the order given.
         username, password: of the data's servers.
         service: the name that Sentinels know the servers by.
@@ -126,7 +126,7 @@ class Connector:
         self,
         place: Place,
         *,
-        tls: TLS,
+        tls: RedisTLS,
         sentinel_username: str,
         sentinel_password: str,
         max_connections: int,

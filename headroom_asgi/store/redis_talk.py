@@ -1,7 +1,7 @@
 """How a Redis store talks to its server: in tasks that nobody can leave half-done, and with errors that quote nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from headroom_asgi.errors import StoreError
@@ -20,13 +20,14 @@ class Talk:
         turns: as many calls at a time as there are connections: a cluster's client refuses more, instead of having them wait.
     """
 
-    __slots__ = ("_clients", "_tasks", "_turns", "client")
+    __slots__ = ("_clients", "_life", "_tasks", "_turns", "client")
 
     def __init__(self, clients: Sequence[Any], turns: asyncio.Semaphore) -> None:
         self.client = clients[0]
         self._clients = clients
         self._turns = turns
         self._tasks: set[asyncio.Task[list[Any]]] = set()
+        self._life: AsyncGenerator[None, None] | None = None
 
     async def alone(self, work: Callable[[Any], Awaitable[list[Any]]]) -> list[Any]:
         """What work with the client gives, done in a task of its own.
@@ -39,6 +40,9 @@ class Talk:
             async with self._turns:
                 return await work(self.client)
 
+        if self._life is None:
+            self._life = self._lives()
+            await anext(self._life)
         task = asyncio.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -57,11 +61,19 @@ class Talk:
 
     async def close(self) -> None:
         """Close the connections, once nobody uses them."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for client in self._clients:
-            await client.aclose()
+        if self._life is not None:
+            await self._life.aclose()
+
+    async def _lives(self) -> AsyncGenerator[None, None]:
+        """The time in which there are connections. An event loop that ends closes what generates, and so these."""
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for client in self._clients:
+                await client.aclose()
 
 
 async def sent(commands: Sequence[Command], client: Any) -> list[Any]:

@@ -96,7 +96,9 @@ class SQLiteFile:
 
         Threads of this process take turns here; only processes wait for each other with SQLite's own patience.
         """
-        if not self._writing.acquire(timeout=wait_s):
+        self._look_around()
+        turn = self._writing
+        if not turn.acquire(timeout=wait_s):
             raise StoreError("the store is busy")
         try:
             with self.reading() as connection:
@@ -110,7 +112,7 @@ class SQLiteFile:
                         connection.execute("ROLLBACK")
                     raise
         finally:
-            self._writing.release()
+            turn.release()
 
     def close(self) -> None:
         """Close all connections; those at work as soon as they are done."""

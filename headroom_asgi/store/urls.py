@@ -13,7 +13,7 @@ from headroom_asgi.store.guarded import GuardedStore
 from headroom_asgi.store.keys import Keys
 from headroom_asgi.store.memory import MemoryStore
 from headroom_asgi.store.redis import RedisStore
-from headroom_asgi.store.redis_client import SCHEMES, TLS
+from headroom_asgi.store.redis_client import SCHEMES, RedisTLS
 from headroom_asgi.store.sealed import SealedStore
 from headroom_asgi.store.sqlite import SQLiteStore
 
@@ -145,7 +145,7 @@ def _sqlite(url: str) -> Store:
 def _redis(url: str) -> Store:
     parts = urlsplit(url)
     own, files, outside = _options(parts.scheme, parts.query, _REDIS, _TLS, _OUTSIDE)
-    tls = TLS(**{name.removeprefix("tls_"): file for name, file in files.items()})
+    tls = RedisTLS(**{name.removeprefix("tls_"): file for name, file in files.items()})
     if files and not parts.scheme.startswith("rediss"):
         raise ConfigError(f"store: the option {next(iter(files))!r} is for rediss")
     timeout_s = {"timeout_s": outside["timeout_s"]} if "timeout_s" in outside else {}

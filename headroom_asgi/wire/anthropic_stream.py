@@ -211,9 +211,9 @@ class AnthropicCodec(StreamCodec):
         self._blocks.append(block)
         if kind is EventKind.CALL:
             name, call_id = text_at(document, node, "name"), text_at(document, node, "id")
-            return [Event(kind, index, id=call_id, name=name, data=document)]
+            return [Event(kind, index, id=call_id, name=name, begins=True, data=document)]
         visible = kind is EventKind.TEXT and bool(text_at(document, node, "text"))
-        return [Event(kind, index, visible=visible, data=document)]
+        return [Event(kind, index, visible=visible, begins=True, data=document)]
 
     def _read_block_delta(self, document: Document) -> list[Event]:
         delta = document.get(0, "delta")

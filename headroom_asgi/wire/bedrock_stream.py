@@ -27,6 +27,7 @@ class _Block:
 
     kind: EventKind
     start: Document | None = None
+    ended: bool = False
     strings: dict[str, list[bytes]] = field(default_factory=dict)  # contents of literals by the member that they add to
     items: dict[str, list[bytes]] = field(default_factory=dict)  # elements by the list that they add to
     others: dict[str, bytes] = field(default_factory=dict)
@@ -118,7 +119,8 @@ class ConverseCodec(StreamCodec):
     def _reset(self) -> None:
         self._splitter = EventStreamSplitter()
         self._role = b""
-        self._blocks: dict[int, _Block] = {}
+        self._blocks: list[_Block] = []
+        self._current: dict[int, _Block] = {}  # the last block of each index
         self._stop: Document | None = None
         self._metadata: Document | None = None
 
@@ -141,7 +143,7 @@ class ConverseCodec(StreamCodec):
         """The blocks in the order in which they began, the reason, and what the metadata said."""
         if not self._role or self._stop is None:
             raise ResponseError("the stream has no messageStart and messageStop")
-        content = b",".join(block.assembled() for block in self._blocks.values())
+        content = b",".join(block.assembled() for block in self._blocks)
         members = [b'"output":{"message":{"role":%b,"content":[%b]}}' % (self._role, content)]
         for document in (self._stop, self._metadata):
             if document is not None:
@@ -208,31 +210,38 @@ class ConverseCodec(StreamCodec):
         if index is None or value < 0 or document.kind(value) != OBJECT:
             return []
         is_call = kind == "toolUse" and not is_server_call(document, value)
-        block = self._blocks[index] = _Block(EventKind.CALL if is_call else EventKind.OTHER, Document(document.raw(start)))
+        block = self._begun(index, _Block(EventKind.CALL if is_call else EventKind.OTHER, Document(document.raw(start))))
         if not is_call:
-            return [Event(block.kind, index, data=document)]
+            return [Event(block.kind, index, begins=True, data=document)]
         call_id, name = text_at(document, value, "toolUseId"), text_at(document, value, "name")
-        return [Event(block.kind, index, id=call_id, name=name, data=document)]
+        return [Event(block.kind, index, id=call_id, name=name, begins=True, data=document)]
 
     def _read_block_delta(self, document: Document) -> list[Event]:
         index, delta = _index(document), document.get(0, "delta")
         name, value = member(document, delta) if delta >= 0 else ("", -1)
         if index is None or value < 0:
             return []
-        block = self._blocks.get(index)
-        if block is None:
-            block = self._blocks[index] = _Block(_DELTA_KINDS.get(name, EventKind.OTHER))
+        block = self._current.get(index)
+        begins = block is None or block.ended
+        if block is None or block.ended:
+            block = self._begun(index, _Block(_DELTA_KINDS.get(name, EventKind.OTHER)))
         block.add(document, name, value)
         visible = block.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
         kind = EventKind.PIECE if block.kind is EventKind.CALL else block.kind
-        return [Event(kind, index, visible=visible, data=document)]
+        return [Event(kind, index, visible=visible, begins=begins, data=document)]
 
     def _read_block_stop(self, document: Document) -> list[Event]:
         index = _index(document)
         if index is None:
             return []
-        block = self._blocks.setdefault(index, _Block(EventKind.TEXT))  # a text without text has nothing but its end
+        block = self._current.get(index) or self._begun(index, _Block(EventKind.TEXT))  # of a text without text this is all
+        block.ended = True
         return [Event(EventKind.PIECE if block.kind is EventKind.CALL else block.kind, index, data=document)]
+
+    def _begun(self, index: int, block: _Block) -> _Block:
+        self._blocks.append(block)
+        self._current[index] = block
+        return block
 
     def _read_message_stop(self, document: Document) -> list[Event]:
         self._stop = document

@@ -35,6 +35,7 @@ class Event:
         index: the upstream's index of the part or call, None where the dialect has none. The watcher gives the client's index.
         id, name: of a CALL; `name` is the piece that this event adds.
         visible: a TEXT event that shows something (not an empty delta).
+        begins: a part begins here, whatever had its index before: there are servers that give every part the same one.
         data: the dialect's own piece of the frame; nobody else looks at it.
     """
 
@@ -43,6 +44,7 @@ class Event:
     id: str = ""
     name: str = ""
     visible: bool = False
+    begins: bool = False
     data: Any = None
 
 

@@ -11,7 +11,6 @@ from headroom_asgi._crush import minify
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import MAX_EVENT_BYTES, SSESplitter
 
-_BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 
@@ -59,10 +58,12 @@ class EventFraming(Framing):
     def __init__(self) -> None:
         self._splitter = SSESplitter()
         self._owed = b""  # goes out before the next client bytes
+        self._rest: Piece | None = None  # what has no blank line behind it
 
     def begin_round(self) -> None:
         """A splitter for each round."""
         self._splitter = SSESplitter()
+        self._rest = None
 
     def feed(self, chunk: bytes) -> list[Piece]:
         """One piece for every event."""
@@ -70,11 +71,13 @@ class EventFraming(Framing):
 
     def close(self) -> list[Piece]:
         """An event without its blank line counts."""
-        return [Piece(event.raw, _carried(event.raw, event.data)) for event in self._splitter.close()]
+        pieces = [Piece(event.raw, _carried(event.raw, event.data)) for event in self._splitter.close()]
+        self._rest = pieces[-1] if pieces else None
+        return pieces
 
     def passed(self, piece: Piece) -> bytes:
         """The very bytes."""
-        owed, self._owed = self._owed, b"" if piece.raw.endswith(_BLANK) else b"\r\n\r\n"
+        owed, self._owed = self._owed, b"\r\n\r\n" if piece is self._rest else b""
         return owed + piece.raw
 
     def spell(self, data: bytes) -> bytes:

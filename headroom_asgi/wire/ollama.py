@@ -41,6 +41,10 @@ class Ollama(WireFormat):
     example_path: ClassVar[str] = "/api/chat"
     stream_types: ClassVar[frozenset[str]] = frozenset({"application/x-ndjson", "application/ndjson"})
 
+    def streams(self, media: str, payload: Payload) -> bool:
+        """Lines, also where they are called JSON."""
+        return media in self.stream_types or (media == "application/json" and payload.stream)
+
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: results of tools, and user texts (frozen) that say what was asked.
 

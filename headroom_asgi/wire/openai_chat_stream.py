@@ -49,7 +49,9 @@ class _Chunk:
 
 
 class ChatCodec(StreamCodec):
-    """The codec of one exchange. Chunks of several choices pass as they are; the tool is not offered then."""
+    """The codec of one exchange. Chunks of other choices than the first pass as they are; where there are several, the tool is
+    not offered.
+    """
 
     def __init__(self) -> None:
         self._round = 0
@@ -58,7 +60,6 @@ class ChatCodec(StreamCodec):
         self._separated: set[str] = set()  # those of them that this round has gone on with
         self._splitter = SSESplitter()
         self._assembly = Assembly()
-        self._several = False
         self._first_call: Mapping[str, Any] = {}  # the first entry of the round's first call
         self._called = False  # a call of this round was shown
 
@@ -159,7 +160,7 @@ class ChatCodec(StreamCodec):
             if value.get(key):
                 self._identity.setdefault(key, value[key])
         pieces = self._assembly.add(value)
-        choice = self._only_choice(value)
+        choice = _only_choice(value)
         delta = None if choice is None else choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         events = _delta_events(delta)
@@ -174,18 +175,11 @@ class ChatCodec(StreamCodec):
             if choice.get("finish_reason"):
                 events.append(Event(EventKind.FINISH))
         # Beside a choice that says nothing at all, counts are a figure so far, not the end.
-        if isinstance(value.get("usage"), dict) and not self._several and (events or choice is None):
+        if isinstance(value.get("usage"), dict) and (events or not value.get("choices")):
             events.append(Event(EventKind.USAGE))
         if len(events) > 1:
             events.sort(key=lambda event: _RANK[event.kind])
         return Frame(event.raw, events or [Event(EventKind.OPAQUE)], _Chunk(self._round, value, choice, delta))
-
-    def _only_choice(self, value: Mapping[str, Any]) -> dict[str, Any] | None:
-        choices = value.get("choices")
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            return None
-        self._several = self._several or len(choices) > 1 or choices[0].get("index") not in (0, None)
-        return None if self._several else choices[0]
 
     def _renamed(self, chunk: _Chunk) -> dict[str, Any]:
         """The chunk with the identity of the first round."""
@@ -241,6 +235,14 @@ def _parsed(data: bytes | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _only_choice(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The choice that a chunk is about; None if there are several, or it is not the first one."""
+    choices = value.get("choices")
+    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+        return None
+    return choices[0] if choices[0].get("index") in (0, None) else None
 
 
 def _delta_events(delta: Mapping[str, Any]) -> list[Event]:

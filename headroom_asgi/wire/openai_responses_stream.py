@@ -211,13 +211,15 @@ class ResponsesCodec(StreamCodec):
         kind = EventKind.PIECE if call is not None else EventKind(kind_of(document, item).value)
         self._items[index] = _Item(kind, document, item)
         if call is None:
-            return [Event(kind, index)]
+            return [Event(kind, index, begins=True)]
         # The name is whole, so with the first piece it is known whose call this is.
-        return [Event(EventKind.CALL, index, id=call.id, name=call.name), Event(kind, index)]
+        return [Event(EventKind.CALL, index, id=call.id, name=call.name, begins=True), Event(kind, index)]
 
     def _read_item_done(self, document: Document, name: str) -> list[Event]:
         index, item = _number(document, "output_index"), document.get(0, "item")
-        if index in self._items and item >= 0 and document.kind(item) == OBJECT:
+        if index not in self._items:  # nobody told that it began
+            return self._read_added(document, name)
+        if item >= 0 and document.kind(item) == OBJECT:
             self._items[index].document, self._items[index].node = document, item
         return self._read_of_item(document, name)
 
@@ -297,12 +299,12 @@ class ResponsesCodec(StreamCodec):
 
 
 def _kept(answer: Answer, items: Mapping[int, _Item]) -> list[Part]:
-    """The parts of a round's answer that the client has seen, and those but for our calls that no event told of."""
+    """The parts of a round's answer that the client has seen, and those that no event told of; never our calls."""
     seen = [items[index].shown for index in sorted(items)]
     return [
         part
         for position, part in enumerate(answer.parts)
-        if (seen[position] if position < len(seen) else part.call is None or part.call.name != RETRIEVE_NAME)
+        if (position >= len(seen) or seen[position]) and (part.call is None or part.call.name != RETRIEVE_NAME)
     ]
 
 
