@@ -114,8 +114,8 @@ _BYTES: Final = (
     Mutant(
         "memo-decides",
         "transforms/content_router.py",
-        "self._table, decision.ref, question)",
-        "self._table, decision.ref)",
+        "rules, decision.ref, question)",
+        "rules, decision.ref)",
         "test_more_laws.py::test_what_was_seen_before_changes_no_byte",
     ),
     Mutant(
@@ -148,14 +148,14 @@ _BYTES: Final = (
     ),
     Mutant(
         "exact-match-by-case",
-        "transforms/content_router.py",
-        "tool_name.lower()",
-        "tool_name",
+        "transforms/tools.py",
+        "name = tool.lower()",
+        "name = tool",
         "test_middleware.py::test_exact_match_tools_are_never_touched",
     ),
     Mutant(
         "exact-match-without-prefix",
-        "transforms/content_router.py",
+        "transforms/tools.py",
         "name[joint.end() :]",
         "name[joint.start() :]",
         "test_middleware.py::test_exact_match_tools_are_never_touched",
@@ -172,21 +172,21 @@ _BYTES: Final = (
         "transforms/content_router.py",
         "or not many or",
         "or",
-        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+        "test_more_compressors.py::test_32_tokens_and_a_tenth_pay_and_a_thirtieth_or_256_of_what_is_lossless",
     ),
     Mutant(
         "share-of-a-long-text-not-enough",
         "transforms/content_router.py",
         " or (compressed.lossless and saved >= _MANY_SAVED_TOKENS)",
         "",
-        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+        "test_more_compressors.py::test_32_tokens_and_a_tenth_pay_and_a_thirtieth_or_256_of_what_is_lossless",
     ),
     Mutant(
         "many-tokens-pay-for-an-omission",
         "transforms/content_router.py",
         "compressed.lossless and saved >=",
         "saved >=",
-        "test_more_compressors.py::test_a_tenth_and_32_tokens_pay_and_so_do_256_of_what_is_lossless",
+        "test_more_compressors.py::test_32_tokens_and_a_tenth_pay_and_a_thirtieth_or_256_of_what_is_lossless",
     ),
     Mutant(
         "proof-skipped",
@@ -343,9 +343,9 @@ _ROUNDS: Final = (
     ),
     Mutant(
         "thinking-not-sent-back",
-        "wire/anthropic.py",
-        "if not _is_empty_text(answer.document, part)]",
-        "if part.kind is not PartKind.SIGNED]",
+        "wire/anthropic_turns.py",
+        "not bound and not _is_empty_text(document, part):",
+        "not bound and part.kind is not PartKind.SIGNED:",
         "test_anthropic.py::test_the_next_round_has_the_whole_turn_verbatim_and_the_results",
     ),
     Mutant(
@@ -518,8 +518,8 @@ _SEARCH: Final = (
     Mutant(
         "condition-on-said-once-objects-ignored",
         "retrieval/search.py",
-        "for unit, number in enumerate(out.scopes):\n            if out.roles[unit] != Role.ENTRY:",
-        "for unit, number in enumerate(out.scopes):\n            if out.roles[unit] == Role.ENTRY:",
+        "if out.roles[unit] != Role.ENTRY or not out.table[number].said:",
+        "if out.roles[unit] == Role.ENTRY or not out.table[number].said:",
         "test_search.py::test_what_was_asked_for_is_shown_under_its_heads_and_nothing_else",
     ),
 )
@@ -681,14 +681,14 @@ _OMISSIONS: Final = (
     Mutant(
         "marker-without-count",
         "_crush_omit.pxi",
-        "put_int(rows, &crush.out)",
+        "put_int(end - first, &crush.out)",
         "pass",
         "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_markers_count_the_others",
     ),
     Mutant(
         "marker-dropped",
         "_crush_omit.pxi",
-        "put_marker(crush, row + 1 - first)",
+        "put_marker(crush, &summary, first, row + 1, indent)",
         "pass",
         "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_markers_count_the_others",
     ),
@@ -716,8 +716,8 @@ _OMISSIONS: Final = (
     Mutant(
         "summary-of-rows-that-are-shown",
         "_crush_summary.pxi",
-        "cells = column.cells + at\n",
-        "cells = column.cells\n",
+        "while at < column.count and cell_row(column, at) < first:",
+        "while False:",
         "test_crush_needles.py::test_markers_say_what_python_finds_in_the_rows",
     ),
 )
@@ -764,8 +764,8 @@ _LEDGER: Final = (
     Mutant(
         "ids-that-are-no-names",
         "retrieval/ledger.py",
-        "if ids and all(len(name) >= _RANDOM for name in ids):",
-        "if ids:",
+        "if turn.calls and all(_is_random(call) for call in turn.calls):",
+        "if turn.calls:",
         "test_replay.py::test_short_ids_of_another_conversation_are_not_the_same",
     ),
     Mutant(
@@ -834,15 +834,15 @@ _LEDGER: Final = (
     Mutant(
         "second-refusal-shown",
         "middleware/refusing.py",
-        'self._accepted = message["status"] in _OK',
-        "self._accepted = True",
+        ' and message["status"] in _OK:',
+        ":",
         "test_refused.py::test_the_first_error_stands_where_the_own_bytes_are_refused_as_well",
     ),
     Mutant(
         "retried-for-its-length",
         "engine/refusals.py",
-        "and _NOT_OURS.search(error) is None",
-        "",
+        " or _TOO_LONG.search(error):",
+        ":",
         "test_refused.py::test_errors_that_the_own_bytes_would_not_mend_pass",
     ),
     Mutant(
@@ -861,4 +861,94 @@ _LEDGER: Final = (
     ),
 )
 
-MUTANTS: Final = (*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER, *_LEDGER)
+_HOSTILE: Final = (
+    Mutant(
+        "call-at-an-index-that-was-in-use",
+        "retrieval/watch.py",
+        "if part is None or event.begins or event.index is None:",
+        "if part is None or event.index is None:",
+        "test_hostile_upstreams.py::test_parts_that_all_have_one_index_are_told_apart",
+    ),
+    Mutant(
+        "text-at-an-index-that-was-ours",
+        "wire/bedrock_stream.py",
+        "block is None or block.ended:\n            block",
+        "block is None:\n            block",
+        "test_hostile_upstreams.py::test_what_is_the_client_s_passes_whatever_its_index",
+    ),
+    Mutant(
+        "call-that-only-the-end-tells",
+        "retrieval/watch.py",
+        ' and outcome.reason == "done":',
+        ":",
+        "test_hostile_upstreams.py::test_a_call_that_is_told_of_only_when_it_is_whole_is_ours_as_well",
+    ),
+    Mutant(
+        "stream-without-a-type-unread",
+        "middleware/respond.py",
+        "if asked and media in _UNTYPED:",
+        "if False:",
+        "test_hostile_upstreams.py::test_a_stream_without_a_type_of_its_own_is_the_one_that_was_asked_for",
+    ),
+    Mutant(
+        "server-waits-for-trailers",
+        "middleware/respond.py",
+        'start.pop("trailers", None)',
+        "pass",
+        "test_hostile_upstreams.py::test_trailers_of_a_round_are_not_the_clients",
+    ),
+    Mutant(
+        "stream-unpacked-without-bound",
+        "middleware/codings.py",
+        "                if size > max_bytes:\n                    raise",
+        "                if size < 0:\n                    raise",
+        "test_hostile_upstreams.py::test_a_stream_that_unpacks_to_very_much_is_refused_and_very_many_members_take_their_time_only",
+    ),
+    Mutant(
+        "counted-ids-taken-for-random",
+        "retrieval/ledger.py",
+        "sign.isupper()}) >= _RANDOM_SIGNS",
+        "sign.isupper()}) >= 0",
+        "test_ledger.py::test_random_ids_name_a_turn_and_all_else_goes_with_what_was_before",
+    ),
+    Mutant(
+        "entry-that-changes",
+        "engine/conversation.py",
+        "entry, if_absent=True)",
+        "entry, if_absent=False)",
+        "test_replay.py::test_of_two_exchanges_that_ended_alike_the_first_is_put_back_whoever_asks",
+    ),
+    Mutant(
+        "turn-put-back-twice",
+        "engine/conversation.py",
+        "turn.held or key in done",
+        "turn.held",
+        "test_replay.py::test_a_turn_that_the_client_repeats_is_put_back_once",
+    ),
+    Mutant(
+        "reasoning-of-waiting-calls-dropped",
+        "wire/turns.py",
+        "if leads_calls else len(nodes)",
+        "if not nodes else len(nodes)",
+        "test_unsigned.py::test_signed_reasoning_goes_as_far_as_the_provider_takes_it",
+    ),
+    Mutant(
+        "reasoning-dropped-in-silence",
+        "engine/exchange.py",
+        'self.notes.outcome, self.notes.prefix_risk = "reasoning_dropped", True',
+        "pass",
+        "test_unsigned.py::test_the_answer_to_what_goes_without_reasoning_is_the_clients",
+    ),
+    Mutant(
+        "rounds-go-on-from-what-was-refused",
+        "middleware/upstream.py",
+        "relay.follow(self.exchange.flow())",
+        "pass",
+        "test_unsigned.py::test_hidden_rounds_go_on_from_what_the_provider_took",
+    ),
+)
+
+MUTANTS: Final = (
+    *(*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER, *_LEDGER),
+    *_HOSTILE,
+)

@@ -11,6 +11,7 @@ import pytest
 from every_dialect import REAL_DIALECTS
 
 from headroom_asgi import HeadroomMiddleware
+from headroom_asgi.middleware.codings import CodingError, stream_decoder
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import Receive, Scope, Send
@@ -220,3 +221,15 @@ async def test_a_stream_in_many_members_is_decoded() -> None:
     )
     assert b"data: [DONE]" in received.body
     assert TOOL.name.encode() not in received.body
+
+
+def test_a_stream_that_unpacks_to_very_much_is_refused_and_very_many_members_take_their_time_only() -> None:
+    unpack = stream_decoder(["gzip"], 1 << 20)
+    assert unpack is not None
+    with pytest.raises(CodingError, match="too_large"):
+        unpack(gzip.compress(bytes(1 << 24)))
+    unpack = stream_decoder(["gzip"], 1 << 20)
+    assert unpack is not None
+    assert (
+        unpack(gzip.compress(b"") * 100_000 + gzip.compress(b"x")) == b"x"
+    )  # two megabytes

@@ -177,6 +177,28 @@ async def test_a_turn_that_the_client_changed_is_left_alone() -> None:
     assert OURS_NAME not in b"".join(model.turn(3))
 
 
+@pytest.mark.parametrize("dialect", ["openai-chat", "anthropic", "bedrock-invoke"])
+async def test_a_turn_that_the_client_repeats_is_put_back_once(dialect: str) -> None:
+    model = Model(dialect, HIDDEN, FOUND, END)
+    talk = Talk(wrapped(model, shared()), dialect)
+    await talk.ask()
+    talk.values.append(talk.values[-1])
+    await talk.ask()
+    said = model.turn(3)
+    assert b"".join(said).count(OURS_NAME) == 1
+    assert json.loads(said[-2]) == talk.values[1]
+
+
+async def test_of_two_exchanges_that_ended_alike_the_first_is_put_back_whoever_asks() -> None:
+    model = Model("openai-chat", BARE, FOUND, BARE, FOUND, END, END)
+    app = wrapped(model, shared())
+    one, other = Talk(app, "openai-chat"), Talk(app, "openai-chat")
+    for talk in (one, other, one, other):
+        await talk.ask("What is there?")
+    assert model.turn(5) == model.turn(6)
+    assert b"call_1_0" in b"".join(model.turn(5))
+
+
 async def test_a_turn_in_another_conversation_is_not_the_same_turn() -> None:
     model = Model("openai-chat", BARE, FOUND, BARE, FOUND, END)
     app = wrapped(model, shared())

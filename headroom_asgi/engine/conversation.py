@@ -147,10 +147,11 @@ class Conversation:
             if self.held.rounds:
                 waiting = next((turn for turn in self.turns if turn.held), Turn("", (), held=True))
                 changes.append((waiting, self.held.rounds))
-        # A turn that the client repeats is put back where it stands first: ids of calls must not come twice.
-        firsts = {key: turn for key, turn in reversed(list(zip(self.keys, self.turns, strict=True)))}
-        for key, turn in reversed(firsts.items()):
-            entry = None if turn.held else self._read(key)
+        done: set[str] = set()
+        for turn, key in zip(self.turns, self.keys, strict=True):
+            # A turn that the client repeats is put back where it stands first: ids of calls must not come twice.
+            entry = None if turn.held or key in done else self._read(key)
+            done.add(key)
             if entry is not None and entry.digest == digest_of(turn):
                 changes.append((turn, entry.rounds))
             elif entry is not None:

@@ -18,6 +18,8 @@ except ImportError:
     zstandard = None  # type: ignore[assignment]
 
 _PIECE: Final = 64 * 1024
+# Of a stream so much is decoded at once: what is left behind a member is copied, and 20 bytes are a member.
+_SLICE: Final = 4 * 1024
 # Bodies have one member, rarely a few. Thousands of empty ones say nothing and take their time: 20 bytes are a member.
 _MAX_MEMBERS: Final = 100
 
@@ -52,10 +54,10 @@ def decode(data: bytes, codings: list[str], max_bytes: int) -> bytes:
     return data
 
 
-def stream_decoder(codings: list[str]) -> Callable[[bytes], bytes] | None:
+def stream_decoder(codings: list[str], max_bytes: int) -> Callable[[bytes], bytes] | None:
     """A function that decodes a response piece by piece, None if these codings cannot be decoded. `b""` ends nothing.
 
-    It raises CodingError where the response is corrupt.
+    It raises CodingError where the response is corrupt, or one piece of it becomes larger than `max_bytes`.
     """
     factory = _STREAMS.get(codings[0]) if len(codings) == 1 else None
     if factory is None:
@@ -63,10 +65,17 @@ def stream_decoder(codings: list[str]) -> Callable[[bytes], bytes] | None:
     decoder = factory()
 
     def decode_piece(data: bytes) -> bytes:
+        out: list[bytes] = []
+        size = 0
         try:
-            return decoder(data)
+            for at in range(0, len(data), _SLICE):
+                out.append(decoder(data[at : at + _SLICE]))
+                size += len(out[-1])
+                if size > max_bytes:
+                    raise CodingError("too_large")
         except _BROKEN as error:
             raise CodingError("corrupt_encoding") from error
+        return b"".join(out)
 
     return decode_piece
 

@@ -150,7 +150,7 @@ class Relay:
         """How to treat a response: only what we understand is read."""
         given = message.get("headers", [])
         codings = codings_of(head.get(given, b"content-encoding"))
-        decoder = stream_decoder(codings) if codings else bytes
+        decoder = stream_decoder(codings, self._exchange.route.max_response_bytes) if codings else bytes
         self._failed = message["status"] not in _OK
         if not self._reads or decoder is None or (self._failed and not self._exchange.listens):
             return Way.PASS
