@@ -230,6 +230,4 @@ def test_a_stream_that_unpacks_to_very_much_is_refused_and_very_many_members_tak
         unpack(gzip.compress(bytes(1 << 24)))
     unpack = stream_decoder(["gzip"], 1 << 20)
     assert unpack is not None
-    assert (
-        unpack(gzip.compress(b"") * 100_000 + gzip.compress(b"x")) == b"x"
-    )  # two megabytes
+    assert unpack(gzip.compress(b"") * 100_000 + gzip.compress(b"x")) == b"x"  # two megabytes
