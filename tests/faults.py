@@ -874,7 +874,7 @@ _HOSTILE: Final = (
         "wire/bedrock_stream.py",
         "block is None or block.ended:\n            block",
         "block is None:\n            block",
-        "test_hostile_upstreams.py::test_what_is_the_client_s_passes_whatever_its_index",
+        "test_hostile_upstreams.py::test_parts_that_all_have_one_index_are_told_apart",
     ),
     Mutant(
         "call-that-only-the-end-tells",

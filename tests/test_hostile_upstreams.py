@@ -15,6 +15,7 @@ from headroom_asgi.middleware.codings import CodingError, stream_decoder
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import Receive, Scope, Send
+from headroom_asgi.wire import Answer, PartKind
 from headroom_asgi.wire.eventstream import EventStreamSplitter
 from tests.driver import Received, post, whole_body
 from tests.talks import FIELDS, PATHS, STREAMS
@@ -78,6 +79,15 @@ def names_of(dialect: str, data: bytes) -> list[str]:
     return [event.name for frame in frames for event in frame.events if event.name]
 
 
+def answer_of(dialect: str, data: bytes) -> Answer:
+    """What a client makes of a stream."""
+    codec = NAMED[dialect].wire.codec(media_of(dialect).decode())
+    codec.begin_round()
+    codec.feed(data)
+    codec.close()
+    return codec.answer()
+
+
 def plain(dialect: str, data: bytes) -> bytes:
     """A stream as text."""
     if dialect != "invoke":
@@ -112,6 +122,8 @@ async def test_parts_that_all_have_one_index_are_told_apart(dialect: str, before
     theirs = (*before, *behind).count(THEIRS)
     assert inner.asked == (1 if theirs else 2)
     assert names_of(dialect, received.body) == ["search"] * theirs
+    shown = (*before, *behind).count(TEXT) + (not theirs)
+    assert [part.kind for part in answer_of(dialect, received.body).parts].count(PartKind.TEXT) == shown
     assert TOOL.name.encode() not in said
 
 

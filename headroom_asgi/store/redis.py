@@ -144,11 +144,11 @@ class RedisStore:
             async for batch in batches:
                 looked_at += len(batch)
                 sampled += [name for name in batch if name.startswith(f"{self._prefix}:")]
-                if looked_at >= _SAMPLED:
+                if len(sampled) >= _SAMPLED:
                     break
         answers = _without_errors(await self._pipeline([("MEMORY", "USAGE", name) for name in sampled]))
         sizes = [size for size in answers if size is not None]
-        factor = max(1.0, everything / looked_at) if looked_at >= _SAMPLED else 1.0
+        factor = max(1.0, everything / looked_at) if len(sampled) >= _SAMPLED else 1.0
         return StoreStats(round(len(sizes) * factor), round(sum(sizes) * factor), self._hits, self._misses)
 
     async def aclose(self) -> None:
