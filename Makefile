@@ -1,11 +1,12 @@
 # make demo    set up, start the example gateway, send conversations through it (ARGS=--once exits, CORPUS=DIR replays recordings)
 # make test    set up, lint, run every test
 # make lint    ruff, mypy        make bench   measured ratios        make mutants   planted faults, each must fail a test
+# make explore the same tests with examples that were never drawn before
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(wildcard headroom_asgi/_crush*.pyx headroom_asgi/_crush*.pxi headroom_asgi/_crush*.pxd)
-.PHONY: setup build demo test lint bench mutants clean
+.PHONY: setup build demo test lint bench mutants explore clean
 
 setup: $(VENV)/.deps build
 
@@ -38,6 +39,9 @@ bench: setup
 
 mutants: setup
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+explore: setup
+	$(BIN)/python -m pytest -n auto --dist loadfile --hypothesis-profile=explore $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info headroom_asgi/*.so headroom_asgi/*.c

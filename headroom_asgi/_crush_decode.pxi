@@ -314,7 +314,7 @@ cdef bint read_text(Decoder* d) noexcept nogil:
     if not starts(d, 0, b"[json"):
         return read_json(d)
     style = read_style(d, 1)
-    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and style < STYLE_PYTHON):
+    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and style & STYLE_LAYOUT < STYLE_PYTHON):
         return refuse(d, b"an unknown head line", 0)
     if not read_head(d) or not read_top(d, style != STYLE_JSON) or not ends_text(d):
         return False

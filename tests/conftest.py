@@ -6,9 +6,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# How long an example takes says something about the machine, nothing about the code.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# How long an example takes says something about the machine, nothing about the code. The verdict on a tree is the tree's own:
+# the same examples each time. `make explore` draws others.
+hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None)
+hypothesis.settings.load_profile("fixed")
 
 _NO_CORPUS = "the recorded conversations are not here: set HEADROOM_CORPUS to their folder"
 _HERE = Path(__file__).resolve().parent

@@ -59,3 +59,10 @@ def test_a_key_of_many_dots_does_not_hold_up_a_search() -> None:
 def test_white_space_between_elements_does_not_change_the_form_of_a_list() -> None:
     value = {"id": 0, "name": 0, "at": [-1000, '\U00010000"']}
     assert _crush.crush(json.dumps(value, indent=1).encode()) == _crush.crush(json.dumps(value, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize("style", ["json2a", "jsont", "json1g", "json2n", "json4r"])
+def test_a_text_in_the_style_of_one_string_is_refused(style: str) -> None:
+    # Only whole texts of lines have a style in their head; a flag beside the layout made others look like them.
+    with pytest.raises(_crush.ExpandError, match="unknown head line"):
+        _crush.expand(f"[{style}]\n[1]".encode())
