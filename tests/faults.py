@@ -32,6 +32,20 @@ class Mutant:
 
 _REFS: Final = (
     Mutant(
+        "time-in-which-the-loop-stood-still-counts",
+        "store/patience.py",
+        "self._awake_s += min(now - self._seen, _AWAKE_S)",
+        "self._awake_s += now - self._seen",
+        "test_store_guarded.py::test_an_event_loop_that_stands_still_is_not_the_fault_of_the_store",
+    ),
+    Mutant(
+        "stores-that-are-handed-in-are-not-guarded",
+        "engine/engine.py",
+        "else GuardedStore(store)",
+        "else store",
+        "test_attacks.py::test_a_store_that_never_answers_holds_up_no_request",
+    ),
+    Mutant(
         "ref-without-tenant",
         "compressors/marker.py",
         "blake2b(digest + name,",

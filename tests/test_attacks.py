@@ -93,6 +93,19 @@ async def test_a_store_that_raises_what_it_likes_does_not_change_the_bytes() -> 
     assert healthy.bodies == broken.bodies
 
 
+async def test_a_store_that_never_answers_holds_up_no_request() -> None:
+    class Stuck(MemoryStore):
+        async def put(self, *args: Any, **kwargs: Any) -> bool:
+            await anyio.sleep_forever()
+            return True
+
+    healthy, stuck = Inner(OK), Inner(OK)
+    await post(wrapped(healthy), CHAT, question_body("openai-chat", TABLE))
+    with anyio.fail_after(30):
+        await post(wrapped(stuck, store=Stuck()), CHAT, question_body("openai-chat", TABLE))
+    assert healthy.bodies == stuck.bodies
+
+
 async def test_an_app_that_is_started_again_works_again() -> None:
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

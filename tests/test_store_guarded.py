@@ -1,6 +1,7 @@
 """A store that is slow or gone is left alone, and found again when it is back."""
 
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable
 
 import anyio
@@ -208,3 +209,24 @@ async def test_it_is_shared_if_the_store_inside_is() -> None:
 def test_seconds_must_be_above_zero(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: 0 is not"):
         GuardedStore(MemoryStore(), **{name: 0})
+
+
+class Busy(MemoryStore):
+    """A store that answers soon, in an app whose event loop meanwhile stands still for longer than a call may take."""
+
+    async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.stand_still)
+            for _ in range(20):
+                await anyio.sleep(0.001)
+        return await super().get_many(ns, keys, tenant=tenant)
+
+    async def stand_still(self) -> None:
+        time.sleep(0.6)  # noqa: ASYNC251 - what it is about
+
+
+async def test_an_event_loop_that_stands_still_is_not_the_fault_of_the_store() -> None:
+    store = GuardedStore(Busy(), timeout_s=0.3, slow_s=0.2)
+    await put(store)
+    for _ in range(4):
+        assert await get(store) == b"v"

@@ -16,7 +16,7 @@ from headroom_asgi.logs import get_logger
 from headroom_asgi.observers import Observer, Report, log_report
 from headroom_asgi.pipeline import PipelineExtensionManager, PipelineStage
 from headroom_asgi.retrieval import TOOL
-from headroom_asgi.store import MemoryStore, Store, open_store
+from headroom_asgi.store import GuardedStore, MemoryStore, Store, open_store
 from headroom_asgi.transforms import Memo, TransformPipeline
 from headroom_asgi.wire import dump
 
@@ -59,7 +59,7 @@ class Engine:
         self.post_compress = [h.post_compress for h in several if callable(getattr(h, "post_compress", None))]
         self._new_store: Callable[[], Store] = partial(open_store, store) if isinstance(store, str) else MemoryStore
         self._own_store = own
-        self.store: Store = self._new_store() if store is None or isinstance(store, str) else store
+        self.store: Store = self._new_store() if store is None or isinstance(store, str) else _bounded(store)
         memo = Memo(settings.memo_bytes)
         self._pipelines = {
             route: TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
@@ -114,6 +114,11 @@ class Engine:
                 observer(report)
             except Exception as error:
                 _log.warning("observer_failed", observer=_name_of(observer), error=type(error).__name__)
+
+
+def _bounded(store: Store) -> Store:
+    """A store that no request waits for: one in memory answers at once, any other is guarded, by its owner or here."""
+    return store if type(store) is MemoryStore or isinstance(store, GuardedStore) else GuardedStore(store)
 
 
 def _up_to(stage: PipelineStage) -> tuple[str, ...]:

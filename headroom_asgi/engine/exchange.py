@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import anyio
-
 from headroom_asgi.engine.conversation import recalled
 from headroom_asgi.engine.counting import Tally
 from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compress
@@ -33,9 +31,6 @@ from headroom_asgi.wire import Answer, Payload, splice
 _log = get_logger(__name__)
 
 T = TypeVar("T")
-
-# Seconds that a request waits for a store, each time that it is asked.
-_STORE_S = 0.5
 
 _STAGES = {
     Phase.LOOKED_UP: PipelineStage.INPUT_CACHED,
@@ -105,10 +100,9 @@ class Exchange(Staged):
         return restored
 
     async def _asked(self, event: str, work: Awaitable[T]) -> T | None:
-        """What a store does, within its time. None, and a log line, if it fails: stores of others raise what they like."""
+        """What a store does. None, and a log line, if it fails: stores of others raise what they like."""
         try:
-            with anyio.fail_after(_STORE_S):
-                return await work
+            return await work
         except StoreDownError:
             return None  # said once, when it went down
         except Exception as error:

@@ -1,17 +1,17 @@
 """A store that leaves another one alone while that is slow or gone, so that nobody waits for it."""
 
 import asyncio
-import importlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import anyio
 
 from headroom_asgi.errors import ConfigError, StoreDownError, StoreError, StoreRefusedError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.store.base import Store, StoreStats
+from headroom_asgi.store.patience import patience, spawn
 
 _log = get_logger(__name__)
 
@@ -40,7 +40,7 @@ class GuardedStore:
     Args:
         store: the one that may fail.
         name: what the log calls it.
-        timeout_s: seconds that a call may take.
+        timeout_s: seconds that a call may take, of those in which the event loop runs.
         slow_s: seconds after which a call counts as failed, although its result is used.
         clock: seconds that never go back.
 
@@ -136,10 +136,13 @@ class GuardedStore:
             self._try_again()
             raise StoreDownError(f"{self._label} is left alone: {self._reason}")
         began, of_round = self._clock(), self._round
-        failure, answered = "", False
+        failure, answered, stalled_s = "", False, 0.0
         try:
-            with anyio.fail_after(self._timeout_s + more_s):
-                result = await call()
+            with patience(self._timeout_s + more_s) as wait:
+                try:
+                    result = await call()
+                finally:
+                    stalled_s = wait.stalled_s
             answered = True
         except StoreRefusedError:
             answered = True
@@ -151,7 +154,9 @@ class GuardedStore:
             failure = str(error) if isinstance(error, StoreError) else type(error).__name__
             raise StoreError(f"{self._label}: {failure}") from error
         finally:
-            if not failure and self._clock() - began > self._slow_s + more_s:  # whether it was answered, or its caller left
+            if (
+                not failure and self._clock() - began - stalled_s > self._slow_s + more_s
+            ):  # whether it was answered, or its caller left
                 failure = "slow answers"
             self._judge(of_round, failure, answered=answered)
         return result
@@ -175,13 +180,15 @@ class GuardedStore:
             return
         self._pause_s = min(2 * self._pause_s, _MAX_PAUSE_S)
         self._next_trial = now + self._timeout_s + self._pause_s
-        self._in_background(self._trial)
+        if task := spawn(self._trial):
+            self._trials.add(task)
+            task.add_done_callback(self._trials.discard)
 
     async def _trial(self) -> None:
         """Write and read something small; if that comes back in time, calls reach the store again."""
         ns, key, value = _TRIAL
         try:
-            with anyio.fail_after(self._slow_s):
+            with patience(self._slow_s):
                 await self._store.put(ns, key, value, tenant="", ttl=_PATIENCE_S)
                 found = await self._store.get_many(ns, [key], tenant="")
         except Exception as error:
@@ -190,12 +197,3 @@ class GuardedStore:
         if found.get(key) == value and self._reason:
             self._reason, self._failures = "", 0
             _log.warning("store_up", store=self._label)
-
-    def _in_background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            task = asyncio.get_running_loop().create_task(work())
-        except RuntimeError:  # the other event loop that anyio knows
-            importlib.import_module("trio").lowlevel.spawn_system_task(work)
-        else:
-            self._trials.add(task)
-            task.add_done_callback(self._trials.discard)
