@@ -357,8 +357,8 @@ _ROUNDS: Final = (
     ),
     Mutant(
         "thinking-not-sent-back",
-        "wire/anthropic_turns.py",
-        "not bound and not _is_empty_text(document, part):",
+        "wire/blocks.py",
+        "not bound and not is_empty(answer.document, part):",
         "not bound and part.kind is not PartKind.SIGNED:",
         "test_anthropic.py::test_the_next_round_has_the_whole_turn_verbatim_and_the_results",
     ),
@@ -940,8 +940,15 @@ _HOSTILE: Final = (
         "test_replay.py::test_a_turn_that_the_client_repeats_is_put_back_once",
     ),
     Mutant(
+        "body-to-count-sent-without-its-cover",
+        "engine/staged.py",
+        "else self.payload.sent",
+        "else self.payload.body",
+        "test_bedrock_sdks.py::test_counted_tokens_of_a_body_for_invoke_are_those_of_the_body_that_is_sent",
+    ),
+    Mutant(
         "reasoning-of-waiting-calls-dropped",
-        "wire/turns.py",
+        "wire/blocks.py",
         "if leads_calls else len(nodes)",
         "if not nodes else len(nodes)",
         "test_unsigned.py::test_signed_reasoning_goes_as_far_as_the_provider_takes_it",
@@ -962,7 +969,88 @@ _HOSTILE: Final = (
     ),
 )
 
+_STORES: Final = (
+    Mutant(
+        "checksums-are-not-compared",
+        "store/records.py",
+        "    if _checksum(record[:1], name, payload) != record[1 : 1 + _CHECKSUM]:",
+        "    if len(record) < 1 + _CHECKSUM:",
+        "test_store_sealed.py::test_a_record_that_was_changed_anywhere_is_damaged",
+    ),
+    Mutant(
+        "records-not-bound-to-their-name",
+        "store/sealed.py",
+        "    parts = [encoded(part) for part in (tenant, ns, key)]",
+        "    parts = [encoded(part) for part in (ns, key)]",
+        "test_store_sealed.py::test_a_record_of_another_tenant_or_key_is_a_miss",
+    ),
+    Mutant(
+        "unencrypted-records-are-read-with-keys",
+        "store/records.py",
+        " or encrypted != self.encrypts:",
+        " or (encrypted and not self.encrypts):",
+        "test_store_sealed.py::test_with_keys_nothing_unencrypted_is_accepted_and_without_them_nothing_encrypted",
+    ),
+    Mutant(
+        "sizes-of-records-are-believed",
+        "store/records.py",
+        "        if not 0 <= size <= MAX_BYTES:",
+        "        if size < 0:",
+        "test_store_sealed.py::test_a_record_that_claims_to_be_huge_is_damaged_and_not_expanded",
+    ),
+    Mutant(
+        "redis-keys-without-tenant",
+        "store/redis.py",
+        "(GET, self._key(tenant, ns, key), ()) for key in wanted",
+        '(GET, self._key("", ns, key), ()) for key in wanted',
+        "test_store.py::test_a_value_comes_back_as_it_was",
+    ),
+    Mutant(
+        "sqlite-tenants-left-in-the-log",
+        "store/sqlite.py",
+        '            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()',
+        "            pass",
+        "test_store_sqlite.py::test_nothing_of_a_deleted_tenant_is_left_on_the_disk",
+    ),
+    Mutant(
+        "sqlite-absolute-cap-forgotten",
+        "store/sqlite.py",
+        "(*name, counts, size, ttl, now, cap, min(now + ttl, cap))",
+        "(*name, counts, size, ttl, now, now + 1e9, now + ttl)",
+        "test_store.py::test_no_entry_outlives_the_absolute_cap",
+    ),
+    Mutant(
+        "breaker-never-opens",
+        "store/guarded.py",
+        "            if self._failures >= _FAILURES and not self._reason:",
+        "            if self._failures > 10 * _FAILURES and not self._reason:",
+        "test_store_guarded.py::test_after_three_failures_the_store_is_left_alone",
+    ),
+    Mutant(
+        "requests-try-a-store-that-is-down",
+        "store/guarded.py",
+        "            self._try_again()\n            raise",
+        "            await self._trial()\n            raise",
+        "test_store_guarded.py::test_trials_become_rarer_while_they_fail",
+    ),
+    Mutant(
+        "calls-that-fail-together-count-each",
+        "store/guarded.py",
+        "        if failure and of_round == self._round:",
+        "        if failure:",
+        "test_store_guarded.py::test_calls_that_fail_together_count_as_one",
+    ),
+    Mutant(
+        "errors-of-stores-are-quoted",
+        "store/guarded.py",
+        "            failure = str(error) if isinstance(error, StoreError) else type(error).__name__\n            raise",
+        "            failure = str(error)\n            raise",
+        "test_store_guarded.py::test_no_message_quotes_the_error",
+    ),
+)
+
 MUTANTS: Final = (
     *(*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER, *_LEDGER),
     *_HOSTILE,
+    *_STORES,
 )
