@@ -124,11 +124,14 @@ def column_of(text: str) -> Column:
 
 
 def wrapper_of(text: str, at: int) -> tuple[dict[str, Value], str, bool, int]:
-    """An object with a hole in it: the object, the hole's key, whether the hole is a text of lines, and where it all ends."""
+    """An object with a hole in it: the object, the hole's key, whether the hole is a text of lines, and where it all ends.
+
+    One that was cut off ends behind its hole.
+    """
     members: dict[str, Value] = {}
     hole: tuple[str, bool] | None = None
     at += 1
-    while text[at] != "}":
+    while text[at] not in "};]":
         key, at = _key(text, at)
         at = _skip(text, at + 1)
         if found := _HOLE.match(text, at):
@@ -138,7 +141,7 @@ def wrapper_of(text: str, at: int) -> tuple[dict[str, Value], str, bool, int]:
         at = _behind_comma(text, at)
     if hole is None:
         raise ValueError("a wrapper without a hole")
-    return members, *hole, at + 1
+    return members, *hole, at + (text[at] == "}")
 
 
 def _flow(text: str, at: int) -> tuple[Value, int]:

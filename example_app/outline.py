@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from example_app.inline import LITERAL, Column, Value, column_of, inline, paths, put, stem_of, text_cell, tuples, wrapper_of
 
-HEAD = re.compile(r"\[(?:(text|json[a-z0-9]*)|json in .*)(?:; [^;\]]*)*\]")
+HEAD = re.compile(r"\[(?:(text|json[a-z0-9]*)|json(?:[a-z0-9]* cut)? in .*)(?:; [^;\]]*)*\]")
 TABLE = re.compile(r"[\[{]([1-9]\d*)[\]}](?:(: \(key\)\t|: |\[\]: |=)(.*)|\[(\d+)\]:$)", re.DOTALL)
-_IN = "[json in "
+_IN = re.compile(r"\[json(?:[a-z0-9]*( cut))? in (\[?)")
+_CUT = "⟦cut⟧"
 _STYLE = re.compile(r"\(json[a-z0-9]*\)")
 _FENCE = re.compile(r'"{3,}')
 _GROUP = re.compile(r"\[(\d+)\]")
@@ -28,6 +29,8 @@ Row = TypeVar("Row")
 def read_outline(text: str, *, excerpt: bool = False) -> Value:
     """The value of an outline. Raises ValueError or IndexError where the text is none.
 
+    Of an object that was cut off: what is there of it, and what stands behind the cut.
+
     Args:
         text: the outline, from its head on.
         excerpt: rows may be missing, and other lines may follow.
@@ -40,12 +43,16 @@ def read_outline(text: str, *, excerpt: bool = False) -> Value:
         return _raw(rest, grouped=_GROUPED in head)
     if found[1]:
         return _whole(rest, excerpt=excerpt)
-    is_list = head.startswith("[", len(_IN))
-    members, hole, is_text, end = wrapper_of(head, len(_IN) + is_list)
+    start = _IN.match(head)
+    assert start is not None
+    members, hole, is_text, end = wrapper_of(head, start.end())
+    is_list = start[2] != "" and not start[1]
     if not HEAD.fullmatch("[json" + head[end + is_list :]):
         raise ValueError(f"no notes: {head[end:]!r}")
-    members[hole] = _raw(rest, grouped=_GROUPED in head[end:]) if is_text else _whole(rest, excerpt=excerpt)
-    return [members] if is_list else members
+    text, _, behind = rest.partition(_CUT) if start[1] else (rest, "", "")
+    members[hole] = _raw(text, grouped=_GROUPED in head[end:]) if is_text else _whole(rest, excerpt=excerpt)
+    value: Value = [members] if start[2] else members
+    return [value, behind] if behind else value
 
 
 def read_table(lines: list[str], at: int, head: re.Match[str]) -> Value:

@@ -32,6 +32,8 @@ class Document:
         """The bytes of the value."""
     def text(self, node: int) -> str:
         """The decoded string at a STRING node; unpaired surrogates stay surrogates. TypeError on other kinds."""
+    def utf8(self, node: int) -> bytes:
+        """The decoded string at a STRING node in UTF-8; an unpaired surrogate as three bytes. TypeError on other kinds."""
     def get(self, node: int, key: str) -> int:
         """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
     def items(self, node: int) -> list[tuple[str, int]]:

@@ -40,6 +40,7 @@ include "_crush_find.pxi"
 include "_crush_strings.pxi"
 include "_crush_groups.pxi"
 include "_crush_raw.pxi"
+include "_crush_open.pxi"
 include "_crush_result.pxi"
 include "_crush_views.pxi"
 

@@ -236,8 +236,11 @@ cdef bint read_json(Decoder* d) noexcept nogil:
         return refuse(d, b"neither the crush format nor JSON", tape.offset)
     return restyle(d.data, d.size, STYLE_JSON, &d.text)
 
-cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
-    """{type: text, text: (json2)}, or that in a list: an object around the string that stands below the head."""
+cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style, bint whole) noexcept nogil:
+    """{type: text, text: (json2)}, or that in a list: an object around the string that stands below the head.
+
+    Not whole: {type: text, text: \"""; it was cut off inside that string, and is closed behind it.
+    """
     # `style` gets -1 where the string is the lines below.
     cdef bint listed = peek(d, d.at) == c"["
     hole[0] = -1
@@ -272,10 +275,12 @@ cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
             break
         buffer_byte(d.out, c",")
         d.at += 1
-    if hole[0] < 0 or not starts(d, d.at, b"}]" if listed else b"}"):
+    if hole[0] < 0 or (whole and not starts(d, d.at, b"}]" if listed else b"}")):
         return refuse(d, b"no place for what stands below, or more than that", d.at)
+    if not whole and (style[0] >= 0 or hole[0] < d.out.size):
+        return refuse(d, b"something behind the string that was cut off", d.at)
     buffer_text(d.out, b"}]" if listed else b"}")
-    d.at += 1 + listed
+    d.at += 1 + listed if whole else 0
     d.base = 1 + listed
     return read_head(d)
 
@@ -285,7 +290,7 @@ cdef bint read_wrapped(Decoder* d) noexcept nogil:
     cdef int style = 0
     d.at = 9
     d.out = &d.wrapper
-    if not read_wrapper(d, &hole, &style):
+    if not read_wrapper(d, &hole, &style, True):
         return False
     d.out = &d.text
     buffer_put(&d.text, d.wrapper.data, hole)
@@ -297,6 +302,40 @@ cdef bint read_wrapped(Decoder* d) noexcept nogil:
     elif not put_fenced_text(d, d.at, d.size, 0, True):
         return False
     buffer_put(&d.text, d.wrapper.data + hole, d.wrapper.size - hole)
+    return True
+
+cdef bint read_open(Decoder* d, int spelling) noexcept nogil:
+    """An object that was cut off inside its last string, from " cut in " on: the head, the string, ⟦cut⟧, what stands behind."""
+    cdef Py_ssize_t hole = 0, mark, behind
+    cdef int style = 0
+    d.at += 8
+    d.out = &d.wrapper
+    if spelling & ~(STYLE_LAYOUT | STYLE_ESCAPES | STYLE_CR) or spelling & STYLE_LAYOUT >= STYLE_PYTHON:
+        return refuse(d, b"a style that cannot be cut off", 0)
+    if not read_wrapper(d, &hole, &style, False):
+        return False
+    d.out = &d.text
+    mark = bracket_offset(d.data, d.at, d.size)
+    while mark < d.size and not starts(d, mark, b"\xe2\x9f\xa6cut\xe2\x9f\xa7"):
+        mark = bracket_offset(d.data, mark + 3, d.size)
+    if mark == d.size or not d.notes & NOTED_RAW:
+        return refuse(d, b"nothing that says where it was cut off, or a head that does not speak of it", d.at)
+    behind = mark + 9
+    buffer_put(&d.text, d.wrapper.data, hole)
+    if not put_fenced_text(d, d.at, mark, 0, True):
+        return False
+    buffer_put(&d.text, d.wrapper.data + hole, d.wrapper.size - hole)
+    d.at = behind
+    if not text_allowed(d.data, behind, d.size, False) or bracket_offset(d.data, behind, d.size) < d.size:
+        return refuse(d, b"not UTF-8, or a \xe2\x9f\xa6 behind what was cut off", behind)
+    d.scratch.size = 0
+    d.result = &d.scratch
+    if d.text.failed or not restyle_within(d.text.data, d.text.size, spelling, EXPAND_ROOM, &d.scratch):
+        return d.text.failed or refuse(d, b"stands for more than 256 MiB", behind)
+    if not cut_brackets(d, 0, d.base, &d.scratch):
+        return False
+    d.scratch.size -= 1
+    buffer_put(&d.scratch, d.data + behind, d.size - behind)
     return True
 
 cdef bint ends_text(Decoder* d) noexcept nogil:
@@ -314,6 +353,8 @@ cdef bint read_text(Decoder* d) noexcept nogil:
     if not starts(d, 0, b"[json"):
         return read_json(d)
     style = read_style(d, 1)
+    if style >= 0 and starts(d, d.at, b" cut in "):
+        return read_open(d, style)
     if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and style & STYLE_LAYOUT < STYLE_PYTHON):
         return refuse(d, b"an unknown head line", 0)
     if not read_head(d) or not read_top(d, style != STYLE_JSON) or not ends_text(d):

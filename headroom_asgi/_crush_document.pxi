@@ -1,6 +1,8 @@
 # The Python face of a scanned text: a tape of nodes, each turned into a Python object when it is asked for.
 
+# Giving the GIL up and taking it back costs some microseconds, more where other threads want it.
 cdef int32_t GET_SLOTS = 20_000  # of the tape that `get` looks through with the GIL held: some ten microseconds
+cdef int32_t DECODED = 100_000  # bytes of a literal that are decoded with the GIL held: some hundred microseconds
 
 cdef object scan_error(int reason, Py_ssize_t offset):
     """The exception for a reason code."""
@@ -46,18 +48,28 @@ cdef class Document:
     cdef const uint8_t* text_start(self):
         return <const uint8_t*>PyBytes_AS_STRING(self.data)
 
+    cdef bint decode(self, int32_t node, Buffer* decoded) except False:
+        """The content of a STRING node with escapes."""
+        cdef const uint8_t* literal = self.text_start() + node_start(self.tape.nodes, node)
+        cdef Py_ssize_t size = node_size(self.tape.nodes, node)
+        if size < DECODED:
+            string_decode(literal, literal + size, decoded)
+        else:
+            with nogil:
+                string_decode(literal, literal + size, decoded)
+        if decoded.failed:
+            raise MemoryError
+        return True
+
     cdef str string(self, int32_t node):
         """The decoded content of a STRING node."""
         cdef const uint8_t* literal = self.text_start() + node_start(self.tape.nodes, node)
-        cdef Py_ssize_t size = node_size(self.tape.nodes, node)
         cdef Buffer decoded
         if not node_flags(self.tape.nodes, node) & NODE_ESCAPED:
-            return PyUnicode_DecodeUTF8(<const char*>literal + 1, size - 2, "strict")
+            return PyUnicode_DecodeUTF8(<const char*>literal + 1, node_size(self.tape.nodes, node) - 2, "strict")
         buffer_open(&decoded)
         try:
-            string_decode(literal, literal + size, &decoded)
-            if decoded.failed:
-                raise MemoryError
+            self.decode(node, &decoded)
             return PyUnicode_DecodeUTF8(<const char*>decoded.data, decoded.size, "surrogatepass")
         finally:
             buffer_close(&decoded)
@@ -84,6 +96,23 @@ cdef class Document:
         if node_kind(self.tape.nodes, at) != KIND_STRING:
             raise TypeError(f"node {node} is no string")
         return self.string(at)
+
+    def utf8(self, Py_ssize_t node):
+        """The decoded string at a STRING node in UTF-8; an unpaired surrogate as three bytes. TypeError on other kinds."""
+        cdef int32_t at = self.index(node)
+        cdef Buffer decoded
+        if node_kind(self.tape.nodes, at) != KIND_STRING:
+            raise TypeError(f"node {node} is no string")
+        if not node_flags(self.tape.nodes, at) & NODE_ESCAPED:
+            return PyBytes_FromStringAndSize(
+                <const char*>self.text_start() + node_start(self.tape.nodes, at) + 1, node_size(self.tape.nodes, at) - 2
+            )
+        buffer_open(&decoded)
+        try:
+            self.decode(at, &decoded)
+            return PyBytes_FromStringAndSize(<const char*>decoded.data, decoded.size)
+        finally:
+            buffer_close(&decoded)
 
     def get(self, Py_ssize_t node, str key not None):
         """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""

@@ -196,8 +196,11 @@ cdef bint write_found(
     spelled_close(crush, &spelled)
     return fits
 
-cdef bint put_blocks(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Append a text with the JSON in it as blocks, and what stands between them; False, and nothing, if there is no block."""
+cdef bint put_blocks(Crush* crush, const uint8_t* data, Py_ssize_t size, bint last) noexcept nogil:
+    """Append a text with the JSON in it as blocks, and what stands between them; False, and nothing, if there is no block.
+
+    `last`: whether its last line is a whole one.
+    """
     cdef Found found
     cdef Buffer block
     cdef Py_ssize_t at = 0, kept = 0, chain = 0, marks
@@ -214,14 +217,14 @@ cdef bint put_blocks(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcep
             kept = found.end
             at = kept if kept > at else at
     if kept:
-        put_runs(crush, data, kept, size, False, True)
+        put_runs(crush, data, kept, size, False, last)
     crush.out.failed |= block.failed
     buffer_close(&block)
     return kept > 0
 
 cdef bint put_raw_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """Append a text without a mark of its own; whether anything in it was re-laid."""
-    if not put_blocks(crush, data, size):
+    if not put_blocks(crush, data, size, True):
         put_runs(crush, data, 0, size, True, True)
     return crush.raws
 
@@ -245,7 +248,7 @@ cdef bint put_lines(Crush* crush, Text text) noexcept nogil:
     cdef bint styled = crush.styled, block = text_is_block(text)
     if not block and (text.size < RELAID_BYTES or text.marks & (TEXT_CONTROL | TEXT_SURROGATE | TEXT_BRACKET)):
         return False
-    if put_blocks(crush, text.data, text.size):
+    if put_blocks(crush, text.data, text.size, True):
         crush.styled = styled
         return True
     if block:

@@ -134,8 +134,7 @@ cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
 cdef bint put_wrapped(Crush* crush, const Doc* doc, Buffer* kind) noexcept nogil:
     """Append what a wrapper holds, and write the wrapper itself to `kind`; False, and nothing, if the text is none."""
     cdef bint listed = node_kind(doc.nodes, 0) == KIND_ARRAY
-    cdef int32_t object = 0, hole, key, end, value
-    cdef Buffer out
+    cdef int32_t object = 0, hole
     cdef int style
     if listed:
         if node_count(doc.nodes, 0) != 1:
@@ -147,66 +146,53 @@ cdef bint put_wrapped(Crush* crush, const Doc* doc, Buffer* kind) noexcept nogil
     style = put_hole(crush, text_of(doc.data, doc.nodes + hole, &crush.scratch), 2 if listed else 1)
     if style == -2:
         return False
-    out = crush.out
-    crush.out = kind[0]
-    buffer_text(&crush.out, b"json in [{" if listed else b"json in {")
-    key = node_child(doc.nodes, object)
-    end = node_next(doc.nodes, object)
-    while key < end:
-        value = node_next(doc.nodes, key)
-        put_key(text_of(doc.data, doc.nodes + key, &crush.scratch), &crush.out)
-        buffer_text(&crush.out, b":" if node_kind(doc.nodes, value) == KIND_NUMBER else b": ")
-        if value != hole:
-            put_flow(crush, doc, value)
-        elif style < 0:
-            buffer_text(&crush.out, b'"""')
-        else:
-            buffer_byte(&crush.out, 0x28)
-            style_name(style, &crush.out)
-            buffer_byte(&crush.out, 0x29)
-        key = node_next(doc.nodes, value)
-        buffer_text(&crush.out, b", " if key < end else b"}]" if listed else b"}")
-    kind[0] = crush.out
-    crush.out = out
+    buffer_text(kind, b"json in [{" if listed else b"json in {")
+    put_fields(crush, doc, object, hole, style, kind)
+    buffer_text(kind, b"}]" if listed else b"}")
     return True
 
-cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Write the crush text of a text that is not one JSON value, if it is shorter: values on lines of their own, or raw text."""
+cdef bint put_values(Crush* crush, const uint8_t* data, Py_ssize_t size, bint plain, Buffer* kind) noexcept nogil:
+    """Append a text that is values one after the other, or what Python prints (if it is plain); False, and nothing, if it is not."""
     cdef Spelled spelled
-    cdef Buffer grouped
-    cdef int style
-    cdef bint plain = raw_text(data, size), relaid
-    cdef bint found = spelled_lines(crush, &spelled, data, size, 0)
-    if not found and plain:
+    cdef bint fits = spelled_lines(crush, &spelled, data, size, 0)
+    if not fits and plain:
         spelled_close(crush, &spelled)
-        found = spelled_python(crush, &spelled, data, size, 0)
-    if found:
+        fits = spelled_python(crush, &spelled, data, size, 0)
+    if fits:
         crush.depth = spelled.tape.depth
         put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, 0)
         crush.out.size -= 1
-    style = spelled.style
+        style_name(spelled.style, kind)
     spelled_close(crush, &spelled)
-    if not found:
-        buffer_open(&grouped)
-        relaid = plain
-        if plain:
-            crush.groups = write_groups(data, size, &grouped)
-            relaid = put_raw_text(crush, grouped.data if crush.groups else data, grouped.size if crush.groups else size)
-        crush.out.failed |= grouped.failed
-        buffer_close(&grouped)
-        if not relaid and not crush.groups:
-            return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
-    crush.scratch.size = 0
-    if found:
-        style_name(style, &crush.scratch)
-    else:
-        buffer_text(&crush.scratch, b"text")
-    buffer_byte(&crush.scratch, 0)
-    if not crush_failed(crush):
-        put_head(<const char*>crush.scratch.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
-        if pays(crush, data, size, NULL):
-            return OUTCOME_TEXT
-    return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_NONE
+    return fits
+
+cdef bint put_text(Crush* crush, const uint8_t* data, Py_ssize_t size, Buffer* kind) noexcept nogil:
+    """Append a text with groups and re-laid; whether there was anything to do."""
+    cdef Buffer grouped
+    cdef bint relaid
+    buffer_open(&grouped)
+    crush.groups = write_groups(data, size, &grouped)
+    relaid = put_raw_text(crush, grouped.data if crush.groups else data, grouped.size if crush.groups else size)
+    crush.out.failed |= grouped.failed
+    buffer_close(&grouped)
+    buffer_text(kind, b"text")
+    return relaid or crush.groups
+
+cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """Write the crush text of a text that is not one JSON value, if it is shorter: several values, a cut envelope, or raw text."""
+    cdef Buffer kind
+    cdef bint plain = raw_text(data, size), shorter
+    buffer_open(&kind)
+    shorter = put_values(crush, data, size, plain, &kind)
+    if not shorter and plain:
+        shorter = put_open(crush, data, size, &kind) or put_text(crush, data, size, &kind)
+    buffer_byte(&kind, 0)
+    crush.out.failed |= kind.failed
+    if shorter and not crush_failed(crush):
+        put_head(<const char*>kind.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
+        shorter = pays(crush, data, size, NULL)
+    buffer_close(&kind)
+    return OUTCOME_MEMORY if crush_failed(crush) else OUTCOME_TEXT if shorter else OUTCOME_NONE
 
 cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """Write the better form into `head` and `out` (refs not yet put in), if it is shorter than the data in tokens and bytes."""

@@ -12,7 +12,7 @@ from headroom_asgi import _crush
 from headroom_asgi.compressors import split_markers
 from headroom_asgi.config import HeadroomConfig, SettingFields
 from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
-from headroom_asgi.errors import ExpandError, HeadroomError
+from headroom_asgi.errors import ConfigError, ExpandError, HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
 from headroom_asgi.store import Store
 from headroom_asgi.tokenizer import Tokenizer
@@ -151,7 +151,10 @@ def _compress(
     messages: list[Any], model: str, dialect: str | None, settings: SettingFields, *, redeemable: bool
 ) -> tuple[Step, CompressResult, HeadroomConfig]:
     config = HeadroomConfig().with_settings(settings)
-    mode = config.resolve().default.mode
+    route = config.resolve().default
+    if any(rule.name == "kompress" for rule in route.compressors):
+        raise ConfigError("kompress.enabled: words are read by the middleware alone, whose store says which of them stay")
+    mode = route.mode
     if mode in ("off", "audit"):
         config = replace(config, transforms=())
     tokenizer = Tokenizer(model)

@@ -12,11 +12,12 @@ from headroom_asgi.errors import ResponseError
 MAX_EVENT_BYTES = 16 << 20  # a stream's largest known events (inline images, whole answers in one event) have a few MB
 
 _BOM = b"\xef\xbb\xbf"
+_FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")  # atomic: a CRLF is one line end, never two
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ServerSentEvent:
     """One event of a stream, or a block without data (comments, keep-alives).
 
@@ -94,6 +95,12 @@ class SSESplitter:
             self._first = False
             start = end
         return events
+
+
+def begins_events(first: bytes) -> bool:
+    """Whether a stream of events may begin with these bytes, which may be one: with a field, or a comment."""
+    begun = first.removeprefix(_BOM)
+    return bool(begun) and any(begun.startswith(mark) or mark.startswith(begun) for mark in _FIELDS)
 
 
 def _cuts(data: bytes | bytearray, searched: int) -> Iterator[int]:

@@ -26,7 +26,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 RETRIEVE_NAME: Final = "headroom_retrieve"  # the tool by which a model asks for what was left out
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Edit:
     """One replacement in a body: the bytes `[start, end)` become `data`. An insertion has `start == end`."""
 
@@ -47,7 +47,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ToolCall:
     """One complete call of a function tool by the model. `arguments` is JSON text as the model wrote it."""
 
@@ -56,7 +56,7 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ToolResult:
     """What a call of ours is answered with."""
 

@@ -67,7 +67,7 @@ def make_document(rng: random.Random) -> Document:
     if kind == 0:
         return maker.exact(maker.log())
     if kind == 1:
-        return maker.exact(maker.many_lines())
+        return maker.exact(maker.many_lines() if rng.random() < 0.6 else maker.cut_off())
     value = maker.document()
     return Document(maker.spelled_json(value).encode(), spell(value))
 
@@ -306,3 +306,14 @@ class Documents(Maker):
             + self.rng.choice(("", "n")),
         )
         return text + self.rng.choice(("", "", "", "\n", "\r\n", "{", " "))
+
+    def cut_off(self) -> str:
+        """An object cut off inside its last string, which holds lines, or JSON that is cut as well; what harnesses write behind it."""
+        rng = self.rng
+        style = rng.choice(LAYOUTS) + rng.choice(("", "a", "g"))
+        inside = rng.choice((self.log, lambda: spell(self.document(), rng.choice(LAYOUTS) + rng.choice(("", "a")))))()
+        members: list[tuple[str, Value]] = [(key, self.scalar()) for key in self.keys(2) if self.chance(0.5)]
+        text = spell(Object((*members, ("text", inside))), style)
+        text = f"[{text}]" if self.chance(0.1) else text
+        text = text[: rng.randrange(len(text) * 2 // 3, len(text) + 1)]
+        return text + rng.choice(("", "...", " ...\n\n(The rest is in a file.)", '"', "\n[truncated]\n"))

@@ -18,7 +18,7 @@ from headroom_asgi.errors import ExpandError
 from tests.crush_cases import Found, restored
 from tests.crush_documents import Document, Documents, make_document
 from tests.crush_reference import RowsLeftOut, decode, spell
-from tests.crush_writer import Writer, make_lines, make_text, make_value
+from tests.crush_writer import Writer, fence_allowed, make_lines, make_text, make_value
 from tests.json_exact import same
 
 # What mutations put into a text: what the grammar gives a meaning, and what it forbids.
@@ -48,6 +48,7 @@ PIECES = (
         "⟦× 2⟧",
         '⟦"-" × 9⟧',
         "⟦end⟧",
+        "⟦cut⟧",
         "⟦json⟧\n",
         "⟦json2cr⟧\n",
         " ×4",
@@ -78,6 +79,7 @@ FORMS = {
     "shared value": r"\n *[^\n\t,:]+, [^\n\t:]+: ?(null|\"\"|\[\]|\{\}|true|false|-?\d[^ ]*)\n",
     "folded key": r"\n *[^\n\t\". ]+\.[^\n\t\". ]+:",
     "wrapper": r"^\[json in ",
+    "cut off in a string": r"^\[json\w* cut in ",
     "values one in a line": r"^\[json\w*l",
     "values joined": r"^\[json\w*c\w*[];]",
     "CR LF": r"[\[(⟦]json\w*r[\])n⟧;]",
@@ -155,7 +157,7 @@ def check_found(document: Document, found: Found | None) -> None:
         return
     if document.value is not None:
         assert result == document.value
-    elif text.startswith(b"[text") or re.match(rb"\[json\w+[;\]]", text):
+    elif text.startswith(b"[text") or re.match(rb"\[json(?:\w+[;\]]|\w* cut in )", text):
         assert result.encode() == document.data
     else:
         assert same(result, document.data)
@@ -182,12 +184,14 @@ def check_json(seed: int) -> None:
 
 def written(rng: random.Random) -> tuple[str, str]:
     """A text of the naive writer, and what it stands for."""
-    kind = rng.randrange(6)
+    kind = rng.randrange(7)
     if kind == 0:
         made = make_lines(rng)
         return Writer(rng, made).lines_text()
-    made = make_text(rng) if kind == 1 else make_value(rng)
-    if kind == 1 and "⟦" not in str(made.value):
+    made = make_text(rng) if kind in (1, 6) else make_value(rng)
+    if kind == 6 and fence_allowed(str(made.value)):
+        return Writer(rng, made).open_text()
+    if kind in (1, 6) and "⟦" not in str(made.value):
         return Writer(rng, made).raw_text(), str(made.value)
     return Writer(rng, made).text(), spell(made.value)
 

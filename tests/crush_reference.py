@@ -26,6 +26,7 @@ from tests.crush_reference_line import (
     Literal,
     Object,
     Value,
+    Wrapper,
     check,
     deeper,
     guarded,
@@ -143,14 +144,17 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
     """The kind of a crush text, and its value (of [text]: the text)."""
     text.encode()
     first, newline, rest = text.partition("\n")
-    wrapper = read_wrapper(first) if first.startswith("[json in ") else None
+    wrapper = read_wrapper(first)
     found = HEAD_LINE.fullmatch("[json" + wrapper.rest if wrapper else first)
     check(found and newline, "head")
     assert found is not None
     kind, notes = found[1], found[2].split("; ")[1:]
     check(found[0] == head(kind, *notes), "head")
     reader = Reader(rest.split("\n"), seen)
-    if wrapper:
+    if wrapper and wrapper.cut:
+        kind = "text"
+        value = reader.cut_off(rest, wrapper, grouped=STARTS in notes)
+    elif wrapper:
         value = wrapper.around(
             reader.string_of(wrapper.style, lambda: reader.top(wrapper.depth, inside_string=True))
             if wrapper.style
@@ -302,6 +306,17 @@ class Reader:
         text = ungrouped(self.raw(raw, depth)) if grouped else self.raw(raw, depth)
         check(not NEVER_IN_FENCE.search(text), "control character in a fence")
         return text
+
+    def cut_off(self, rest: str, wrapper: Wrapper, *, grouped: bool) -> str:
+        """An object that was cut off inside its last string, from what stands below its head."""
+        raw, mark, behind = rest.partition("⟦cut⟧")
+        check(mark and "⟦" not in behind, "no mark where it was cut off, or another one behind it")
+        self.seen.notes.add(RAWS)
+        text = self.raw(raw, wrapper.depth)
+        text = ungrouped(text) if grouped else text
+        check(not NEVER_IN_FENCE.search(text), "control character in what was cut off")
+        assert wrapper.cut is not None
+        return cut(styled(wrapper.around(text), wrapper.cut), wrapper.depth).removesuffix('"') + behind
 
     def raw(self, raw: str, depth: int) -> str:
         """What raw text stands for."""

@@ -11,6 +11,7 @@ QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 COUNT = "([1-9][0-9]*)"
 STYLE_NAME = r"json(?:pyt?|[p124t]?a?g?[lc]?r?n?)"
 STYLE = re.compile(rf"\(({STYLE_NAME})\)")
+WRAPPER_START = re.compile(r"\[json in |\[(json[p124t]?a?g?r?) cut in ")
 STYLE_PARTS = re.compile(r"(json[p124t]?a?g?)([lc]?)(r?)(n?)")
 MARK = re.compile('"{3,}')
 REPEATED = re.compile(" ×" + COUNT)
@@ -328,6 +329,7 @@ class Wrapper:
     style: str | None
     listed: bool  # it is the one element of a list
     rest: str  # the first line behind it
+    cut: str | None = None  # the style of an object that was cut off inside its last string, which is the hole
 
     @property
     def depth(self) -> int:
@@ -340,9 +342,12 @@ class Wrapper:
         return Array((value,)) if self.listed else value
 
 
-def read_wrapper(line: str) -> Wrapper:
-    """The wrapper on a first line."""
-    at = len("[json in ")
+def read_wrapper(line: str) -> Wrapper | None:
+    """The wrapper on a first line; None if it has none."""
+    start = WRAPPER_START.match(line)
+    if start is None:
+        return None
+    at = start.end()
     listed = line.startswith("[{", at)
     at += listed
     check(line.startswith("{", at), "no wrapper")
@@ -363,9 +368,10 @@ def read_wrapper(line: str) -> Wrapper:
             value, at = flow(line, at, 2)
             check(isinstance(value, Literal | str), "no scalar in a wrapper")
         fields.append((key, value))
-    end = "}]" if listed else "}"
+    end = "" if start[1] else "}]" if listed else "}"
     check(line.startswith(end, at) and len(holes) == 1, "a wrapper that does not end, or without just one hole")
-    return Wrapper(tuple(fields), holes[0], listed, line[at + len(end) :])
+    check(not start[1] or (holes[0] is None and fields[-1][1] is None), "something behind what was cut off")
+    return Wrapper(tuple(fields), holes[0], listed, line[at + len(end) :], start[1])
 
 
 # ------------------------------------------------------------------------------------------ keys and columns

@@ -23,7 +23,7 @@ from tests.crush_reference import (
     quote,
     styled,
 )
-from tests.crush_values import Made, Spelled, make_lines, make_text, make_value
+from tests.crush_values import LAYOUTS, Made, Spelled, make_lines, make_text, make_value
 from tests.crush_writer_table import Plan, Planner, Table, is_scalar, records_of
 
 __all__ = ["Writer", "make_lines", "make_text", "make_value"]
@@ -123,6 +123,27 @@ class Writer:
         """The whole text, of a text."""
         assert isinstance(self.made.value, str)
         return self.headed("text", [self.raw(self.grouped(self.made.value))])
+
+    def open_text(self) -> tuple[str, str]:
+        """The whole text, of an object that was cut off inside its last string, which is the text; and what it stands for."""
+        text = self.made.value
+        assert isinstance(text, str)
+        style = self.rng.choice(LAYOUTS) + self.rng.choice(("", "a", "g"))
+        fields: list[tuple[str, Value]] = [
+            (key, self.rng.choice(("text", "", "5", Literal("5"), Literal("null"))))
+            for key in self.rng.sample(("type", "error", "", "a b", "x.y"), self.rng.randrange(4))
+        ]
+        key = self.rng.choice(("text", "response", "[0]"))
+        behind = self.rng.choice(("", "...", '"', " ...\n\n(The rest\nis in a file.)", "\\", '"}'))
+        inside = Object((*fields, (key, text)))
+        listed = self.chance(0.3)
+        whole = styled(Array((inside,)) if listed else inside, style)
+        stands_for = re.sub(r'"\s*\}(\s*\])?$', "", whole) + behind
+        shown = [*(self.key(name) + ":" + self.glue(value) + self.flow(value) for name, value in fields), f'{self.key(key)}: """']
+        lines = self.raw(self.grouped(text), ends=False).split("\n")
+        lines[-1] += "⟦cut⟧" + behind
+        self.notes.add(RAWS)
+        return self.headed(f"{style} cut in {'[' * listed}{{{', '.join(shown)}", lines), stands_for
 
     def headed(self, kind: str, lines: list[str]) -> str:
         """The lines below a head with the notes that they need, and now and then one that they don't."""

@@ -128,9 +128,16 @@ _BYTES: Final = (
     Mutant(
         "memo-decides",
         "transforms/content_router.py",
-        "rules, decision.ref, question)",
-        "rules, decision.ref)",
+        "            state.update(question)\n",
+        "",
         "test_more_laws.py::test_what_was_seen_before_changes_no_byte",
+    ),
+    Mutant(
+        "edits-at-old-places",
+        "wire/base.py",
+        "if self.source is self._unedited else self._found.edited(edits)",
+        "",
+        "test_payload.py::test_edits_go_to_the_places_of_what_was_looked_into",
     ),
     Mutant(
         "tool-before-the-clients",
@@ -683,11 +690,70 @@ _TEXTS: Final = (
         "test_crush_faults.py::test_a_text_with_a_sign_of_the_format_in_it_is_left_alone",
     ),
     Mutant(
+        "escape-cut-in-two-is-said",
+        "_crush_open.pxi",
+        "return half if behind == at else at",
+        "return at",
+        "test_crush_open.py::test_half_of_a_line_end_stands_behind_the_cut",
+    ),
+    Mutant(
+        "object-cut-off-in-another-spelling",
+        "_crush_open.pxi",
+        " and memcmp(crush.other.data, data, end) == 0",
+        "",
+        "test_crush_open.py::test_other_texts_are_not_taken_for_one_that_was_cut_off",
+    ),
+    Mutant(
         "wrapper-of-two-texts",
         "_crush_result.pxi",
         "marks & TEXT_LF:",
         "marks & TEXT_CONTROL:",
         "test_crush_faults.py::test_a_wrapper_has_one_text_of_several_lines",
+    ),
+)
+
+_PROSE: Final = (
+    Mutant(
+        "own-reading-applied",
+        "engine/words.py",
+        '(await asked("masks_failed", store.get_many(MASKS, unread, tenant=tenant)) or {})',
+        "read",
+        "test_words.py::test_of_two_workers_that_read_at_once_the_first_that_writes_decides",
+    ),
+    Mutant(
+        "text-without-its-mask-remembered",
+        "transforms/content_router.py",
+        "if decision.words is None or not decision.words.missing:",
+        "if decision.key:",
+        "test_words.py::test_without_the_stores_word_a_text_goes_whole_and_is_reported",
+    ),
+    Mutant(
+        "masks-not-used-as-long-as-texts-are-sent",
+        "engine/exchange.py",
+        "if masks := report.remembered_masks():",
+        "if masks := report.originals() and {}:",
+        "test_words.py::test_masks_live_as_long_as_their_texts_are_sent",
+    ),
+    Mutant(
+        "words-behind-the-first-window-lost",
+        "compressors/word_model.py",
+        "return [first, *first.overflowing]",
+        "return [first]",
+        "test_word_model.py::test_no_word_is_lost_at_a_windows_border",
+    ),
+    Mutant(
+        "masks-of-all-tenants",
+        "compressors/kompress.py",
+        'return make_ref(tenant, text_digest(b"words',
+        'return make_ref("", text_digest(b"words',
+        "test_kompress.py::test_the_key_of_a_mask_is_its_tenants_own",
+    ),
+    Mutant(
+        "sentence-that-was-asked-for-left-out",
+        "compressors/extract.py",
+        "sentence.leads or number in named or",
+        "sentence.leads or",
+        "test_extract.py::test_a_sentence_stays_if_it_holds_a_literal_that_the_question_or_the_call_names",
     ),
 )
 
@@ -899,10 +965,24 @@ _HOSTILE: Final = (
     ),
     Mutant(
         "stream-without-a-type-unread",
-        "middleware/respond.py",
-        "if asked and media in _UNTYPED:",
-        "if False:",
+        "middleware/ways.py",
+        "if begun and (payload.stream or kind.way is Way.WATCH):",
+        "if begun and kind.way is Way.WATCH:",
         "test_hostile_upstreams.py::test_a_stream_without_a_type_of_its_own_is_the_one_that_was_asked_for",
+    ),
+    Mutant(
+        "answer-of-an-odd-type-unread",
+        "middleware/ways.py",
+        "    if follows and not failed:\n        return Kind(Way.COLLECT",
+        "    if False:\n        return Kind(Way.COLLECT",
+        "test_mislabeled_answers.py::test_a_whole_answer_is_read_whatever_it_is_called",
+    ),
+    Mutant(
+        "broken-answer-with-our-call-passes",
+        "middleware/respond.py",
+        "and _calls_us(body):",
+        "and not body:",
+        "test_mislabeled_answers.py::test_a_broken_answer_that_calls_our_tool_does_not_reach_the_client",
     ),
     Mutant(
         "server-waits-for-trailers",
@@ -914,8 +994,8 @@ _HOSTILE: Final = (
     Mutant(
         "stream-unpacked-without-bound",
         "middleware/codings.py",
-        "                if size > max_bytes:\n                    raise",
-        "                if size < 0:\n                    raise",
+        '        if size > max_bytes:\n            raise CodingError("too_large")\n    return b"".join(out)\n\n\ndef _gzip',
+        '        if size < 0:\n            raise CodingError("too_large")\n    return b"".join(out)\n\n\ndef _gzip',
         "test_hostile_upstreams.py::test_a_stream_that_unpacks_to_very_much_is_refused_and_very_many_members_take_their_time_only",
     ),
     Mutant(
@@ -1050,7 +1130,7 @@ _STORES: Final = (
 )
 
 MUTANTS: Final = (
-    *(*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_OMISSIONS, *_READER, *_LEDGER),
+    *(*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_PROSE, *_OMISSIONS, *_READER, *_LEDGER),
     *_HOSTILE,
     *_STORES,
 )

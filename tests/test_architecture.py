@@ -15,6 +15,7 @@ HOUSE = ROOT / PACKAGE
 STAIRCASE = (
     {"errors"},
     {"types", "sse", "logs", "checks"},
+    {"callers"},
     {"config", "_crush"},
     {"tokenizer", "wire", "store", "ranks"},
     {"compressors"},
@@ -30,12 +31,13 @@ STEP = {room: step for step, rooms in enumerate(STAIRCASE) for room in rooms}
 # `config` holds typed settings that everybody may read; it knows no room.
 MAX_FILE_LINES = 420
 MAX_FUNCTION_LINES = 62
-ENVIRONMENT_READERS = {"config"}
+ENVIRONMENT_READERS = {"config.environment"}
 GRAMMARS = ("c", "cpp", "go", "java", "javascript", "python", "rust", "typescript")
 OPTIONAL_IMPORTS = {
     "middleware.codings": {"brotli", "zstandard"},
     "compressors.code": {"tree_sitter", *(f"tree_sitter_{name}" for name in GRAMMARS)},
     "compressors.html": {"resiliparse"},
+    "compressors.word_model": {"numpy", "onnxruntime", "tokenizers"},
     "store.records": {"zstandard", "cryptography"},
     "store.redis_client": {"redis"},
 }

@@ -1,5 +1,6 @@
 """Bedrock Converse requests and JSON answers: where text is, where the tool goes, how rounds go on and become one answer."""
 
+import base64
 import json
 
 import pytest
@@ -198,7 +199,10 @@ def test_histories_that_the_provider_edits_are_noticed():
         (b"{}", "no_messages"),
         (b'{"messages":{}}', "no_messages"),
         (b'{"input":{"converse":{}}}', "no_messages"),
-        (b'{"input":{"invokeModel":{"body":"e30="}}}', "foreign_body"),
+        (b'{"input":{"invokeModel":{"body":"eyJtZXNzYWdlcyI6W119"}}}', "foreign_body"),
+        (b'{"input":{"invokeModel":{"body":"e30="}}}', "no_messages"),
+        (b'{"input":{"invokeModel":{"body":"e30"}}}', "invalid_base64"),
+        (b'{"input":{"invokeModel":{"body":{}}}}', "invalid_json"),
     ],
 )
 def test_bodies_that_cannot_be_handled_say_why(body, reason):
@@ -257,6 +261,19 @@ def test_a_request_to_count_tokens_is_treated_like_the_one_it_counts():
     assert edited == offered(json.dumps(inner).encode())
     assert payload.decoded == {"messages": inner["messages"], "tools": inner["toolConfig"]["tools"]}
     assert WIRE.unpaired(payload) == frozenset()
+
+
+def test_a_request_to_count_the_tokens_of_a_body_in_base64_is_treated_like_that_body():
+    inside = json.dumps({"anthropic_version": "bedrock-2023-05-31", "messages": [{"role": "user", "content": "é" * 9}]}).encode()
+    spelled = base64.b64encode(inside).replace(b"/", b"\\/")
+    came = b' {"input" : {"invokeModel":{"x":1E3, "body" : "%b"} }}' % spelled
+    payload = WIRE.decode(came, Endpoint(model="m", answered=False))
+    assert (payload.wire.name, payload.model, payload.body) == ("bedrock-invoke", "m", inside)
+    assert payload.sent is came
+    edited = payload.again(inside.replace(b"user", b"assistant"))
+    assert edited.sent == came.replace(spelled, base64.b64encode(edited.body))
+    assert edited.body == inside.replace(b"user", b"assistant")
+    assert edited.again(edited.body).sent == edited.sent
 
 
 def test_extensions_see_messages_and_tools():

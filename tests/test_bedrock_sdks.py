@@ -1,5 +1,6 @@
 """boto3 and Anthropic's client for Bedrock over real uvicorn: they see ordinary answers, and the upstream valid requests."""
 
+import base64
 import itertools
 import json
 import random
@@ -248,6 +249,21 @@ def test_counted_tokens_are_those_of_the_request_that_is_sent() -> None:
     upstream = Upstream(Bedrock(), [[("text", "hi")]])
     conversed(upstream, stream=False)
     assert json.loads(inner.bodies[0]) == {"input": {"converse": json.loads(upstream.bodies[0])}}
+
+
+def test_counted_tokens_of_a_body_for_invoke_are_those_of_the_body_that_is_sent() -> None:
+    inner = Inner(answer_json({"inputTokens": 7}), answer_json({}))
+    request = {"anthropic_version": "bedrock-2023-05-31", **messages_request()}
+    body = json.dumps(request)
+    with client(HeadroomMiddleware(inner, discover=False, resigns=True)) as boto:
+        counted = {"invokeModel": {"body": body}}
+        assert boto.count_tokens(modelId="anthropic.x", input=counted)["inputTokens"] == 7
+        boto.invoke_model(modelId="anthropic.x", body=body)
+    assert json.loads(inner.bodies[0]).keys() == {"input"}
+    sent = base64.b64decode(json.loads(inner.bodies[0])["input"]["invokeModel"]["body"])
+    assert sent == inner.bodies[1]
+    assert TOOL.name.encode() in sent
+    assert len(sent) < len(body)
 
 
 # -- InvokeModel -------------------------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_it_can_be_switched_off() -> None:
 def test_it_works_without_the_other_transforms() -> None:
     text = "\n".join(FILE)
     config = HeadroomConfig(content_router=ContentRouterConfig(enabled=False), smart_crusher=CompressorConfig(enabled=False))
-    assert "[+199 lines" in sent(conversation(text, text), config)[1]
+    assert "[+199 lines" in sent(conversation(text, f"{text}\nand an end"), config)[1]
 
 
 def test_answers_of_the_retrieve_tool_are_neither_folded_nor_counted() -> None:
@@ -248,4 +248,29 @@ def test_answers_of_the_retrieve_tool_are_neither_folded_nor_counted() -> None:
     messages[3]["content"][0]["name"] = "headroom_retrieve"  # type: ignore[index]
     texts = sent(messages)
     assert texts[1] == text
-    assert texts[2].endswith("[+199 lines as in result 1]")
+    assert texts[2] == "[the same as result 1]"
+
+
+def test_a_result_that_is_an_earlier_one_is_one_line_whatever_was_folded_there() -> None:
+    text = "\n".join(FILE[:60])
+    longer = "\n".join(line for old in FILE[:60] for line in (old, f"and of {old} what was new"))
+    one_line = "a result of one line, with nothing in it by which a run could be found, " * 3
+    messages = conversation(text, longer, longer, one_line, one_line, longer, tool="Bash")
+    texts = sent(messages)
+    assert [texts[place] for place in (2, 4, 5)] == [
+        "[the same as result 2]",
+        "[the same as result 4]",
+        "[the same as result 2]",
+    ]
+    result = TransformPipeline().apply(messages, model="m", format="anthropic")
+    assert expand_messages(result.messages, format="anthropic") == messages
+
+
+def test_short_results_are_said_again() -> None:
+    assert sent(conversation("ok, done", "ok, done")) == ["ok, done", "ok, done"]
+
+
+@pytest.mark.parametrize("number", [0, 2, 3])
+def test_a_result_that_is_none_above_is_refused(number: int) -> None:
+    with pytest.raises(ExpandError, match="not above"):
+        unfold(["a text", f"[the same as result {number}]"])

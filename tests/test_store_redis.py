@@ -262,7 +262,7 @@ async def test_with_tls_and_only_if_the_server_is_the_one_named(tmp_path: Path) 
     ("url", "message"),
     [
         ("http://host", "'http' is not one of redis, rediss"),
-        ("redis://host/main", "'main' at the end of the address is not a database's number"),
+        ("redis://host/main", "what is at the end of the address is not a database's number"),
         ("redis://host/1/2", "is not a database's number"),
         ("redis+cluster://host/1", "is not nothing"),
         ("redis+sentinel://host", "the name of the service is missing"),

@@ -1,6 +1,6 @@
 """One kind of text in, a shorter one out. The door."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headroom_asgi.compressors.base import Compressed, Compressor, Omission, Request
@@ -9,17 +9,22 @@ from headroom_asgi.compressors.cut import open_string
 from headroom_asgi.compressors.detect import ContentKind, detect
 from headroom_asgi.compressors.diff import DiffCompressor
 from headroom_asgi.compressors.envelopes import EnvelopeCompressor
+from headroom_asgi.compressors.extract import Extractor
 from headroom_asgi.compressors.fields import FieldOmitter
 from headroom_asgi.compressors.html import HTMLExtractor
+from headroom_asgi.compressors.kompress import WHOLE, KeptWords, Kompress
 from headroom_asgi.compressors.logs import LogCompressor
 from headroom_asgi.compressors.marker import make_ref, text_digest
-from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, Omitter, pays, split_markers
+from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, Omitter, ProseOmitter, pays, split_markers
 from headroom_asgi.compressors.opaque import OpaqueOmitter
+from headroom_asgi.compressors.prose import Span
 from headroom_asgi.compressors.search import ListingCompressor, SearchCompressor
 from headroom_asgi.compressors.sections import Section, sections
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
 from headroom_asgi.compressors.text import TextCompressor
 from headroom_asgi.compressors.views import ViewCompressor
+from headroom_asgi.compressors.word_model import MISSING as MISSING_MODEL
+from headroom_asgi.compressors.word_model import WordModel
 
 # By kind: who re-lays a text losslessly, and who leaves pieces out of it first, where a reader can ask for them.
 COMPRESSORS: Final[Mapping[ContentKind, Compressor]] = {
@@ -46,8 +51,18 @@ OMITTERS: Final[Mapping[ContentKind, Omitter]] = {
 EVERYWHERE: Final[Mapping[ContentKind, Omitter]] = {
     kind: OpaqueOmitter() for kind in ContentKind if kind not in (ContentKind.JSON, ContentKind.DIFF)
 }
+# What is left out of prose, behind all others; a route has one of them at most.
+PROSE: Final[Sequence[ProseOmitter]] = (Extractor(), Kompress())
 # By section: why it does nothing, where a package that it needs is not installed.
-MISSING: Final[Mapping[str, str]] = {each.section: each.missing for each in (HTMLExtractor, CodeCompressor) if each.missing}
+MISSING: Final[Mapping[str, str]] = {
+    section: missing
+    for section, missing in (
+        (HTMLExtractor.section, HTMLExtractor.missing),
+        (CodeCompressor.section, CodeCompressor.missing),
+        (Kompress.section, MISSING_MODEL),
+    )
+    if missing
+}
 
 __all__ = [
     "COMPRESSORS",
@@ -56,21 +71,28 @@ __all__ = [
     "MIN_LEFT_OUT_TOKENS",
     "MISSING",
     "OMITTERS",
+    "PROSE",
+    "WHOLE",
     "Compressed",
     "Compressor",
     "ContentKind",
     "DiffCompressor",
+    "KeptWords",
+    "Kompress",
     "ListingCompressor",
     "LogCompressor",
     "Markers",
     "Omission",
     "Omitter",
+    "ProseOmitter",
     "Request",
     "SearchCompressor",
     "Section",
     "SmartCrusher",
+    "Span",
     "TextCompressor",
     "ViewCompressor",
+    "WordModel",
     "detect",
     "make_ref",
     "open_string",

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True, slots=True)
+class Masks(Protocol):
+    """Which words of texts stay, as far as that is known."""
+
+    def mask(self, text: str) -> bytes | None:
+        """What is known of a text; None if nothing is, which is noted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """What a compressor may know besides the text.
 
@@ -12,14 +20,16 @@ class Request:
         question: the nearest preceding user text; "" when nothing may be left out, since lossless forms do not depend on it.
         ref: what markers name. Empty: the model could not get anything back, so nothing may be left out.
         arguments: those of the call that produced the text, as JSON; "" like the question.
+        words: which words of prose stay; None where nobody knows.
     """
 
     question: str = ""
     ref: str = ""
     arguments: str = ""
+    words: Masks | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Omission:
     """One thing that was left out of a text.
 
@@ -34,7 +44,7 @@ class Omission:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Compressed:
     """A shorter text.
 

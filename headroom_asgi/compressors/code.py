@@ -86,7 +86,7 @@ _LETTER = re.compile(rb"[^\W_]|[\x80-\xff]")
 _WORD = re.compile(r"[^\W\d]\w+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Body:
     """Lines of a body that may go, `[start, end)`, counted from 0; the first line of its function; and the function's name."""
 

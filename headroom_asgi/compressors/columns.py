@@ -36,7 +36,7 @@ class Kind(Enum):
     OTHER = "anything"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Column:
     """The members under one key in all records of a group."""
 
@@ -49,7 +49,7 @@ class Column:
     goes: bool | None = None  # what was decided
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Group:
     """The objects at one path, whatever their positions in lists on the way."""
 

@@ -43,7 +43,7 @@ _INDENTED: Final = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Hunk:
     """A hunk: where it starts in the old and the new file, what stands behind its second `@@`, its lines with their signs."""
 
@@ -59,7 +59,7 @@ class _Hunk:
         return f"@@ -{_range(self.old, old)} +{_range(self.new, new)} @@{self.behind}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _File:
     """What a patch says of one file: its lines' numbers, its head, its hunks, and lines behind them that are no patch."""
 

@@ -11,6 +11,7 @@ from typing import Final
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.lines import leave_out_runs, lines_of, named_lines
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
+from headroom_asgi.compressors.times import without_times
 
 # Lines that always stay, besides those that tell of trouble: what was run, and how it ended.
 _HEAD: Final = 4
@@ -54,9 +55,12 @@ class LogCompressor:
             _mark_ordinary(reasons, near)
         _mark_traces(reasons, lines)
         _keep_edges(reasons)
-        for number in named_lines(lines, request) if any(reasons) else ():
+        named = named_lines(lines, request)
+        for number in named:
             reasons[number] = ""
-        return leave_out_runs(lines, reasons, markers, lambda start, end: _said(lines[start:end], Counter(reasons[start:end])))
+        left = leave_out_runs(lines, reasons, markers, lambda start, end: _said(lines[start:end], Counter(reasons[start:end])))
+        whole = {lines[number] for number in named}
+        return without_times(left or text, request, whole, markers) or left
 
 
 # -- results of tests, and progress ---------------------------------------------------------------------------------------

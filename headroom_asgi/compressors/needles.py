@@ -23,6 +23,8 @@ _NUMBERED = re.compile(
     r"#([0-9]{1,2})(?![\w.])|\b([a-z]{2,})[ ](?:no\.?[ ]|number[ ]|id[ ])?([0-9]{1,2})(?![\w%]|[.:/-][0-9]|[ ][a-z]+s\b)",
     re.IGNORECASE,
 )
+_LONG_WORD = re.compile(r"[^\W\d_]{4,}+")
+_STEM = 6  # letters
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 # Arguments that say how much is wanted, not what.
 _PAGING_KEYS = """
@@ -78,6 +80,12 @@ def needles(question: str, arguments: str = "") -> list[bytes]:
     for literal, data in _literals(question[-_MAX_TEXT:]):
         found.setdefault(literal, data)
     return list(found.values())[:_MAX_NEEDLES]
+
+
+def topics(question: str, arguments: str = "") -> frozenset[str]:
+    """What a text is about, by its words: in lower case, of four letters or more, cut after six, so that endings do not count."""
+    text = f"{question[-_MAX_TEXT:]} {arguments[:_MAX_TEXT]}".lower()
+    return frozenset(word[:_STEM] for word in _LONG_WORD.findall(text) if word not in _PROSE)
 
 
 @lru_cache(maxsize=_KEPT_QUESTIONS)

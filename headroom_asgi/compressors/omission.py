@@ -1,9 +1,11 @@
 """What is left out of one text: who does it, names, markers, and the pieces themselves."""
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from headroom_asgi._crush import estimate
 from headroom_asgi.compressors.base import Omission, Request
+from headroom_asgi.compressors.prose import Span
 
 # A marker with a summary takes some 30 tokens, and a retrieval costs the model a round: less than this is not left out.
 MIN_LEFT_OUT_TOKENS = 64
@@ -57,6 +59,29 @@ class Omitter(Protocol):
         """The text with markers in place of what was left out, each on a line of its own; None where nothing was.
 
         What stays keeps its bytes and its order.
+        """
+        ...
+
+
+class ProseOmitter(Protocol):
+    """An omitter for what is prose in a text of any kind. Pure, deterministic and linear like the others.
+
+    Attributes:
+        section: its name in the configuration.
+        label: what it did, for reports, e.g. `extract:sentences`.
+    """
+
+    section: str
+    label: str
+
+    def omit(self, text: str, spans: Sequence[Span], request: Request, markers: Markers) -> str | None:
+        """The text behind one marker, under which all of it is kept; None where nothing was left out.
+
+        Args:
+            text: the whole text.
+            spans: the whole lines of it that may hold prose, in order; the rest stays as it is.
+            request: as of any omitter.
+            markers: where what is left out is kept.
         """
         ...
 

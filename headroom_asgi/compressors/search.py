@@ -76,7 +76,7 @@ def generated_by(path: str, asked: str = "") -> str:
     return "/".join(pair) if pair is not None and "/".join(pair) not in asked else ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Entry:
     """A line of a result, and why it may go.
 
@@ -92,7 +92,7 @@ class _Entry:
     reason: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Found:
     """The entries of a text, by line; lines that are none are in none."""
 

@@ -19,7 +19,7 @@ from headroom_asgi.errors import ScanError
 MAX_SPLIT: Final = 1 << 20  # characters; a longer text is of the kind of its beginning, so that looking at its lines stays cheap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Section:
     """A piece of a text, whole lines, of one kind."""
 
@@ -195,7 +195,7 @@ _RUN = 3  # lines in a row that make a piece of their own
 _STRONG = frozenset({ContentKind.LOG, ContentKind.SEARCH, ContentKind.LISTING, ContentKind.TABLE, ContentKind.MARKUP})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Run:
     """Lines in a row of one kind; `weight` is how many of them are not blank."""
 

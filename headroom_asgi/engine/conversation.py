@@ -42,7 +42,7 @@ _OPEN: Final = frozenset({"mixed", "max_rounds", "cut"})
 _OPEN_IF_SENT_AGAIN: Final = frozenset({"mixed"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Conversation:
     """The conversation that a request goes on with: what was found in the store, what is to be written there.
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, get_args
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
-from headroom_asgi.config import Route, Settings
+from headroom_asgi.config import Mode, Route, Settings
 from headroom_asgi.engine.counting import Counter
 from headroom_asgi.engine.refusals import Breaker
+from headroom_asgi.engine.words import reader_for
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.observers import Observer, Report, log_report
@@ -49,7 +50,7 @@ class Engine:
     ) -> None:
         own = store is None or isinstance(store, str)
         if not own and not all(callable(getattr(store, name, None)) for name in ("put", "get_many", "touch", "aclose")):
-            raise ConfigError(f"store: {store!r} is not a Store")
+            raise ConfigError(f"store: a {type(store).__name__} is not a Store, nor the address of one")
         self.settings = settings
         self.manager = PipelineExtensionManager(
             hooks=hooks, extensions=extensions, discover=discover, timeout_s=settings.extension_timeout_s
@@ -61,12 +62,13 @@ class Engine:
         self._own_store = own
         self.store: Store = self._new_store() if store is None or isinstance(store, str) else _bounded(store)
         memo = Memo(settings.memo_bytes)
-        self._pipelines = {
-            route: TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
-            for route in (*settings.routes, settings.default)
-        }
+        self._pipelines: dict[Route, TransformPipeline] = {}
+        for route in (*settings.routes, settings.default):
+            pipeline = TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
+            self._pipelines |= {route.at(mode): pipeline for mode in get_args(Mode)}  # a caller may ask for another one
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
         self.breaker = Breaker()
+        self.reader = reader_for(settings, self.store)
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")
         self._starting = anyio.Lock()

@@ -1,7 +1,7 @@
 """One request and its responses: the order in which everything happens to them. No ASGI, no httpx, no dialect."""
 
 import time
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -14,19 +14,19 @@ from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.engine.refusals import REFUSED, Second, second_try
 from headroom_asgi.engine.staged import Reply, Staged
+from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.pipeline import PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
-    SCANNED_PER_COMPRESSED,
     Context,
     Phase,
     PipelineReport,
     Step,
     drain,
 )
-from headroom_asgi.wire import Answer, Payload, splice
+from headroom_asgi.wire import Answer, Offer, Payload, splice
 
 _log = get_logger(__name__)
 
@@ -39,7 +39,7 @@ _STAGES = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Exchange(Staged):
     """One request and its responses. `prepare` comes first, then the answers, round by round, and `close` at the end."""
 
@@ -54,6 +54,7 @@ class Exchange(Staged):
         try:
             payload = await self.engine.work(len(self.original), self.wire.decode, self.original, self.endpoint)
             self.safe = self.payload = payload
+            self.wire = payload.wire  # at some addresses, bodies of several dialects arrive
             self.safe = self.payload = await self._recall(payload)
             if self.payload is None:
                 self.notes.outcome = "skipped:pinned_off"
@@ -119,16 +120,18 @@ class Exchange(Staged):
         return payload
 
     async def _shorten(self, payload: Payload) -> Reply | None:
-        self.notes.obstacle, watched = self._obstacle(payload)
-        redeemable = not self.notes.obstacle
-        step, reply = await self._pipeline(Context(self.tenant, redeemable, POLICY))
+        offer, watched = self._obstacle(payload)
+        self.notes.obstacle = offer.obstacle
+        redeemable = not offer.obstacle
+        masks: dict[str, bytes] | None = None if self.engine.reader is None else {}
+        step, reply = await self._pipeline(Context(self.tenant, redeemable, POLICY, masks))
         if reply is not None:
             return reply
         if redeemable:
             kept = await self._store(step.report)
             if not kept and self.conversation is not None and self.conversation.relies:
                 step = await self._lossless()
-            await self._offer_tool(step.report)
+            self._offer_tool(step.report, offer if self.payload is not None and self.payload.source is payload else None)
         elif watched:
             self.originals = self._redeemable(PipelineReport())
         self._note(step, offered=redeemable)
@@ -137,19 +140,19 @@ class Exchange(Staged):
                 return reply
         return None
 
-    def _obstacle(self, payload: Payload) -> tuple[str, bool]:
-        """Why the model cannot be offered our tool, so that nothing may be left out, "" if it can; and whether it may have it
-        nevertheless, as the provider holds the tools and nothing is known of an earlier offer.
+    def _obstacle(self, payload: Payload) -> tuple[Offer, bool]:
+        """How our tool gets into the request, or the obstacle to offering it, so that nothing may be left out; and whether the
+        model may have it nevertheless, as the provider holds the tools and nothing is known of an earlier offer.
         """
         if self.route.mode != "ccr":
-            return self.route.mode, False
+            return Offer(obstacle=self.route.mode), False
         if (payload.held or payload.holds) and not self.engine.store.shared:
-            return "server_held", False
+            return Offer(obstacle="server_held"), False
         offer = self.wire.offer(payload, TOOL)
         known = self.conversation is not None and self.conversation.held.offered
         if offer.fixed and not offer.obstacle and not known:
-            return "server_held", True
-        return offer.obstacle, False
+            return Offer(obstacle="server_held"), True
+        return offer, False
 
     async def _lossless(self) -> Step:
         """The last step again, with nothing left out: a later request without these texts could not ask for them."""
@@ -172,6 +175,10 @@ class Exchange(Staged):
             step, done = await self.engine.work(size, _advance, steps, edited)
             if done:
                 break
+            if step.phase is Phase.WANTED:
+                await self._learn(step.wanted, context)
+                edited, size = None, step.pending_bytes
+                continue
             if self.route.mode != "audit":
                 self.payload = step.payload
             before = self.payload
@@ -187,14 +194,27 @@ class Exchange(Staged):
             self.notes.prefix_risk = self.notes.prefix_risk or skipped
         return step, reply
 
-    async def _offer_tool(self, report: PipelineReport) -> None:
-        """Put the tool into the request, from the conversation's first one on, whether or not anything was left out yet."""
+    async def _learn(self, wanted: Mapping[str, str], context: Context) -> None:
+        """Find out which words of these texts stay. What the store does not say goes whole, which earlier turns may not have."""
+        assert self.engine.reader is not None
+        assert context.masks is not None
+        store, ttl_s = self.engine.store, self.route.ttl_s
+        known = await learned(self.engine.reader, store, wanted, self._asked, tenant=self.tenant, ttl_s=ttl_s)
+        context.masks.update(known)
+        self.notes.prefix_risk = self.notes.prefix_risk or not wanted.keys() <= context.masks.keys()
+
+    def _offer_tool(self, report: PipelineReport, offer: Offer | None) -> None:
+        """Put the tool into the request, from the conversation's first one on, whether or not anything was left out yet.
+
+        Args:
+            report: what the pipeline did.
+            offer: the edits for the payload as it came; None if an extension changed it meanwhile.
+        """
         assert self.payload is not None
-        offer = self.wire.offer(self.payload, TOOL)
-        if offer.obstacle:  # an extension changed the tools meanwhile
+        offer = offer or self.wire.offer(self.payload.source, TOOL)
+        if offer.obstacle:
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
-        body = splice(self.payload.body, offer.edits)
-        self.payload = await self.engine.work(len(body) // SCANNED_PER_COMPRESSED, self.payload.again, body)
+        self.payload = self.payload.edited(offer.edits)
         self.originals = self._redeemable(report)
 
     def _redeemable(self, report: PipelineReport) -> Originals:
@@ -204,8 +224,10 @@ class Exchange(Staged):
 
     async def _store(self, report: PipelineReport) -> bool:
         """Keep the originals of what was left out; whether that was done. A request that will come again holds them too."""
-        kept = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
-        return await self._asked("store_failed", kept) is not None
+        if masks := report.remembered_masks():
+            await self._asked("store_failed", kept(self.engine.store, masks, tenant=self.tenant, ttl_s=self.route.ttl_s))
+        work = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
+        return await self._asked("store_failed", work) is not None
 
     def _note(self, step: Step, *, offered: bool) -> None:
         """Outcome and figures, once it is known what was done."""
@@ -297,18 +319,26 @@ class Exchange(Staged):
     def accepted(self) -> None:
         """The provider took our body without reasoning: what the model had thought is lost to it, and the prefix is another."""
         assert self.payload is not None
-        _log.warning("reasoning_dropped", request_id=self.request_id, route=self.route.path, model=self.payload.model)
+        _log.warning("reasoning_dropped", request_id=self.request_id, route=self.route.path, model=self.model_name)
         self.notes.outcome, self.notes.prefix_risk = "reasoning_dropped", True
 
     async def refused(self) -> None:
         """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones."""
         assert self.payload is not None
-        _log.warning("body_refused", request_id=self.request_id, route=self.route.path, model=self.payload.model)
+        _log.warning("body_refused", request_id=self.request_id, route=self.route.path, model=self.model_name)
         self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
         self.notes.outcome, self.originals = "failed_open:refused", None
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
         if self.conversation is not None:
             await self._asked("pin_failed", self.conversation.pin())
+
+    def unread(self) -> None:
+        """An answer came in a coding that nobody here knows: a call of our tool in it reaches the client. New conversations are
+        left alone for a while.
+        """
+        assert self.payload is not None
+        _log.warning("answer_unreadable", request_id=self.request_id, route=self.route.path, reason="unsupported_encoding")
+        self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
 
     async def merged(self, outcome: Outcome) -> bytes:
         """One answer out of the rounds', as the client gets it; the very bytes of a single one that needs no change."""
@@ -324,7 +354,7 @@ class Exchange(Staged):
                 request_id=self.request_id,
                 dialect=self.wire.name if payload is not None else "",
                 provider=self.wire.provider,
-                model=payload.model if payload is not None else "",
+                model=self.model_name,
                 route=self.route.path,
                 mode=self.route.mode,
                 stream=self.streams,

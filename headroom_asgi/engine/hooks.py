@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -23,7 +23,7 @@ class CompressContext:
     provider: str
     model: str
     route: str
-    tenant: str
+    tenant: str = field(repr=False)
 
 
 async def pre_compress(

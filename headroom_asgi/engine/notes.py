@@ -13,7 +13,7 @@ from headroom_asgi.transforms import PipelineReport
 _TELLING: Final = ("failed", "does_not_pay", "kind", "exact_match_tool", "small", "disabled", "frozen")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Notes:
     """The facts of one exchange, as far as they are known.
 
@@ -27,6 +27,7 @@ class Notes:
         replayed, replay_refused: turns of the request in whose place what really happened was put, or could not be.
         prefix_risk: forwarded bytes may differ from an earlier turn's, because an extension was skipped, the store failed, or
             reasoning had to go.
+        controls: what a trusted caller's headers said: `bypass`, `mode`, `tenant`.
         rounds, retrievals: calls of the inner app, and originals that were asked for.
         status: of the response.
         sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
@@ -41,6 +42,7 @@ class Notes:
     replayed: int = 0
     replay_refused: int = 0
     prefix_risk: bool = False
+    controls: tuple[str, ...] = ()
     rounds: int = 0
     retrievals: int = 0
     status: int = 0
@@ -59,6 +61,7 @@ class Notes:
             transforms=self.report.labels,
             reasons=dict(Counter(decision.reason for decision in self.report.decisions)),
             left_out=self.report.left_out,
+            controls=self.controls,
             rounds=self.rounds,
             retrievals=self.retrievals,
             obstacle=self.obstacle,

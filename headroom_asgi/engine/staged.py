@@ -1,6 +1,7 @@
 """An exchange as extensions see it: what changes while one request is handled, and the stages at which they hear of it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,10 @@ from headroom_asgi.wire import Endpoint, Payload, WireFormat
 
 _log = get_logger(__name__)
 
+_MODEL = re.compile(r"[A-Za-z0-9._:/@+=-]{1,200}")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Reply:
     """An answer given without the inner app."""
 
@@ -27,7 +30,7 @@ class Reply:
     content_type: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Staged:
     """The only object that changes while one request is handled: its state, and the stages that extensions hear of.
 
@@ -65,7 +68,7 @@ class Staged:
     @property
     def body(self) -> bytes:
         """What goes upstream; the client's own bytes object if nothing changed."""
-        return self.original if self.payload is None else self.payload.body
+        return self.original if self.payload is None else self.payload.sent
 
     @property
     def streams(self) -> bool:
@@ -76,6 +79,12 @@ class Staged:
     def listens(self) -> bool:
         """Extensions want to see the answer."""
         return self.engine.manager.enabled and self.payload is not None
+
+    @property
+    def model_name(self) -> str:
+        """The model for logs and reports: what a client has put there instead of a name is `other`."""
+        model = self.payload.model if self.payload is not None else ""
+        return model if not model or _MODEL.fullmatch(model) else "other"
 
     async def _emit(self, stage: PipelineStage) -> Reply | None:
         """Tell extensions of an input stage and take over what they edited; a Reply if one of them answered."""
@@ -124,7 +133,9 @@ class Staged:
             body = self.wire.complete(event.response, self.payload)
             data = self.wire.as_stream(self.wire.read(body), self.endpoint) if stream else body
         except (HeadroomError, TypeError, ValueError, RecursionError) as error:
-            _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=str(error))
+            # Of errors that are not ours only the kind: the text may quote the answer.
+            reason = str(error) if isinstance(error, HeadroomError) else ""
+            _log.warning("short_circuit_refused", request_id=self.request_id, error=type(error).__name__, reason=reason)
             return None
         # It is an answer, so everybody hears of it, and may change it as far as it stays one.
         told = await self.received(body)

@@ -1,15 +1,20 @@
 """The ASGI middleware: matches, reads, hands to the engine, calls the inner app, answers."""
 
 import uuid
-from typing import Unpack
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, Unpack
+
+import anyio
 
 import headroom_asgi.middleware.headers as head
+from headroom_asgi.callers import TenantResolver, settled
 from headroom_asgi.config import HeadroomConfig, Route, SettingFields
 from headroom_asgi.engine import Engine, Exchange, Reply
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.body import Received, read, replay
 from headroom_asgi.middleware.codings import CodingError, codings_of, decode
+from headroom_asgi.middleware.control import MAX_TENANT, Control, said_in, without
 from headroom_asgi.middleware.lifespan import run_lifespan
 from headroom_asgi.middleware.upstream import Call, call_in_rounds, call_once
 from headroom_asgi.store import Store
@@ -17,6 +22,8 @@ from headroom_asgi.types import ASGIApp, Message, Receive, Scope, Send
 from headroom_asgi.wire import Endpoint, WireFormat, dialect_for
 
 _log = get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class HeadroomMiddleware:
@@ -47,7 +54,7 @@ class HeadroomMiddleware:
         **settings: Unpack[SettingFields],
     ) -> None:
         if config is not None and not isinstance(config, HeadroomConfig):
-            raise ConfigError(f"config: {config!r} is not a HeadroomConfig")
+            raise ConfigError(f"config: a {type(config).__name__} is not a HeadroomConfig")
         resolved = (config or HeadroomConfig()).with_settings(settings).resolve()
         self.app = app
         self._engine = Engine(resolved, store=store, extensions=extensions, hooks=hooks, discover=discover)
@@ -60,11 +67,13 @@ class HeadroomMiddleware:
             await run_lifespan(self.app, self._engine, scope, receive, send)
             return
         await self._engine.start()
+        given, scope = scope, without(scope)
         found = self._match(scope)
         if found is None:
             await self.app(scope, receive, send)
         else:
-            await self._handle(*found, scope, receive, send)
+            control = await self._control(given) if given is not scope else Control()
+            await self._handle(*found, control, scope, receive, send)
 
     def _match(self, scope: Scope) -> tuple[WireFormat, Endpoint, Route] | None:
         """Dialect, endpoint and route of a request that is ours to handle."""
@@ -85,22 +94,23 @@ class HeadroomMiddleware:
         return *found, route
 
     async def _handle(
-        self, wire: WireFormat, endpoint: Endpoint, route: Route, scope: Scope, receive: Receive, send: Send
+        self, wire: WireFormat, endpoint: Endpoint, route: Route, control: Control, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        received = await read(receive, self._settings.max_body_bytes)
+        received = Received() if control.passes else await read(receive, self._settings.max_body_bytes)
         headers = [(bytes(key), bytes(value)) for key, value in scope["headers"]]
         exchange = Exchange(
             engine=self._engine,
-            route=route,
+            route=control.lowered(route),
             wire=wire,
             endpoint=endpoint,
             tenant="",
-            request_id=head.get(headers, b"x-request-id") or uuid.uuid4().hex,
+            request_id=head.request_id(headers) or uuid.uuid4().hex,
             headers=head.visible(headers),
             original=b"",
         )
+        exchange.notes.controls = control.names
         try:
-            reason = await self._read_into(exchange, received, scope)
+            reason = control.passes or await self._read_into(exchange, received, control, scope)
             if reason:
                 exchange.notes.outcome = reason
                 await self._pass(exchange, scope, replay(received, receive), send)
@@ -118,20 +128,30 @@ class HeadroomMiddleware:
         finally:
             exchange.close()
 
-    async def _read_into(self, exchange: Exchange, received: Received, scope: Scope) -> str:
+    async def _control(self, scope: Scope) -> Control:
+        """What the control headers of a request say, if its sender is trusted."""
+        rule = self._settings.trusted_headers
+        return (
+            said_in(scope["headers"])
+            if rule is not None and await self._asked("trust_failed", rule, scope) is True
+            else Control()
+        )
+
+    async def _read_into(self, exchange: Exchange, received: Received, control: Control, scope: Scope) -> str:
         """Tenant and decoded body; or the reason why this request passes as it came."""
         if received.messages[-1]["type"] != "http.request":
             return "skipped:client_left"
         if not received.complete:
             return "skipped:too_large"
         headers = scope["headers"]
-        if head.is_signed(headers) and not exchange.route.resigns:
+        if head.is_signed(headers, scope.get("query_string", b"")) and not exchange.route.resigns:
             return "skipped:signed_body"
-        if self._settings.tenant is not None:
-            tenant = self._tenant_of(scope, exchange.request_id)
-            if not tenant:
+        if control.tenant is not None:
+            exchange.tenant = control.tenant
+        elif self._settings.tenant is not None:
+            exchange.tenant = await self._tenant_of(self._settings.tenant, scope, exchange.request_id)
+            if not exchange.tenant:
                 return "failed_open:tenant"
-            exchange.tenant = tenant
         body = received.body
         codings = codings_of(head.get(headers, b"content-encoding"))
         if len(body) > self._settings.max_body_bytes:
@@ -146,18 +166,23 @@ class HeadroomMiddleware:
             return f"skipped:{error.reason}"
         return ""
 
-    def _tenant_of(self, scope: Scope, request_id: str) -> str:
+    async def _tenant_of(self, resolver: TenantResolver, scope: Scope, request_id: str) -> str:
         """The tenant's name; "" (and a log line) if the resolver fails or names none: nobody's originals are then made."""
-        assert self._settings.tenant is not None
+        tenant = await self._asked("tenant_failed", resolver, scope, request_id=request_id)
+        if isinstance(tenant, str) and 0 < len(tenant) <= MAX_TENANT:
+            return tenant
+        if tenant is not None:
+            _log.warning("tenant_failed", error=f"a {type(tenant).__name__} that is no name", request_id=request_id)
+        return ""
+
+    async def _asked(self, event: str, rule: Callable[[Scope], T | Awaitable[T]], scope: Scope, **known: str) -> T | None:
+        """What a function of the app's says about a request. None, and a log line, if it fails or takes too long."""
         try:
-            tenant = self._settings.tenant(scope)
+            with anyio.fail_after(self._settings.extension_timeout_s):
+                return await settled(rule(scope))
         except Exception as error:
-            _log.warning("tenant_failed", request_id=request_id, error=type(error).__name__)
-            return ""
-        if not isinstance(tenant, str) or not tenant:
-            _log.warning("tenant_failed", request_id=request_id, error=f"a {type(tenant).__name__}, not a name")
-            return ""
-        return tenant
+            _log.warning(event, error=type(error).__name__, **known)
+            return None
 
     async def _pass(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """The request as it came; only the reason is added to the response."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from headroom_asgi.types import Message, Receive
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Received:
     """What was read of a request body.
 

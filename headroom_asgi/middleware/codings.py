@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from headroom_asgi.errors import HeadroomError
@@ -20,6 +20,12 @@ except ImportError:
 _PIECE: Final = 64 * 1024
 # Of a stream so much is decoded at once: what is left behind a member is copied, and 20 bytes are a member.
 _SLICE: Final = 4 * 1024
+# Zstandard makes up to 128 KiB of four bytes.
+_ZSTD_SLICE: Final = 128
+# RFC 9659: what is sent as `zstd` needs no larger window, and who asks for one asks for that much memory.
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
+# Nobody applies more than two; each may take as long as the largest body.
+_MAX_CODINGS: Final = 3
 # Bodies have one member, rarely a few. Thousands of empty ones say nothing and take their time: 20 bytes are a member.
 _MAX_MEMBERS: Final = 100
 
@@ -41,11 +47,13 @@ def codings_of(value: str) -> list[str]:
     return [name for name in (part.strip().lower() for part in value.split(",")) if name and name != "identity"]
 
 
-def decode(data: bytes, codings: list[str], max_bytes: int) -> bytes:
+def decode(data: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
     """The body without its codings. CodingError if one is unknown or corrupt, or the result is larger than `max_bytes`.
 
     No more than `max_bytes` (and a piece) is ever decompressed, whatever the ratio.
     """
+    if len(codings) > _MAX_CODINGS:
+        raise CodingError("unsupported_encoding")
     for name in reversed(codings):
         decoder = _DECODERS.get(name)
         if decoder is None:
@@ -54,30 +62,36 @@ def decode(data: bytes, codings: list[str], max_bytes: int) -> bytes:
     return data
 
 
-def stream_decoder(codings: list[str], max_bytes: int) -> Callable[[bytes], bytes] | None:
+def stream_decoder(codings: Sequence[str], max_bytes: int) -> Callable[[bytes], bytes] | None:
     """A function that decodes a response piece by piece, None if these codings cannot be decoded. `b""` ends nothing.
 
     It raises CodingError where the response is corrupt, or one piece of it becomes larger than `max_bytes`.
     """
-    factory = _STREAMS.get(codings[0]) if len(codings) == 1 else None
-    if factory is None:
+    if not codings or any(name not in _STREAMS for name in codings):
         return None
-    decoder = factory()
+    decoders = [(_STREAMS[name](max_bytes), _ZSTD_SLICE if name == "zstd" else _SLICE) for name in reversed(codings)]
 
     def decode_piece(data: bytes) -> bytes:
-        out: list[bytes] = []
-        size = 0
         try:
-            for at in range(0, len(data), _SLICE):
-                out.append(decoder(data[at : at + _SLICE]))
-                size += len(out[-1])
-                if size > max_bytes:
-                    raise CodingError("too_large")
+            for decoder, step in decoders:
+                data = _in_slices(decoder, data, step, max_bytes)
         except _BROKEN as error:
             raise CodingError("corrupt_encoding") from error
-        return b"".join(out)
+        return data
 
     return decode_piece
+
+
+def _in_slices(decoder: Callable[[bytes], bytes], data: bytes, step: int, max_bytes: int) -> bytes:
+    """A piece, decoded little by little, so that it is noticed in time if it becomes too large."""
+    out: list[bytes] = []
+    size = 0
+    for at in range(0, len(data), step):
+        out.append(decoder(data[at : at + step]))
+        size += len(out[-1])
+        if size > max_bytes:
+            raise CodingError("too_large")
+    return b"".join(out)
 
 
 def _gzip(data: bytes, max_bytes: int) -> bytes:
@@ -143,16 +157,24 @@ def _brotli(data: bytes, max_bytes: int) -> bytes:
 
 
 def _zstd(data: bytes, max_bytes: int) -> bytes:
+    out: list[bytes] = []
+    size = 0
     try:
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
-            out: bytes = reader.read(max_bytes + 1)
+        with _zstd_decoder().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
+            while piece := reader.read(_PIECE):
+                size += len(piece)
+                out.append(piece)
+                if size > max_bytes:
+                    raise CodingError("too_large")
     except zstandard.ZstdError as error:
         raise CodingError("corrupt_encoding") from error
-    if len(out) > max_bytes:
-        raise CodingError("too_large")
     if not out:
         raise CodingError("corrupt_encoding")
-    return out
+    return b"".join(out)
+
+
+def _zstd_decoder() -> Any:
+    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
 
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
@@ -172,7 +194,7 @@ _BROKEN: Final[tuple[type[Exception], ...]] = (
 )
 
 
-def _zlib_stream() -> Callable[[bytes], bytes]:
+def _zlib_stream(_max_bytes: int) -> Callable[[bytes], bytes]:
     member = zlib.decompressobj(47)
 
     def decompress(data: bytes) -> bytes:
@@ -186,17 +208,27 @@ def _zlib_stream() -> Callable[[bytes], bytes]:
     return decompress
 
 
-def _brotli_stream() -> Callable[[bytes], bytes]:
-    process: Callable[[bytes], bytes] = brotli.Decompressor().process
-    return process
+def _brotli_stream(max_bytes: int) -> Callable[[bytes], bytes]:
+    decoder = brotli.Decompressor()
+
+    def decompress(data: bytes) -> bytes:
+        out = [decoder.process(data, output_buffer_limit=_PIECE)]
+        size = len(out[0])
+        # A byte of it can stand for megabytes.
+        while size <= max_bytes and not (decoder.is_finished() or decoder.can_accept_more_data()):
+            out.append(decoder.process(b"", output_buffer_limit=_PIECE))
+            size += len(out[-1])
+        return b"".join(out)
+
+    return decompress
 
 
-def _zstd_stream() -> Callable[[bytes], bytes]:
-    decompress: Any = zstandard.ZstdDecompressor().decompressobj().decompress
+def _zstd_stream(_max_bytes: int) -> Callable[[bytes], bytes]:
+    decompress: Any = _zstd_decoder().decompressobj().decompress
     return lambda data: bytes(decompress(data))
 
 
-_STREAMS: Final[dict[str, Callable[[], Callable[[bytes], bytes]]]] = {
+_STREAMS: Final[dict[str, Callable[[int], Callable[[bytes], bytes]]]] = {
     "gzip": _zlib_stream,
     "x-gzip": _zlib_stream,
     "deflate": _zlib_stream,

@@ -2,28 +2,34 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
+from headroom_asgi.callers import normal, scheme_of, signs
 from headroom_asgi.engine import Exchange
 from headroom_asgi.types import Headers, Scope
 
-# A changed request body makes these wrong; `expect` was answered when the body was read.
-_STALE_IN_REQUEST = frozenset(
-    {
-        *(b"content-length", b"transfer-encoding", b"content-encoding", b"expect"),
-        *(b"content-md5", b"digest", b"content-digest", b"x-amz-content-sha256"),
-    }
-)
-# A changed response body makes these wrong.
-_STALE_IN_RESPONSE = frozenset(
-    {b"content-length", b"content-encoding", b"etag", b"content-md5", b"digest", b"content-digest", b"accept-ranges"}
-)
+# A changed body makes these wrong, in a request or a response; and so it makes every digest and signature of it.
+_STALE = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+# Likewise in one of both: `expect` was answered when the body was read.
+_STALE_IN_REQUEST = _STALE | {b"expect"}
+_STALE_IN_RESPONSE = _STALE | {b"etag", b"accept-ranges"}
+# Words in the names of headers that hold a signature of the body, or may: `signature-input`, `x-hub-signature-256`,
+# `x-shopify-hmac-sha256`, `x-amz-checksum-crc32`, and those that companies think of.
+_SIGNATURES = frozenset((b"signature", b"hmac", b"checksum", b"jws"))
+# Words for digests. They are the body's where nothing else is named, or the body is: `digest`, `x-amz-content-sha256`; what a
+# proxy says of a certificate, `x-client-cert-sha256`, is not.
+_DIGESTS = frozenset((b"digest", b"hash", b"md5", b"sha1", b"sha256", b"sha384", b"sha512"))
+_WHOLE = frozenset((b"content", b"repr", b"body", b"payload", b"request", b"goog"))
+# A client that only wishes for one, or says who it is.
+_WISHES = frozenset((b"want", b"accept", b"agent"))
+_MAX_NAME = 64  # bytes of a header's name that are looked at: no name that means anything here is longer
 # Labels come from other people's transforms; a server refuses a response with a line feed in a header.
 _UNPRINTABLE = re.compile(r"[^ -~]")
 _MAX_SAID = 1000  # characters of one header of ours; servers and proxies take some 8 kB for all of them
 # A second round is another request: it must not be answered with the first one's answer.
 _FIRST_ROUND_ONLY = frozenset({b"idempotency-key", b"if-none-match"})
-# Whoever signs a body's bytes does not want them changed, unless the inner app signs its own requests.
-_SIGNATURES = (b"x-amz-content-sha256", b"content-md5", b"digest", b"content-digest")
+# Ids that go into logs and reports: nothing that could be a line of its own there, or a text.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 # Ways of answering that carry bytes past us.
 _HIDDEN_WAYS = frozenset({"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers", "http.response.push"})
 
@@ -33,10 +39,33 @@ def get(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     return ", ".join(value.decode("latin-1") for key, value in headers if key.lower() == name)
 
 
-def is_signed(headers: Headers) -> bool:
-    """The request carries a digest of its body."""
-    names = {key.lower() for key, _ in headers}
-    return any(name in names for name in _SIGNATURES) or get(headers, b"authorization").startswith("AWS4-")
+def request_id(headers: Headers) -> str:
+    """The client's `x-request-id`, "" if there is none that can be taken for one."""
+    given = get(headers, b"x-request-id")
+    return given if _REQUEST_ID.fullmatch(given) else ""
+
+
+def is_signed(headers: Headers, query: bytes = b"") -> bool:
+    """The request carries a digest or a signature of its body, or may: who wrote it does not want the body changed.
+
+    Headers, a scheme by which each request is signed, trailers that will bring one, or an address that is signed itself.
+    """
+    if any(_known(key[:_MAX_NAME])[1] for key, _ in headers) or b"x-amz-signature=" in query.lower():
+        return True
+    asked = get(headers, b"authorization").lower()
+    scheme = scheme_of(asked)
+    if signs(scheme) or (scheme == "digest" and "auth-int" in asked) or (scheme == "oauth" and "oauth_body_hash" in asked):
+        return True
+    return any(_known(name.encode("latin-1")[:_MAX_NAME])[1] for name in get(headers, b"trailer").split(","))
+
+
+@lru_cache(maxsize=512)
+def _known(name: bytes) -> tuple[bytes, bool]:
+    """A header's name as the most lenient of readers takes it, and whether it holds a digest or a signature of the body."""
+    read = normal(name)
+    words = {*read.split(b"-")} - {b"x"}
+    digest = not words.isdisjoint(_DIGESTS) and (words <= _DIGESTS or not words.isdisjoint(_WHOLE))
+    return read, words.isdisjoint(_WISHES) and (digest or not words.isdisjoint(_SIGNATURES))
 
 
 def visible(headers: Headers) -> dict[str, str]:
@@ -71,7 +100,7 @@ def for_round(headers: Headers, size: int, number: int, *, body_changed: bool, i
         drop = drop | _FIRST_ROUND_ONLY
     if identity:
         drop = drop | {b"accept-encoding"}
-    kept = [(key, value) for key, value in headers if key.lower() not in drop]
+    kept = [(key, value) for key, value in headers if not _goes(key, drop, body_changed=body_changed)]
     if number > 1:
         kept = [(k, v + b"-r%d" % number if k.lower() == b"x-client-request-id" else v) for k, v in kept]
     if body_changed:
@@ -79,6 +108,12 @@ def for_round(headers: Headers, size: int, number: int, *, body_changed: bool, i
     if identity:
         kept.append((b"accept-encoding", b"identity"))
     return kept
+
+
+def _goes(key: bytes, drop: frozenset[bytes], *, body_changed: bool) -> bool:
+    """A header that is not given on: `content_length` is read as `content-length` by some who come later."""
+    name, of_body = _known(key[:_MAX_NAME])
+    return name in drop or (body_changed and of_body)
 
 
 def round_scope(snapshot: Scope, headers: Headers, number: int, *, read: bool) -> Scope:
@@ -112,7 +147,7 @@ def of_response(headers: Headers, exchange: Exchange, *, size: int | None, chang
         size: bytes of the whole body, None if it is not known (a stream).
         changed: the body is not the inner app's.
     """
-    kept = [(k, v) for k, v in headers if k.lower() not in _STALE_IN_RESPONSE] if changed else list(headers)
+    kept = [(k, v) for k, v in headers if not (changed and _goes(k, _STALE_IN_RESPONSE, body_changed=True))]
     if changed and size is not None:
         kept.append((b"content-length", b"%d" % size))
     return kept + ours(exchange)

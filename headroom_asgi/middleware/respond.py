@@ -1,8 +1,8 @@
 """The answer's way back: passed, collected, or watched event by event; one start, one end, over all rounds."""
 
 from collections.abc import Callable, Generator
-from enum import Enum, auto
 from math import inf
+from typing import Final
 
 import anyio
 
@@ -10,28 +10,20 @@ import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
 from headroom_asgi.errors import HeadroomError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.middleware.codings import codings_of, decode, stream_decoder
+from headroom_asgi.middleware.codings import decode
 from headroom_asgi.middleware.retrying import Retries
+from headroom_asgi.middleware.ways import Kind, Way, decoder_of, kind_of, told
 from headroom_asgi.retrieval import TOOL, Outcome, Watch
 from headroom_asgi.types import Message, Send
-from headroom_asgi.wire import Answer
+from headroom_asgi.wire import Answer, literal
 
 _log = get_logger(__name__)
 
-_OK = range(200, 300)
-# Apps that stream without saying what: frameworks have no type for it, or this one.
-_UNTYPED = frozenset({"", "text/plain", "application/octet-stream"})
-_NO_CONTENT = 204
-
-
-class Way(Enum):
-    """How the messages of a round are treated."""
-
-    PASS = auto()  # to the client as they come
-    COLLECT = auto()  # a JSON answer, until it is whole
-    WATCH = auto()  # a stream, event by event
-    SWALLOW = auto()  # a later round that failed after the client saw bytes
-    DONE = auto()  # the client's answer has ended; what still comes is dropped
+_BAD_GATEWAY: Final = 502
+# An answer that cannot be followed and calls our tool is no answer that its client could do anything with.
+_UNFOLLOWED: Final = (
+    b'{"type":"error","error":{"type":"server_error","message":"the answer cannot be followed","code":"unreadable"}}'
+)
 
 
 class Relay:
@@ -53,10 +45,9 @@ class Relay:
         self._started = False
         self._held: list[bytes] = []
         self._size = 0
+        self._kind = Kind()
+        self._came: Message = {}  # the start of this round's response
         self._decode: Callable[[bytes], bytes] = bytes
-        self._codings: list[str] = []
-        self._failed = False
-        self._media = ""
         self._watch: Watch | None = None
         self._round = 0
         self._spoke = 0.0  # when the client last got something
@@ -85,6 +76,10 @@ class Relay:
 
     async def release(self) -> None:
         """The start has been held long enough: send it, and what came so far."""
+        if not self._kind.sure:
+            self._kind.sure = True
+            await self._enter()
+            await self._stream(self._kind.first, last=False)
         await self._flush()
 
     def follow(self, flow: Generator[bytes, Answer, Outcome]) -> None:
@@ -128,49 +123,42 @@ class Relay:
     # -- the start -----------------------------------------------------------------------------------------------------
 
     async def _begin(self, message: Message) -> None:
-        way = self._way_of(message)
+        self._kind = kind_of(message, self._exchange, reads=self._reads, follows=self._flow is not None)
+        self._came = message
+        if self._flow is not None and self._kind.way is Way.PASS and not self._kind.failed:
+            self._exchange.unread()
+        if self._round == 1:
+            self._start = dict(message)
+            self._way = self._kind.way
+            self._exchange.notes.status = message["status"]
+        if self._kind.sure:
+            await self._enter()
+
+    async def _enter(self) -> None:
+        """What the round's response is is known: treat it so."""
+        kind, way = self._kind, self._kind.way
         if self._round > 1:
-            way = self._later_way(way, message)
+            way = self._later_way(way, self._came)
         if way is Way.SWALLOW:
             self._way = way
             return
         # A later JSON round's headers are the answer's; a stream keeps the first round's, unless that round failed.
-        if self._round == 1 or (way is not Way.WATCH and not self._started):
-            self._start = dict(message)
-            self._exchange.notes.status = message["status"]
+        if self._round > 1 and way is not Way.WATCH and not self._started:
+            self._start = dict(self._came)
+            self._exchange.notes.status = self._came["status"]
         self._way = way
-        if way is not Way.WATCH:
-            self._held, self._size = [], 0
+        self._decode = decoder_of(kind.codings, self._exchange.route.max_response_bytes) or bytes
         if way is Way.WATCH:
             self._watching()
-        elif way is Way.PASS:
+            return
+        self._held, self._size = [], 0
+        if way is Way.PASS:
             await self._send_start(changed=False)
-
-    def _way_of(self, message: Message) -> Way:
-        """How to treat a response: only what we understand is read."""
-        given = message.get("headers", [])
-        codings = codings_of(head.get(given, b"content-encoding"))
-        decoder = stream_decoder(codings, self._exchange.route.max_response_bytes) if codings else bytes
-        self._failed = message["status"] not in _OK
-        if not self._reads or decoder is None or (self._failed and not self._exchange.listens):
-            return Way.PASS
-        self._decode, self._codings = decoder, codings
-        media = _media(head.get(given, b"content-type"))
-        # Some servers say little or nothing of what they send. Unread, a call of ours in it would reach the client.
-        asked = self._exchange.streams and not self._failed and message["status"] != _NO_CONTENT
-        if asked and media in _UNTYPED:
-            media = _media(self._exchange.endpoint.media)
-        payload = self._exchange.payload
-        if not self._failed and payload is not None and self._exchange.wire.streams(media, payload):
-            self._media = media
-            return Way.WATCH
-        if media == "application/json" or media.endswith("+json") or (media in _UNTYPED and not asked):
-            return Way.COLLECT
-        return Way.PASS
 
     def _later_way(self, way: Way, message: Message) -> Way:
         """A later round answers in the first one's way, or has failed: as a response of its own while nothing was sent."""
-        if way is self._way and way is not Way.PASS and not self._failed:
+        whole = way is Way.COLLECT and not self._started  # a whole answer will do where nothing was streamed yet
+        if (way is self._way or whole) and way is not Way.PASS and not self._kind.failed:
             return way
         _log.warning("round_failed", request_id=self._exchange.request_id, round=self._round)
         if not self._started:
@@ -185,7 +173,7 @@ class Relay:
             payload = self._exchange.payload
             structured = payload is not None and payload.structured and tool is not None
             self._watch = Watch(
-                self._exchange.wire.codec(self._media),
+                self._exchange.wire.codec(self._kind.media),
                 tool,
                 structured=structured,
                 max_hold_bytes=self._exchange.route.max_response_bytes,
@@ -195,6 +183,11 @@ class Relay:
     # -- the body ------------------------------------------------------------------------------------------------------
 
     async def _body(self, data: bytes, *, last: bool) -> bool:
+        if not self._kind.sure:
+            if not told(self._kind, data, self._exchange, last=last):
+                return False
+            data = self._kind.first
+            await self._enter()
         if self._way is Way.PASS:
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
             self.done = last
@@ -207,11 +200,6 @@ class Relay:
         return last or self.done
 
     async def _collect(self, data: bytes, *, last: bool) -> None:
-        if not self._size and self._is_stream(data):
-            self._way, self._media = Way.WATCH, _media(self._exchange.endpoint.media)
-            self._watching()
-            await self._stream(data, last=last)
-            return
         self._held.append(data)
         self._size += len(data)
         if self._size > self._exchange.route.max_response_bytes:
@@ -222,17 +210,15 @@ class Relay:
         elif last:
             await self._answer(b"".join(self._held))
 
-    def _is_stream(self, data: bytes) -> bool:
-        """A stream was asked for, and what is said to be JSON begins as none."""
-        asked = self._exchange.streams and not self._failed and not self._codings
-        return asked and data.lstrip()[:1] not in (b"", b"{", b"[")
-
     async def _answer(self, raw: bytes) -> None:
-        """A whole JSON answer: the next round, or the merged answer for the client. What cannot be read passes as it came."""
+        """A whole JSON answer: the next round, or the merged answer for the client.
+
+        What cannot be read passes as it came, unless it calls our tool: then an error takes its place.
+        """
         body = data = raw
         try:
             body = data = await self._decoded(raw)
-            if self._flow is not None and not self._failed:
+            if self._flow is not None and not self._kind.failed:
                 answer = await self._exchange.engine.work(len(body), self._exchange.wire.read, body)
                 outcome = await self._advance(self._flow, answer)
                 if outcome is None:
@@ -241,6 +227,10 @@ class Relay:
                 await self._exchange.remember(outcome)
         except Exception as error:  # nothing of ours may become an error of the app
             self._unreadable("answer_unreadable", error)
+            if self._flow is not None and not self._kind.failed and _calls_us(body):
+                self._start = {**self._came, "status": _BAD_GATEWAY, "headers": [(b"content-type", b"application/json")]}
+                self._exchange.notes.status = _BAD_GATEWAY
+                data = _UNFOLLOWED
         data = await self._exchange.received(data)
         changed = data is not body
         await self._send_start(changed=changed, size=len(data))
@@ -249,10 +239,10 @@ class Relay:
 
     async def _decoded(self, raw: bytes) -> bytes:
         """The answer without its content coding. CodingError if it is corrupt, or too large to be read here."""
-        if not self._codings or not raw:
+        if not self._kind.codings or not raw:
             return raw
         most = self._exchange.route.max_response_bytes
-        return await self._exchange.engine.work(most, decode, raw, self._codings, most)
+        return await self._exchange.engine.work(most, decode, raw, self._kind.codings, most)
 
     def _unreadable(self, event: str, error: Exception) -> None:
         """Log why an answer was not followed; of errors that are not ours only the kind, as the text may quote the answer."""
@@ -369,6 +359,6 @@ class Relay:
         await self._send(start)
 
 
-def _media(content_type: str) -> str:
-    """A content type without its parameters."""
-    return content_type.split(";", maxsplit=1)[0].strip().lower()
+def _calls_us(body: bytes) -> bool:
+    """Whether an answer that cannot be read seems to call our tool; one that repeats its definition is an echo of the request."""
+    return TOOL.name.encode() in body and literal(TOOL.description)[1:-1] not in body

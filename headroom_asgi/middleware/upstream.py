@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 _GRACE_S = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Call:
     """Everything that calls of the inner app for one exchange need.
 
@@ -108,7 +108,7 @@ async def call_in_rounds(call: Call, exchange: Exchange) -> None:
             del failure  # its traceback holds this frame, and that the bodies
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Rounds:
     call: Call
     exchange: Exchange

@@ -25,6 +25,8 @@ class Report:
         left_out: rows (lines, blocks) that were left out and can be asked for.
         rounds: calls of the inner app.
         retrievals: originals that the model asked for.
+        controls: what a trusted caller's headers decided: `bypass`, `mode`, `tenant`. A conversation keeps its prefix, and its
+            originals, where all its requests say the same.
         obstacle: why the model was not offered our tool, so that nothing was left out: a mode, or a fact of the request.
         replayed: turns of the model in whose place what really happened was put, hidden rounds and all.
         replay_refused: turns for which that is known, but that are not as the client got them, or cannot be put back.
@@ -51,6 +53,7 @@ class Report:
     left_out: int = 0
     rounds: int = 0
     retrievals: int = 0
+    controls: tuple[str, ...] = ()
     obstacle: str = ""
     replayed: int = 0
     replay_refused: int = 0

@@ -29,7 +29,7 @@ CANONICAL_PIPELINE_STAGES: tuple[PipelineStage, ...] = tuple(PipelineStage)
 
 @dataclass(slots=True)
 class PipelineEvent:
-    """What an extension sees of a request at one stage; change it in place, or return another one.
+    """What an extension sees of a request at one stage; change it in place, or return another one. Its `repr` quotes nothing.
 
     Attributes:
         stage: the stage being emitted.
@@ -49,8 +49,8 @@ class PipelineEvent:
     request_id: str | None = None
     provider: str | None = None
     model: str | None = None
-    messages: list[dict[str, Any]] | None = None
-    tools: list[dict[str, Any]] | None = None
-    headers: dict[str, str] | None = None
-    response: Any = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    messages: list[dict[str, Any]] | None = field(default=None, repr=False)
+    tools: list[dict[str, Any]] | None = field(default=None, repr=False)
+    headers: dict[str, str] | None = field(default=None, repr=False)
+    response: Any = field(default=None, repr=False)
+    metadata: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -21,7 +21,7 @@ _NOTICE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """How an exchange ended, and what the client sees of it.
 

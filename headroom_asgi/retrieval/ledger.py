@@ -25,7 +25,7 @@ _RANDOM_LENGTH: Final = 16
 _RANDOM_SIGNS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Entry:
     """What an exchange leaves to later ones.
 

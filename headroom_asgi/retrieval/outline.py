@@ -33,7 +33,7 @@ _FENCE = re.compile(rf'[ ]*+(?:-[ ]|{_NAME}:[ ])?("{{3,}})$')
 _MARK = re.compile(rf'"{{3,}}|{_STYLE}')
 _BLOCK = re.compile(r"⟦json[a-z0-9]*(?: cut [0-9]+)?⟧$")
 _BLOCK_END: Final = "⟦end⟧"
-_HEADS: Final = re.compile(r"\[(?:(?:json[a-z0-9]*|text)[\];]|json in )")
+_HEADS: Final = re.compile(r"\[(?:(?:json[a-z0-9]*|text)[\];]|json(?:[a-z0-9]* cut)? in )")
 
 
 class Role(IntEnum):
@@ -101,7 +101,7 @@ class Said(NamedTuple):
         return unquoted(cells[self.cell]) if self.cell < len(cells) else ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Scope:
     """Lines that stand above entries: a table's head, a key, an item's dash.
 
@@ -124,7 +124,7 @@ class Scope:
     is_group: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Outline:
     """Units in the order of their lines; every line but the first one of a crush text belongs to one.
 

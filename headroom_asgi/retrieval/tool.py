@@ -11,9 +11,9 @@ from headroom_asgi.retrieval.excerpt import Excerpt, excerpt
 from headroom_asgi.types import RETRIEVE_NAME, ToolCall, ToolResult, ToolSpec
 
 TOOL: Final = ToolSpec(
-    # Every request of a conversation carries this: some 80 o200k tokens, at most 130 in any dialect, and no byte that varies.
+    # Every request of a conversation carries this: some 70 o200k tokens, at most 130 in any dialect, and no byte that varies.
     name=RETRIEVE_NAME,
-    description="Returns what was left out at `<<ccr:REF ...>>`, if needed. query: words or column=value",
+    description="Returns what <<ccr:REF ...>> left out",
     parameters={
         "type": "object",
         "properties": {
@@ -127,7 +127,7 @@ def _split(commas: re.Pattern[str], text: str) -> str:
     return commas.sub(lambda match: match[1] or ",\n", text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Wanted:
     """The arguments of a call. `limit` 0: as much as fits."""
 

@@ -9,6 +9,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from headroom_asgi.errors import ConfigError
 
 SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+# Why an address may be cut elsewhere than was meant; what stands there may be a part of a password, and is never repeated.
+_ENCODED: Final = "(in a user's name or password, characters such as / ? # @ are percent-encoded)"
 _PORTS: Final = {"": 6379, "sentinel": 26379, "cluster": 6379}
 
 
@@ -51,13 +53,21 @@ class Place:
         return f"Place({', '.join(f'{host}:{port}' for host, port in self.hosts)})"
 
 
+def split(url: str) -> SplitResult:
+    """The parts of an address. ConfigError, which does not repeat it, if it has none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ConfigError(f"store: the address cannot be read {_ENCODED}") from None
+
+
 def parsed(url: str) -> Place:
     """The place that an address names, e.g. `rediss+sentinel://user:password@a:26379,b:26379/service/0`.
 
     Raises:
         ConfigError: it names none. The address itself is not repeated, as it may hold a password.
     """
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.scheme not in SCHEMES:
         raise ConfigError(f"store: {parts.scheme!r} is not one of {', '.join(SCHEMES)}")
     if parts.query or parts.fragment:
@@ -89,7 +99,7 @@ def _path(kind: str, parts: SplitResult) -> tuple[str, int]:
         service = names.pop(0)
     expected = "nothing" if kind == "cluster" else "a database's number"
     if len(names) > (kind != "cluster") or not all(name.isascii() and name.isdigit() for name in names):
-        raise ConfigError(f"store: {'/'.join(names)!r} at the end of the address is not {expected}")
+        raise ConfigError(f"store: what is at the end of the address is not {expected} {_ENCODED}")
     return service, int(names[0]) if names else 0
 
 
@@ -98,8 +108,8 @@ def _host(text: str, default: int) -> tuple[str, int]:
     one = urlsplit(f"//{text}")
     try:
         port = one.port or default
-    except ValueError as error:
-        raise ConfigError(f"store: {text!r} is not a host and a port") from error
+    except ValueError:
+        raise ConfigError(f"store: a part of the address is not a host and a port {_ENCODED}") from None
     return one.hostname or "localhost", port
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from headroom_asgi.checks import suggest
 from headroom_asgi.errors import ConfigError
@@ -13,7 +13,7 @@ from headroom_asgi.store.guarded import GuardedStore
 from headroom_asgi.store.keys import Keys
 from headroom_asgi.store.memory import MemoryStore
 from headroom_asgi.store.redis import RedisStore
-from headroom_asgi.store.redis_client import SCHEMES, RedisTLS
+from headroom_asgi.store.redis_client import SCHEMES, RedisTLS, split
 from headroom_asgi.store.sealed import SealedStore
 from headroom_asgi.store.sqlite import SQLiteStore
 
@@ -22,6 +22,7 @@ GROUP: Final = "headroom_asgi.store"
 
 _UNITS: Final = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]+)(?:(|k|M|G|Ki|Mi|Gi)B)?")
+_NAME: Final = re.compile(r"[a-z_]{1,32}")  # what may be an option; anything else may be a part of a password
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -116,7 +117,10 @@ def _options(scheme: str, query: str, *tables: _Readers) -> list[dict[str, Any]]
     values: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in readers:
-            raise ConfigError(f"store: {scheme} has no option {name!r}{suggest(name, readers)}")
+            named = (
+                f" {name!r}" if _NAME.fullmatch(name) else ", and an address is cut at a ? of a password that is not encoded: %3F"
+            )
+            raise ConfigError(f"store: {scheme} has no option{named}{suggest(name, readers)}")
         if name in values:
             raise ConfigError(f"store: the option {name!r} comes twice")
         try:
@@ -127,7 +131,7 @@ def _options(scheme: str, query: str, *tables: _Readers) -> list[dict[str, Any]]
 
 
 def _memory(url: str) -> Store:
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.netloc or parts.path:
         raise ConfigError("store: memory:// has options, and nothing else")
     (own,) = _options("memory", parts.query, _MEMORY)
@@ -135,7 +139,7 @@ def _memory(url: str) -> Store:
 
 
 def _sqlite(url: str) -> Store:
-    parts = urlsplit(url)
+    parts = split(url)
     if parts.netloc or not parts.path:
         raise ConfigError("store: the file's path is missing: sqlite:///absolute/path or sqlite:relative/path")
     own, outside = _options("sqlite", parts.query, _SQLITE, _OUTSIDE)
@@ -143,7 +147,7 @@ def _sqlite(url: str) -> Store:
 
 
 def _redis(url: str) -> Store:
-    parts = urlsplit(url)
+    parts = split(url)
     own, files, outside = _options(parts.scheme, parts.query, _REDIS, _TLS, _OUTSIDE)
     tls = RedisTLS(**{name.removeprefix("tls_"): file for name, file in files.items()})
     if files and not parts.scheme.startswith("rediss"):

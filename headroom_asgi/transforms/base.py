@@ -1,19 +1,20 @@
 """What a transform is: a payload's messages in, messages out; and what is said about the run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headroom_asgi.compressors import Compressed, ContentKind
+from headroom_asgi.compressors import Compressed, ContentKind, KeptWords
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.memo import Outcome
-from headroom_asgi.wire import Segment
+from headroom_asgi.types import Edit
+from headroom_asgi.wire import Segment, literal
 
 
 @dataclass(slots=True)
 class TransformResult:
-    """Messages after a transform or a whole pipeline, and what was done.
+    """Messages after a transform or a whole pipeline, and what was done. Its `repr` quotes no message.
 
     Attributes:
         messages: as the provider spells them.
@@ -24,7 +25,7 @@ class TransformResult:
         timing: transform name to milliseconds.
     """
 
-    messages: list[Any]
+    messages: list[Any] = field(repr=False)
     tokens_before: int
     tokens_after: int
     transforms_applied: list[str] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Transform(ABC):
         """The messages afterwards. The list passed in may be changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Context:
     """What holds for all segments of one request.
 
@@ -64,14 +65,17 @@ class Context:
         tenant: whose originals these are.
         redeemable: the model can ask for what is left out, and is answered.
         policy: number of the policy that decides about bytes.
+        masks: by key, which words of prose stay, as far as it is known; filled in while the pipeline pauses for what it wants.
+            None where nobody does that.
     """
 
     tenant: str = ""
     redeemable: bool = False
     policy: int = 0
+    masks: dict[str, bytes] | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Decision:
     """What was decided about one segment, and why.
 
@@ -86,6 +90,8 @@ class Decision:
         failures: names of interceptors that failed on the text.
         tokens_before, tokens_after: estimates of the text as it came and as it goes.
         counts: exact ones by the tokenizer's ruler, as far as they were made; shared with the memo.
+        words: which words of its prose stay; None where no model reads them.
+        masks: the kept words that decided about it, by their keys in the store.
     """
 
     segment: Segment
@@ -99,6 +105,8 @@ class Decision:
     tokens_before: int = 0
     tokens_after: int = 0
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    words: KeptWords | None = None
+    masks: dict[str, bytes] = field(default_factory=dict)
 
     def settle(self, outcome: Outcome) -> None:
         """Take over what an attempt came to."""
@@ -108,6 +116,7 @@ class Decision:
         self.tokens_after = outcome.tokens_after
         self.failures = self.failures or outcome.failures
         self.counts = outcome.counts
+        self.masks = outcome.masks
 
     @property
     def settled(self) -> bool:
@@ -115,7 +124,12 @@ class Decision:
         return bool(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
+def edits_of(decisions: Iterable[Decision]) -> list[Edit]:
+    """The byte edits that put the accepted texts into the body that the segments were found in."""
+    return [Edit(*d.segment.span, literal(d.compressed.text)) for d in decisions if d.compressed is not None]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class PipelineReport:
     """What a pipeline did to one payload.
 
@@ -139,6 +153,10 @@ class PipelineReport:
     def left_out(self) -> int:
         """Rows (lines, blocks) that were left out, of all segments."""
         return sum(o.units for d in self.decisions if d.compressed is not None for o in d.compressed.omissions)
+
+    def remembered_masks(self) -> dict[str, bytes]:
+        """The kept words that remembered results were made by: nobody asked the store for them."""
+        return {key: mask for decision in self.decisions if decision.remembered for key, mask in decision.masks.items()}
 
     def originals(self) -> dict[str, str]:
         """What can be asked for: the whole text under each ref, and what was left out under each `REF-PART`."""

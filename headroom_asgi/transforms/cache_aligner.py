@@ -24,7 +24,7 @@ _MAX_VALUES = 16
 _KEPT = 64  # instructions whose fragments are remembered; requests of one conversation have the same
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Alignment:
     """What was found in the instructions of one request, and done about it.
 

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from headroom_asgi._crush import estimate
-from headroom_asgi.compressors import Compressed, Request, detect, make_ref, text_digest
+from headroom_asgi.compressors import Compressed, KeptWords, Request, detect, make_ref, text_digest
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
-from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult
+from headroom_asgi.transforms.base import Context, Decision, Transform, TransformResult, edits_of
 from headroom_asgi.transforms.dispatch import DispatchTable
 from headroom_asgi.transforms.memo import Memo, Outcome
 from headroom_asgi.transforms.messages import decoded_messages, payload_of
 from headroom_asgi.transforms.tools import is_named
-from headroom_asgi.types import Edit
-from headroom_asgi.wire import Segment, literal, splice
+from headroom_asgi.wire import Segment, splice
 
 log = get_logger(__name__)
 
@@ -48,7 +47,8 @@ class ContentRouter(Transform):
 
     def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
         """A decision for every segment: left alone for a reason, remembered, or still open."""
-        return [self._first_look(segment, context) for segment in segments]
+        keys = _Keys(self._table, context)
+        return [self._first_look(segment, context, keys) for segment in segments]
 
     def dispatch(self, decisions: Sequence[Decision]) -> None:
         """Name the kind of every open segment; those without a compressor are left alone."""
@@ -61,6 +61,19 @@ class ContentRouter(Transform):
             if not self._table.handles(decision.kind, tool, exact=exact, redeemable=bool(decision.ref)):
                 decision.reason = "exact_match_tool" if exact else f"kind:{decision.kind.value}"
 
+    def wanted(self, decisions: Sequence[Decision]) -> dict[str, str]:
+        """By key, the pieces of open segments of which it is to be known which words stay."""
+        wanted: dict[str, str] = {}
+        for decision in decisions:
+            if decision.settled or decision.words is None:
+                continue
+            try:
+                self._table.ask(decision.segment.text, decision.segment.tool_name, _asked(decision))
+            except Exception as error:  # it will fail again, and be told of, where the text is made shorter
+                log.debug("prose_not_asked_for", error=type(error).__name__)
+            wanted |= decision.words.missing
+        return wanted
+
     def compress(self, decisions: Sequence[Decision]) -> None:
         """Run the compressors over what is still open; equal segments run once."""
         for decision in decisions:
@@ -69,16 +82,10 @@ class ContentRouter(Transform):
             outcome = self._memo.get(decision.key)
             if outcome is None:
                 outcome = self._attempt(decision)
-                self._memo.put(decision.key, outcome)
+                # Without words that are not known yet it is another text than with them, which later turns have.
+                if decision.words is None or not decision.words.missing:
+                    self._memo.put(decision.key, outcome)
             decision.settle(outcome)
-
-    def edits(self, decisions: Sequence[Decision]) -> list[Edit]:
-        """The byte edits that put the accepted texts into the body that the segments were found in."""
-        return [
-            Edit(*decision.segment.span, literal(decision.compressed.text))
-            for decision in decisions
-            if decision.compressed is not None
-        ]
 
     def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
         """The messages with every tool output shortened losslessly. `kwargs["format"]` names the dialect, else it is guessed."""
@@ -86,7 +93,7 @@ class ContentRouter(Transform):
         decisions = self.look_up(payload.segments, Context())
         self.dispatch(decisions)
         self.compress(decisions)
-        after = decoded_messages(payload.again(splice(payload.body, self.edits(decisions))))
+        after = decoded_messages(payload.again(splice(payload.body, edits_of(decisions))))
         labels = dict.fromkeys(d.compressed.label for d in decisions if d.compressed is not None)
         return TransformResult(
             messages=after,
@@ -99,20 +106,22 @@ class ContentRouter(Transform):
         """Bytes of the literals that `compress` would work on."""
         return sum(end - start for d in decisions if not d.settled for start, end in [d.segment.span])
 
-    def _first_look(self, segment: Segment, context: Context) -> Decision:
-        start, end = segment.span
+    def _first_look(self, segment: Segment, context: Context, keys: "_Keys") -> Decision:
         if not self._enabled:
             return Decision(segment, "disabled")
         if segment.frozen:
             return Decision(segment, "frozen")
+        start, end = segment.span
         if end - start < _MIN_LITERAL_BYTES:
             return Decision(segment, "small")
-        digest = text_digest(segment.text.encode("utf-8", "surrogatepass"))
+        digest = text_digest(segment.utf8)
         # What an error says is wanted whole.
         exact = is_named(segment.tool_name, self._exact)
         redeemable = context.redeemable and not segment.is_error and not exact
         decision = Decision(segment, ref=make_ref(context.tenant, digest) if redeemable else "")
-        decision.key = self._key(decision, digest, context)
+        if redeemable and context.masks is not None and self._table.reads_words(segment.tool_name):
+            decision.words = KeptWords(context.tenant, context.masks)
+        decision.key = keys.of(segment, digest, exact=exact, redeemable=redeemable)
         outcome = self._memo.get(decision.key)
         if outcome is not None:
             decision.remembered = True
@@ -125,7 +134,7 @@ class ContentRouter(Transform):
         segment = decision.segment
         text = segment.text
         exact = is_named(segment.tool_name, self._exact)
-        asked = Request(segment.preceding_user_text, decision.ref, segment.tool_arguments) if decision.ref else Request()
+        asked = _asked(decision)
         failures: list[str] = []
         try:
             compressed = self._table.shorten(text, decision.kind, segment.tool_name, asked, exact=exact, failures=failures)
@@ -142,22 +151,56 @@ class ContentRouter(Transform):
         if exact and outcome.compressed is None:
             outcome.reason = "exact_match_tool"
         outcome.failures = tuple(failures)
+        outcome.masks = decision.words.used if decision.words is not None else {}
         return outcome
 
-    def _key(self, decision: Decision, digest: bytes, context: Context) -> bytes:
-        """A hash of everything that the outcome depends on."""
-        question = _question(decision.segment) if decision.ref else ""
-        rules = self._table.said(decision.segment.tool_name, exact=is_named(decision.segment.tool_name, self._exact))
-        parts = (context.tenant, str(context.policy), rules, decision.ref, question)
-        state = hashlib.blake2b(digest, digest_size=16, person=b"headroom-memo")
-        for part in parts:
-            data = part.encode("utf-8", "surrogatepass")
-            state.update(len(data).to_bytes(8, "big") + data)
+
+def _asked(decision: Decision) -> Request:
+    """What compressors may know besides a segment's text."""
+    segment = decision.segment
+    if not decision.ref:
+        return Request()
+    return Request(segment.preceding_user_text, decision.ref, segment.tool_arguments, decision.words)
+
+
+class _Keys:
+    """What the memo knows outcomes by: hashes of everything that they depend on. One for each look at a payload.
+
+    Many segments share a question, which may be long, so it is hashed once.
+    """
+
+    def __init__(self, table: DispatchTable, context: Context) -> None:
+        self._table = table
+        self._context = context
+        self._words = "" if context.masks is None else "words"
+        self._begun: dict[str, hashlib.blake2b] = {}
+        self._questions: dict[tuple[int, ...], bytes] = {}
+
+    def of(self, segment: Segment, digest: bytes, *, exact: bool, redeemable: bool) -> bytes:
+        """The key of a segment whose text has that digest."""
+        rules = self._table.said(segment.tool_name, exact=exact)
+        begun = self._begun.get(rules)
+        if begun is None:
+            begun = self._begun[rules] = _hash_of(self._context.tenant, str(self._context.policy), rules, self._words)
+        state = begun.copy()
+        state.update(digest)
+        if redeemable:
+            question = self._questions.get(segment.question)
+            if question is None:
+                question = self._questions[segment.question] = _hash_of(segment.preceding_user_text).digest()
+            state.update(question)
+            state.update(segment.tool_arguments.encode("utf-8", "surrogatepass"))
         return state.digest()
 
 
-def _question(segment: Segment) -> str:
-    return f"{segment.preceding_user_text}\n{segment.tool_arguments}"
+def _hash_of(*parts: str) -> "hashlib.blake2b":
+    """Each part behind its length, so that no two lists of them are alike."""
+    state = hashlib.blake2b(digest_size=16, person=b"headroom-memo")
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "big"))
+        state.update(data)
+    return state
 
 
 def judge(text: str, compressed: Compressed | None) -> Outcome:

@@ -10,10 +10,13 @@ from headroom_asgi.compressors import (
     EXACT_COMPRESSORS,
     MISSING,
     OMITTERS,
+    PROSE,
     Compressed,
     ContentKind,
+    Kompress,
     Markers,
     Request,
+    Span,
     detect,
     open_string,
     sections,
@@ -52,6 +55,9 @@ class DispatchTable:
             kind: [(o, on[o.section]) for o in (OMITTERS.get(kind), EVERYWHERE.get(kind)) if o is not None and o.section in on]
             for kind in ContentKind
         }
+        self._prose = [(omitter, on[omitter.section]) for omitter in PROSE if omitter.section in on]
+        if len(self._prose) > 1:
+            raise ConfigError("kompress.enabled: extract is on as well; prose is made shorter by one of them")
         self._rules = " ".join(f"{rule.name}{sorted(rule.except_tools)}" for rule in rules)
         self._rules += "".join(f" {one.name}{id(one.function)}" for one in interceptors)  # alive as long as we are
         self._tool_counts = bool(interceptors) or any(rule.except_tools for rule in rules)
@@ -65,7 +71,17 @@ class DispatchTable:
         excepted = [except_tools for _, except_tools in self._omitters[kind]] if redeemable and not exact else []
         compressor = (self._exact if exact else self._compressors).get(kind)
         excepted += [compressor[1]] if compressor is not None else []
+        excepted += [except_tools for _, except_tools in self._prose] if redeemable and not exact else []
         return not all(is_named(tool, except_tools) for except_tools in excepted)
+
+    def reads_words(self, tool: str) -> bool:
+        """Something is done about a tool's texts that has to know which words stay."""
+        return any(omitter.section == Kompress.section and not is_named(tool, excepted) for omitter, excepted in self._prose)
+
+    def ask(self, text: str, tool: str, request: Request) -> None:
+        """Ask the request's masks for every piece of a text that needs one."""
+        run = _Run(tool, request, Markers(request.ref))
+        self._left(self._intercepted(text, run, []), run)
 
     def said(self, tool: str, *, exact: bool) -> str:
         """What decides about a tool's texts, for the memo."""
@@ -136,7 +152,9 @@ class DispatchTable:
         Markers that stand before JSON go to the head of the whole text where the JSON is all of it, or all of a string in it, so
         that it still is JSON.
         """
-        pieces = []
+        pieces: list[str] = []
+        prose: list[Span] = []
+        at = 0
         found_sections = sections(text)
         for section in found_sections:
             piece = section.text
@@ -150,8 +168,22 @@ class DispatchTable:
             if section.kind is ContentKind.JSON and len(found_sections) == 1:
                 heads, piece = split_markers(piece)
                 run.heads += heads
+            if section.kind is ContentKind.TEXT:
+                prose.append((at, at + len(piece)))
+            elif section.kind is ContentKind.HTML and piece is not section.text:  # a page's text behind its marker
+                prose.append((at + len(piece) - len(split_markers(piece)[1]), at + len(piece)))
             pieces.append(piece)
-        return "".join(pieces)
+            at += len(piece)
+        return self._less_prose("".join(pieces), prose, run)
+
+    def _less_prose(self, text: str, spans: Sequence[Span], run: "_Run") -> str:
+        """The text with less prose in these spans of it."""
+        for omitter, except_tools in self._prose:
+            left = None if not spans or is_named(run.tool, except_tools) else omitter.omit(text, spans, run.request, run.markers)
+            if left is not None:
+                run.labels[omitter.label] = None
+                text = left
+        return text
 
     def _inside(self, text: str, run: "_Run", depth: int) -> str:
         """JSON with pieces left out of the long texts in its strings."""
@@ -179,7 +211,7 @@ class DispatchTable:
         return f"{text[: found.start]}{escaped}{text[found.end :]}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Run:
     """What one text is asked with, and what was left out of it so far."""
 

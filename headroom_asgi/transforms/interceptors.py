@@ -27,7 +27,7 @@ _FACE_LETTERS = 6
 TERMINAL = "terminal"  # its section in the configuration
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Intercepted:
     """A text after its interceptors.
 

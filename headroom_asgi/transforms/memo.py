@@ -48,10 +48,10 @@ class Outcome:
     """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.
 
     `failures` names interceptors that failed on the text. `counts` is filled in later: by ruler, tokens before and after. Figures
-    only, no decision looks at them.
+    only, no decision looks at them. `masks` are the kept words by which the text was decided, by their keys in the store.
     """
 
-    __slots__ = ("compressed", "counts", "failures", "reason", "tokens_after", "tokens_before")
+    __slots__ = ("compressed", "counts", "failures", "masks", "reason", "tokens_after", "tokens_before")
 
     def __init__(self, reason: str, compressed: Compressed | None, tokens_before: int, tokens_after: int) -> None:
         self.reason = reason
@@ -60,10 +60,12 @@ class Outcome:
         self.tokens_after = tokens_after
         self.failures: tuple[str, ...] = ()
         self.counts: dict[str, tuple[int, int]] = {}
+        self.masks: dict[str, bytes] = {}
 
     @property
     def size(self) -> int:
         """Bytes of the texts it holds; four a character covers every string."""
+        masks = sum(len(key) + len(mask) for key, mask in self.masks.items())
         if self.compressed is None:
-            return len(self.reason)
-        return 4 * (len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions))
+            return len(self.reason) + masks
+        return masks + 4 * (len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions))

@@ -1,8 +1,8 @@
 """The transform pipeline: the transforms in their order over one payload, in steps that an engine can watch."""
 
 import time
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -10,13 +10,13 @@ from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
-from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult
+from headroom_asgi.transforms.base import Context, Decision, PipelineReport, Transform, TransformResult, edits_of
 from headroom_asgi.transforms.cache_aligner import ALIGNED, CacheAligner
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
 from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
 from headroom_asgi.transforms.repeats import REPEATS, Repeats
-from headroom_asgi.wire import Payload, rewrite, splice
+from headroom_asgi.wire import Payload, rewrite
 
 log = get_logger(__name__)
 
@@ -30,17 +30,22 @@ class Phase(Enum):
 
     LOOKED_UP = "looked_up"
     DISPATCHED = "dispatched"
+    WANTED = "wanted"  # only where something is: who can, fills in `Context.masks` meanwhile
     COMPRESSED = "compressed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Step:
-    """A pause: what was just done, the payload as it stands, and how many bytes the next phase will work on."""
+    """A pause: what was just done, the payload as it stands, and how many bytes the next phase will work on.
+
+    `wanted` has the pieces of prose, by key, of which it is to be known which words stay.
+    """
 
     phase: Phase
     payload: Payload
     report: PipelineReport
     pending_bytes: int = 0
+    wanted: Mapping[str, str] = field(default_factory=dict)
 
 
 class TransformPipeline:
@@ -89,6 +94,8 @@ class TransformPipeline:
         if (edited := (yield run.step(Phase.DISPATCHED))) is not None:
             run.restart(edited)
             run.dispatch()
+        if wanted := run.wanted():
+            yield run.step(Phase.WANTED, wanted)
         run.compress()
         final = run.step(Phase.COMPRESSED)
         if (edited := (yield final)) is not None:
@@ -156,6 +163,7 @@ class _Run:
         self._failures: list[str] = []
         self._warnings: list[str] = []
         self._timing: dict[str, float] = {}
+        self._open: Sequence[Decision] = ()  # of the payload's segments; what was decided is not in its bytes yet
         self.payload = payload
 
     def look_up(self) -> None:
@@ -166,6 +174,9 @@ class _Run:
         for place, router in self._routers():
             router.dispatch(self._decisions[place])
 
+    def wanted(self) -> dict[str, str]:
+        return {key: text for place, router in self._routers() for key, text in router.wanted(self._decisions[place]).items()}
+
     def restart(self, payload: Payload) -> None:
         """An extension changed the payload: spans are found and results looked up again."""
         self.payload = payload
@@ -174,27 +185,26 @@ class _Run:
     def compress(self) -> None:
         """Run the transforms in order; one that fails is skipped, the rest goes on with the last good payload."""
         last, stale = "", False
-        routed: list[Decision] = []  # of the payload as it stands, but for our own edits
         for place, transform in enumerate(self._transforms):
             started = time.perf_counter()
+            if not isinstance(transform, Repeats):
+                stale = self._make_edits() or stale
             if isinstance(transform, ContentRouter):
                 if stale:
                     self._decisions[place] = transform.look_up(self.payload.segments, self._context)
                     transform.dispatch(self._decisions[place])
-                routed = self._decisions[place]
-                changed = self._routed(transform, routed)
+                self._routed(transform, self._decisions[place])
             elif isinstance(transform, CacheAligner):
-                changed = self._aligned(transform)
+                stale = self._aligned(transform) or stale
             elif isinstance(transform, Repeats):
-                changed = self._folded(transform, routed)
+                self._folded(transform)
             else:
-                routed = []
-                changed = self._custom(transform, last)
-            stale = stale or changed
+                stale = self._custom(transform, last) or stale
             last = transform.name
             self._timing[last] = self._timing.get(last, 0.0) + (time.perf_counter() - started) * 1e3
+        self._make_edits()
 
-    def step(self, phase: Phase) -> Step:
+    def step(self, phase: Phase, wanted: Mapping[str, str] | None = None) -> Step:
         decisions = tuple(d for found in self._decisions.values() for d in found)
         report = PipelineReport(
             decisions=decisions,
@@ -204,7 +214,8 @@ class _Run:
             warnings=tuple(self._warnings),
             timing=dict(self._timing),
         )
-        return Step(phase, self.payload, report, 0 if phase is Phase.COMPRESSED else self._pending_bytes(decisions))
+        pending = 0 if phase is Phase.COMPRESSED else self._pending_bytes(decisions)
+        return Step(phase, self.payload, report, pending, wanted or {})
 
     def _pending_bytes(self, decisions: tuple[Decision, ...]) -> int:
         """What the next phase costs, in bytes to compress: what is open, and the body where edits make it scanned again."""
@@ -216,33 +227,34 @@ class _Run:
     def _routers(self) -> list[tuple[int, ContentRouter]]:
         return [(i, t) for i, t in enumerate(self._transforms) if isinstance(t, ContentRouter)]
 
-    def _routed(self, router: ContentRouter, decisions: list[Decision]) -> bool:
+    def _make_edits(self) -> bool:
+        """Put what was decided into the payload; whether anything was."""
+        edits, self._open = edits_of(self._open), ()
+        self.payload = self.payload.edited(edits)
+        return bool(edits)
+
+    def _routed(self, router: ContentRouter, decisions: list[Decision]) -> None:
         router.compress(decisions)
-        edits = router.edits(decisions)
-        if edits:
-            self.payload = self.payload.again(splice(self.payload.body, edits))
+        self._open = decisions
         for compressed in (d.compressed for d in decisions if d.compressed is not None):
             self._labels[compressed.label] = None
             self._markers += [omission.name for omission in compressed.omissions]
         for name in dict.fromkeys(name for decision in decisions for name in decision.failures):
             self._failures.append(f"interceptor:{name}")
             self._warnings.append(f"interceptor {name} failed and was skipped")
-        return bool(edits)
 
     def _aligned(self, aligner: CacheAligner) -> bool:
         alignment = aligner.align(self.payload)
         self._warnings += alignment.warnings
         if alignment.edits:
-            self.payload = self.payload.again(splice(self.payload.body, alignment.edits))
+            self.payload = self.payload.edited(alignment.edits)
             self._labels[ALIGNED] = None
         return bool(alignment.edits)
 
-    def _folded(self, repeats: Repeats, decisions: list[Decision]) -> bool:
-        edits = repeats.fold(self.payload, decisions)
-        if edits:
-            self.payload = self.payload.again(splice(self.payload.body, edits))
+    def _folded(self, repeats: Repeats) -> None:
+        self._open = self._open or [Decision(segment) for segment in self.payload.segments]
+        if repeats.fold(self.payload, self._open):
             self._labels[REPEATS] = None
-        return bool(edits)
 
     def _custom(self, transform: Transform, last: str) -> bool:
         tokenizer = Tokenizer(self.payload.model)
@@ -262,6 +274,8 @@ class _Run:
             self._failures.append(transform.name)
             self._warnings.append(f"{transform.name} failed and was skipped")
             return False
+        if edits:  # what it wrote was not asked for in time, whether or not the same stands elsewhere in the payload
+            self._context = replace(self._context, masks=None)
         self._labels.update(labels)
         self._markers += markers
         self._warnings += warnings

@@ -1,7 +1,8 @@
-"""Runs of lines that an earlier tool result has already, said by a line that names the place. Its format: docs/repeats.md."""
+"""What an earlier tool result has already, whole or in runs of lines, said by a line that names the place: docs/repeats.md."""
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,18 +11,20 @@ from headroom_asgi.compressors import Compressed
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ExpandError
 from headroom_asgi.tokenizer import Tokenizer
-from headroom_asgi.transforms.base import Decision, Transform, TransformResult
+from headroom_asgi.transforms.base import Decision, Transform, TransformResult, edits_of
 from headroom_asgi.transforms.memo import Memo, Outcome
 from headroom_asgi.transforms.messages import decoded_messages, payload_of
 from headroom_asgi.transforms.tools import is_named
-from headroom_asgi.types import RETRIEVE_NAME, Edit
-from headroom_asgi.wire import Payload, Segment, literal, splice
+from headroom_asgi.types import RETRIEVE_NAME
+from headroom_asgi.wire import Payload, Segment, splice
 
 REPEATS: Final = "repeats:lines"
 
 _REFERENCE = re.compile(
     r"\[\+(\d{1,9}) lines? as (?:in result (\d{1,9})|above)(?:, from line (\d{1,9}))?(?:, numbered from (\d{1,7}))?\]", re.ASCII
 )
+_SAME = re.compile(r"\[the same as result (\d{1,9})\]", re.ASCII)
+_LEAST_SAVED: Final = 32  # tokens of a text, as of every edit
 _NUMBERED = re.compile(r"(?P<blanks> {0,16})(?P<number>0|[1-9][0-9]{0,6})(?P<sign>\t|:|→)")
 
 
@@ -41,54 +44,82 @@ class Repeats(Transform):
         self._except_tools = rule.except_tools if rule is not None else frozenset()
         self._memo = memo if memo is not None else Memo(HeadroomConfig().memo_bytes)
 
-    def fold(self, payload: Payload, decisions: Sequence[Decision] = ()) -> list[Edit]:
-        """The edits that fold what repeats.
+    def fold(self, payload: Payload, decisions: Sequence[Decision]) -> bool:
+        """Fold what repeats; whether anything did.
 
         Args:
-            payload: as it is forwarded so far.
-            decisions: one for each of its segments, which are told; or none.
+            payload: any.
+            decisions: one for each of its segments, with what was made of its text so far; those that are folded are told.
         """
         if not self._enabled or payload.history_edited:
-            return []
-        results = [(place, segment) for place, segment in enumerate(payload.segments) if is_result(segment)]
-        texts = [segment.text.encode("utf-8", "surrogatepass") for _, segment in results]
-        edits = []
-        frozen = [segment.frozen or is_named(segment.tool_name, self._except_tools) for _, segment in results]
-        for (place, segment), before, after in zip(results, texts, fold(texts, frozen), strict=True):
+            return False
+        results = [decision for decision in decisions if is_result(decision.segment)]
+        texts = [_forwarded(decision) for decision in results]
+        frozen = [d.segment.frozen or is_named(d.segment.tool_name, self._except_tools) for d in results]
+        folded = False
+        for decision, before, after in zip(results, texts, _folded(texts, frozen), strict=True):
             if after is not None:
-                text = after.decode("utf-8", "surrogatepass")
-                edits.append(Edit(*segment.span, literal(text)))
-                if decisions:
-                    self._tell(decisions[place], before, after, text)
-        return edits
+                self._tell(decision, before, after)
+                folded = True
+        return folded
 
     def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
         """The messages with repeats folded. `kwargs["format"]` names the dialect, else it is guessed."""
         payload = payload_of(messages, kwargs.get("model", ""), kwargs.get("format"))
-        edits = self.fold(payload)
-        after = decoded_messages(payload.again(splice(payload.body, edits)))
+        decisions = [Decision(segment) for segment in payload.segments]
+        folded = self.fold(payload, decisions)
+        after = decoded_messages(payload.again(splice(payload.body, edits_of(decisions))))
         return TransformResult(
             messages=after,
             tokens_before=tokenizer.count_messages(messages),
             tokens_after=tokenizer.count_messages(after),
-            transforms_applied=[REPEATS] if edits else [],
+            transforms_applied=[REPEATS] if folded else [],
         )
 
-    def _tell(self, decision: Decision, before: bytes, after: bytes, text: str) -> None:
+    def _tell(self, decision: Decision, before: bytes, after: bytes) -> None:
         """The decision is the folded text from now on; its exact counts are kept with the memo."""
         key = hashlib.blake2b(after, digest_size=16, key=decision.key[:64], person=b"headroom-fold").digest()
         outcome = self._memo.get(key)
         if outcome is None:
             omissions = decision.compressed.omissions if decision.compressed is not None else ()
             tokens = decision.tokens_before or estimate(before)
+            text = after.decode("utf-8", "surrogatepass")
             outcome = Outcome("compressed", Compressed(text, REPEATS, omissions), tokens, estimate(after))
             self._memo.put(key, outcome)
         decision.settle(outcome)
 
 
+def _forwarded(decision: Decision) -> bytes:
+    """The text of a segment as it goes, as far as it was decided."""
+    if decision.compressed is None:
+        return decision.segment.utf8
+    return decision.compressed.text.encode("utf-8", "surrogatepass")
+
+
 def is_result(segment: Segment) -> bool:
     """A tool result that stands in the conversation and is not an answer of our own tool: one that is counted in references."""
     return not segment.frozen or (segment.tool_name != "" and not segment.tool_name.endswith(RETRIEVE_NAME))
+
+
+def _folded(texts: Sequence[bytes], frozen: Sequence[bool]) -> list[bytes | None]:
+    """For each text its shorter form, None where it stays: a text that an earlier one is word for word, then runs of lines."""
+    first: dict[bytes, int] = {}
+    same: dict[int, bytes] = {}
+    sizes = Counter(map(len, texts))
+    for place, text in enumerate(texts):
+        if sizes[len(text)] == 1:
+            continue  # the only one of its size
+        earlier = first.setdefault(text, place)
+        if earlier != place and not frozen[place]:
+            said = b"[the same as result %d]" % (earlier + 1)
+            if estimate(text) - estimate(said) >= _LEAST_SAVED:
+                same[place] = said
+    if not same:
+        return fold([*texts], [*frozen])
+    # What a reader sees of such a text is that line, so runs are looked for in what is left.
+    left = [same.get(place, text) for place, text in enumerate(texts)]
+    runs = fold(left, [place in same or stays for place, stays in enumerate(frozen)])
+    return [same.get(place, run) for place, run in enumerate(runs)]
 
 
 def unfold(texts: Sequence[str]) -> list[str]:
@@ -98,8 +129,15 @@ def unfold(texts: Sequence[str]) -> list[str]:
         ExpandError: a reference names lines that are not there.
     """
     seen: list[list[str]] = []
-    whole = []
+    whole: list[str] = []
     for text in texts:
+        same = _SAME.fullmatch(text)
+        if same is not None:
+            if not 0 < int(same[1]) <= len(whole):
+                raise ExpandError(f"{text} names a result that is not above")
+            seen.append([text])
+            whole.append(whole[int(same[1]) - 1])
+            continue
         lines = text.split("\n")
         seen.append(lines)
         unfolded: list[str] = []

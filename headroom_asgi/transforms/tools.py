@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 EVERY_TOOL: Final = "*"
@@ -9,9 +10,16 @@ EVERY_TOOL: Final = "*"
 _JOINTS = re.compile(r"__|[./:]|-")
 
 
+_KEPT: Final = 1024  # names of tools whose endings are remembered
+
+
 def is_named(tool: str, names: Collection[str]) -> bool:
     """A tool's name, or its name behind a server's prefix (`mcp__files__read_file`), is among these, which are lower case."""
-    if not names:
-        return False
+    return bool(names) and any(name in names for name in _names_of(tool))
+
+
+@lru_cache(maxsize=_KEPT)
+def _names_of(tool: str) -> tuple[str, ...]:
+    """A tool's name, whole and without each of its prefixes."""
     name = tool.lower()
-    return name in names or any(name[joint.end() :] in names for joint in _JOINTS.finditer(name))
+    return (name, *(name[joint.end() :] for joint in _JOINTS.finditer(name)))

@@ -74,7 +74,7 @@ _DATES = _any_of(_DATED, r"\w.:/+-", r"\w:/+-")
 _IDS = _any_of(_UNIQUE, r"\w.-", r"\w-")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Fragment:
     """The characters `[start, end)` of a text, and what they are: date, time, uuid, token, hash or id."""
 

@@ -25,7 +25,7 @@ class PartKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Part:
     """One part of an answer, in order. `node` is the dialect's handle into the answer's document."""
 
@@ -34,7 +34,7 @@ class Part:
     call: ToolCall | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """What one round brought: the whole answer as JSON (assembled, if it came as a stream), and its parts."""
 
@@ -48,7 +48,7 @@ class Answer:
         return tuple(part.call for part in self.parts if part.call is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Round:
     """One round of an exchange: the model's whole answer, and what its calls of our tool were answered with, in order."""
 
@@ -56,7 +56,7 @@ class Round:
     results: tuple[ToolResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Turn:
     """A turn of the model as its client has it: in a later request, or the answer that it just got.
 

@@ -4,7 +4,6 @@ Answers are in `anthropic_answer`, streams in `anthropic_stream`.
 """
 
 import re
-from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, 
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
 from headroom_asgi.wire.anthropic_turns import appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
@@ -105,25 +105,8 @@ class AnthropicMessages(WireFormat):
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Messages of one role in a row are one turn; instructions (role system) may stand between turns."""
         document = payload.document
-        wrong: set[str] = set()
-        calls: Counter[str] = Counter()
-        results: Counter[str] = Counter()
-        answered = False  # a user turn stands behind the calls
-        held = bool(payload.held)  # the calls that the first results answer are not here
-        for message in elements_at(document, 0, "messages"):
-            role = text_at(document, message, "role")
-            if role == "assistant":
-                if answered:
-                    wrong |= _differing(calls, results)
-                    calls, results, answered = Counter(), Counter(), False
-                held = False
-                calls.update(_ids(document, message, "tool_use", "id"))
-            elif role == "user":
-                ids = _ids(document, message, "tool_result", "tool_use_id")
-                results.update(ids)
-                calls.update(ids if held else ())
-                answered = True
-        return frozenset(wrong | _differing(calls, results) if answered else wrong)
+        said = ((text_at(document, message, "role"), message) for message in elements_at(document, 0, "messages"))
+        return unpaired(((role, _ids(document, message, role)) for role, message in said), held=bool(payload.held))
 
     def append(self, body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
         """The content blocks go back as they came, except empty texts, which the API sends but does not take.
@@ -271,11 +254,8 @@ def _calls_tools(document: Document, tool: int) -> bool:
     return any(document.raw(caller) != b'"direct"' for caller in elements_at(document, tool, "allowed_callers"))
 
 
-def _ids(document: Document, message: int, kind: str, key: str) -> list[str]:
+def _ids(document: Document, message: int, role: str) -> list[str]:
+    """The ids of the calls in a message of the model, or of what a user's answers."""
+    kind, key = ("tool_use", "id") if role == "assistant" else ("tool_result", "tool_use_id")
     blocks = elements_at(document, message, "content")
     return [text_at(document, block, key) for block in blocks if text_at(document, block, "type") == kind]
-
-
-def _differing(calls: Counter[str], results: Counter[str]) -> set[str]:
-    """Ids that are not in both exactly once."""
-    return {key for key in calls | results if calls[key] != 1 or results[key] != 1}

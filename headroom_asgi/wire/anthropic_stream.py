@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from headroom_asgi._crush import NULL, NUMBER, OBJECT, STRING, Document
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi._crush import NULL, OBJECT, STRING, Document
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer
@@ -18,8 +18,9 @@ from headroom_asgi.wire.anthropic_answer import (
     spell_text,
     total_usage,
 )
+from headroom_asgi.wire.blocks import OpenBlocks
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
-from headroom_asgi.wire.nodes import given, text_at
+from headroom_asgi.wire.nodes import count_at, given, json_in, object_in, text_at
 from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
 
 _BLOCK_KINDS = {"text": EventKind.TEXT, "tool_use": EventKind.CALL, **dict.fromkeys(SIGNED_BLOCKS, EventKind.SIGNED)}
@@ -33,7 +34,7 @@ _APPENDED = {
 _SET = {"signature_delta": ("signature",), "compaction_delta": ("content", "encrypted_content")}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Block:
     """A content block while it arrives: how it began, and literals and values that deltas added, as they were spelled."""
 
@@ -68,7 +69,8 @@ class _Block:
         members = dict(self.members)
         for member, pieces in self.appended.items():
             if member == "input":
-                members.update(_input(b"".join(pieces)))
+                if text := json_in(b"".join(pieces)):  # else the input that the block began with
+                    members[member] = text
             else:
                 start = given(block, 0, member)
                 first = block.raw(start)[1:-1] if start >= 0 and block.kind(start) == STRING else b""
@@ -80,22 +82,11 @@ class _Block:
         return splice(block.data, overlay(block, 0, members))
 
 
-def _input(pieces: bytes) -> dict[str, bytes]:
-    """The input of a call out of the content of its literals. What is empty or broken off leaves the input that it began with."""
-    text = Document(b'"' + pieces + b'"').text(0).encode("utf-8", "surrogatepass")
-    try:
-        Document(text)
-    except ScanError:
-        return {}
-    return {"input": text}
-
-
 class AnthropicCodec(StreamCodec):
     """Both directions of one exchange's stream. Blocks that an upstream left open are closed before anything else is said."""
 
     def __init__(self) -> None:
-        self._open: dict[int, None] = {}  # client's indices of blocks that began and did not end
-        self._owed = b""  # goes out before the next client bytes
+        self._open = OpenBlocks(spell_stop)
         self._rounds = 0
         self._reset()
 
@@ -109,7 +100,7 @@ class AnthropicCodec(StreamCodec):
 
     def begin_round(self) -> None:
         """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
-        self._owed += self._closing()
+        self._open.owe(self._open.close())
         self._rounds += 1
         self._reset()
 
@@ -149,12 +140,12 @@ class AnthropicCodec(StreamCodec):
             return b""
         event = events[0]
         if frame.data == "content_block_start":
-            self._open[event.index or 0] = None
+            self._open.begin(event.index or 0)
         elif frame.data == "content_block_stop":
-            self._open.pop(event.index or 0, None)
-        data = self._paid(frame.raw if event.index == frame.events[0].index else _moved(event))
-        # The rest of a stream that broke off has no end of its own.
-        self._owed = b"\n\n" if frame is self._rest else b""
+            self._open.end(event.index or 0)
+        data = self._open.paid(frame.raw if event.index == frame.events[0].index else _moved(event))
+        if frame is self._rest:  # of a stream that broke off: it has no end of its own
+            self._open.owe(b"\n\n")
         return data
 
     def separator(self) -> bytes:
@@ -163,7 +154,7 @@ class AnthropicCodec(StreamCodec):
 
     def notice(self, text: str, index: int) -> bytes:
         """A text block, whole."""
-        return self._paid(self._closing() + spell_text(index, text))
+        return self._open.paid(self._open.close() + spell_text(index, text))
 
     def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
         """One `message_delta` with the usage of all rounds, and `message_stop`."""
@@ -176,19 +167,19 @@ class AnthropicCodec(StreamCodec):
                 out.append(spell("message_delta", _final(frame.events[0].data, answers, stopped=stopped)))
             elif frame is last or frame.data != "message_delta":
                 out.append(frame.raw + b"\n\n" if frame is self._rest else frame.raw)
-        return self._paid(self._closing() + b"".join(out))
+        return self._open.paid(self._open.close() + b"".join(out))
 
     def error(self, message: str) -> bytes:
         """The end of every open block, and the event that ends a stream."""
         data = b'{"type":"error","error":{"type":"api_error","message":' + literal(message) + b"}}"
-        return self._paid(self._closing() + spell("error", data))
+        return self._open.paid(self._open.close() + spell("error", data))
 
     def keep_alive(self) -> bytes:
         """The API's own `ping`."""
         return b'event: ping\ndata: {"type":"ping"}\n\n'
 
     def _frame(self, event: ServerSentEvent) -> Frame:
-        document = _object(event.data)
+        document = object_in(event.data)
         if document is None:
             return Frame(event.raw, [Event(EventKind.OPAQUE)])
         name = text_at(document, 0, "type") or event.name
@@ -202,7 +193,7 @@ class AnthropicCodec(StreamCodec):
         return [Event(EventKind.START, data=document)]
 
     def _read_block_start(self, document: Document) -> list[Event]:
-        index = _index(document)
+        index = count_at(document, 0, "index")
         node = document.get(0, "content_block")
         if index is None or node < 0 or document.kind(node) != OBJECT:
             return []
@@ -231,7 +222,7 @@ class AnthropicCodec(StreamCodec):
 
     def _block_event(self, document: Document) -> Event | None:
         """More of a block, or its end."""
-        index = _index(document)
+        index = count_at(document, 0, "index")
         if index is None:
             return None
         kind = self._current[index].kind if index in self._current else EventKind.OTHER
@@ -250,17 +241,6 @@ class AnthropicCodec(StreamCodec):
     def _read_error(self, document: Document) -> list[Event]:
         return [Event(EventKind.ERROR, data=document)]
 
-    def _paid(self, data: bytes) -> bytes:
-        if self._owed:
-            data, self._owed = self._owed + data, b""
-        return data
-
-    def _closing(self) -> bytes:
-        """The ends of all open blocks."""
-        ends = b"".join(spell_stop(index) for index in self._open)
-        self._open.clear()
-        return ends
-
     _readers: ClassVar[dict[str, Callable[["AnthropicCodec", Document], list[Event]]]] = {
         "message_start": _read_message_start,
         "content_block_start": _read_block_start,
@@ -270,24 +250,6 @@ class AnthropicCodec(StreamCodec):
         "message_stop": _read_message_stop,
         "error": _read_error,
     }
-
-
-def _object(data: bytes | None) -> Document | None:
-    """The JSON object that an event carries; None if it carries something else (keep-alives, `[DONE]`, a broken rest)."""
-    if data is None:
-        return None
-    try:
-        document = Document(data)
-    except ScanError:
-        return None
-    return document if document.kind(0) == OBJECT else None
-
-
-def _index(document: Document) -> int | None:
-    """The upstream's index of the block that an event is about."""
-    node = document.get(0, "index")
-    digits = document.raw(node) if node >= 0 and document.kind(node) == NUMBER else b""
-    return int(digits) if digits.isdigit() and len(digits) < 10 else None
 
 
 def _moved(event: Event) -> bytes:

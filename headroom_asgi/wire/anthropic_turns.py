@@ -9,9 +9,10 @@ from headroom_asgi._crush import OBJECT, STRING, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
 from headroom_asgi.wire.answers import Answer, Part, PartKind, Round, Turn
 from headroom_asgi.wire.anthropic_answer import SIGNED_BLOCKS
+from headroom_asgi.wire.blocks import Blocks, staying, unsigned_edits
 from headroom_asgi.wire.nodes import elements_at, given, text_at
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid, overlay, replace, splice
-from headroom_asgi.wire.turns import Blocks, comparable, place, ranks, unanswered, unsigned_edits
+from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 
 _BLOCKS = Blocks(
     is_signed=lambda document, block: text_at(document, block, "type") in SIGNED_BLOCKS,
@@ -149,17 +150,11 @@ def _content(answer: Answer, gone: frozenset[int] = frozenset(), cache_control: 
 
     Args:
         answer: the answer.
-        gone: calls to leave out. What was signed behind the first of them is bound to it, and what is signed may not end a turn.
+        gone: calls to leave out, see `staying`.
         cache_control: of the client, for the last block that takes one.
     """
     document = answer.document
-    kept: list[Part] = []
-    for part in answer.parts:
-        bound = part.kind is PartKind.SIGNED and any(node < part.node for node in gone)
-        if part.node not in gone and not bound and not _is_empty_text(document, part):
-            kept.append(part)
-    while gone and kept and kept[-1].kind is PartKind.SIGNED:
-        kept.pop()
+    kept = staying(answer, gone, _is_empty_text)
     blocks = [document.raw(part.node) for part in kept]
     takers = [i for i, part in enumerate(kept) if part.kind is not PartKind.SIGNED]
     if cache_control and takers:

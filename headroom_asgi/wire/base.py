@@ -7,16 +7,20 @@ are ours and what the client sees; the dialect knows where text sits and how thi
 import json
 import re
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from headroom_asgi._crush import Document
 from headroom_asgi.errors import PayloadError
+from headroom_asgi.sse import begins_events
 from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.opening import Opening
+from headroom_asgi.wire.splice import splice
 
 
 class Segment:
@@ -28,9 +32,10 @@ class Segment:
         tool_name: the tool whose result this is, "" if unknown.
         is_error: the result is marked as an error.
         frozen: never to be touched (signed, cited, ours, not a tool result ...); such segments serve as context only.
+        question: the nodes of the nearest user text before it.
     """
 
-    __slots__ = ("_arguments", "_document", "_question", "_text", "frozen", "is_error", "node", "role", "tool_name")
+    __slots__ = ("_arguments", "_document", "_text", "_utf8", "frozen", "is_error", "node", "question", "role", "tool_name")
 
     def __init__(
         self,
@@ -40,14 +45,15 @@ class Segment:
         role: str,
         tool_name: str = "",
         arguments: int = -1,
-        question: Sequence[int] = (),
+        question: tuple[int, ...] = (),
         is_error: bool = False,
         frozen: bool = False,
     ) -> None:
         self._document = document
         self._text: str | None = None
+        self._utf8: bytes | None = None
         self._arguments = arguments
-        self._question = question
+        self.question = question
         self.node = node
         self.role = role
         self.tool_name = tool_name
@@ -60,6 +66,13 @@ class Segment:
         if self._text is None:
             self._text = self._document.text(self.node)
         return self._text
+
+    @property
+    def utf8(self) -> bytes:
+        """The text in UTF-8; unpaired surrogates as `surrogatepass` writes them."""
+        if self._utf8 is None:
+            self._utf8 = self._document.utf8(self.node)
+        return self._utf8
 
     @property
     def span(self) -> tuple[int, int]:
@@ -77,7 +90,7 @@ class Segment:
     @property
     def preceding_user_text(self) -> str:
         """Text of the nearest user message before this one, "" if there is none."""
-        return "\n".join(self._document.text(node) for node in self._question)
+        return "\n".join(self._document.text(node) for node in self.question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +111,11 @@ class Endpoint:
     answered: bool = True
 
 
+EVENTS: Final = "text/event-stream"
 ANSWERED: Final = Endpoint()  # a request whose body says everything
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False)
 class Payload:
     """A decoded request body of one dialect.
 
@@ -113,6 +127,7 @@ class Payload:
         structured: the client asked for structured output, so text of hidden rounds must not show.
         segments: every addressable text, in order.
         endpoint: what its address says.
+        cover: what the body came in, None if it came as it is.
         held: the id under which the provider holds what came before (a response, thread or conversation), "" if it holds nothing.
         holds: the provider keeps this exchange, so that a later request may bring only what is new.
         history_edited: the provider may leave out or sum up earlier messages, so that none of them may be referred to.
@@ -125,6 +140,7 @@ class Payload:
     structured: bool
     segments: tuple[Segment, ...]
     endpoint: Endpoint = ANSWERED
+    cover: "Cover | None" = None
     held: str = ""
     holds: bool = False
     history_edited: bool = False
@@ -146,12 +162,95 @@ class Payload:
         """The bytes that were decoded; the same object."""
         return self.document.data
 
+    @property
+    def sent(self) -> bytes:
+        """What goes upstream: the body, in what it came in."""
+        return self.body if self.cover is None else self.cover.around(self.body)
+
     def again(self, body: bytes) -> "Payload":
         """Another body for the same address, decoded. PayloadError as for `WireFormat.decode`."""
-        return self.wire.decode(body, self.endpoint)
+        made = self.wire.decode(body, self.endpoint)
+        return made if self.cover is None else replace(made, cover=self.cover)
+
+    @property
+    def source(self) -> "Payload":
+        """The payload in whose bytes `edited` finds its places: this one, if it is decoded."""
+        return self
+
+    def edited(self, edits: Sequence[Edit]) -> "Payload":
+        """The payload with edits made of which its facts do not depend; it is decoded when somebody looks into it."""
+        return Edited(self, edits) if edits else self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
+class Cover:
+    """A request that has the body of another one in it, in base64.
+
+    Attributes:
+        document: the request around it.
+        node: the STRING that holds it.
+        inside: the body that came.
+    """
+
+    document: Document
+    node: int
+    inside: bytes
+
+    def around(self, body: bytes) -> bytes:
+        """The request with that body in it; the bytes that came if it is the one that came."""
+        if body is self.inside:
+            return self.document.data
+        return splice(self.document.data, [Edit(*self.document.span(self.node), b'"' + b64encode(body) + b'"')])
+
+
+class Edited(Payload):
+    """A payload with edits of ours made: texts are others, our tool is in it, and all else that is known of it stays.
+
+    Most are only sent, so its bytes are put together, and then decoded, when they are asked for.
+    """
+
+    _unedited: Payload
+    _edits: tuple[Edit, ...]
+
+    def __init__(self, unedited: Payload, edits: Sequence[Edit]) -> None:
+        facts = {name: value for name, value in vars(unedited).items() if name not in _OF_ITS_BYTES}
+        vars(self).update(facts, _decoded={}, _unedited=unedited, _edits=tuple(edits))
+
+    @cached_property
+    def body(self) -> bytes:
+        """The bytes with the edits made."""
+        return splice(self._unedited.body, self._edits)
+
+    @cached_property
+    def _found(self) -> Payload:
+        return self.again(self.body)
+
+    @property
+    def document(self) -> Document:
+        """Those bytes, scanned."""
+        return self._found.document
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Every addressable text in them, in order."""
+        return self._found.segments
+
+    @property
+    def source(self) -> Payload:
+        """What the edits were made in, until somebody has looked at what came of them."""
+        return self._found if "_found" in vars(self) else self._unedited
+
+    def edited(self, edits: Sequence[Edit]) -> Payload:
+        """The payload with more edits made."""
+        if not edits:
+            return self
+        return Edited(self._unedited, (*self._edits, *edits)) if self.source is self._unedited else self._found.edited(edits)
+
+
+_OF_ITS_BYTES: Final = ("document", "segments")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Offer:
     """How the retrieve tool gets into a request: `edits` to make, or the `obstacle` (a reason code) that forbids it.
 
@@ -172,7 +271,7 @@ class WireFormat(ABC):
     endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]]
     example_path: ClassVar[str]
     messages: ClassVar[str] = "messages"  # the member of a body that holds the conversation
-    stream_types: ClassVar[frozenset[str]] = frozenset({"text/event-stream"})
+    stream_types: ClassVar[frozenset[str]] = frozenset({EVENTS})
 
     def endpoint(self, path: str, query: str = "") -> Endpoint | None:  # noqa: ARG002 - dialects may look at it
         """What an address says, None if it is none of this dialect's.
@@ -191,6 +290,10 @@ class WireFormat(ABC):
     def streams(self, media: str, payload: Payload) -> bool:  # noqa: ARG002 - dialects may look at it
         """Whether a response of that media type (lower case, without parameters) is a stream of this dialect."""
         return media in self.stream_types
+
+    def begun(self, first: bytes) -> str:
+        """The media type of a stream of this dialect that begins with these bytes, "" if none does. No white space in front."""
+        return EVENTS if begins_events(first) else ""
 
     @abstractmethod
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:

@@ -5,17 +5,19 @@ Answers are in `bedrock_answer`, streams in `bedrock_stream`, their framing in `
 """
 
 import re
-from collections import Counter
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Cover, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.bedrock_answer import complete_answer, member, merge_answers, read_answer, stream_of
+from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
 from headroom_asgi.wire.bedrock_stream import ConverseCodec
 from headroom_asgi.wire.bedrock_turns import (
     appended,
@@ -28,6 +30,7 @@ from headroom_asgi.wire.bedrock_turns import (
     turns_of,
     unsigned,
 )
+from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.eventstream import MEDIA
 from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
@@ -35,6 +38,8 @@ from headroom_asgi.wire.splice import dump, insert_elements
 
 # An edit has to save 32 tokens, so shorter literals need not be looked at. Documents may have very many of them.
 _SHORTEST_LEAF_BYTES = 34
+
+_INVOKE: Final = BedrockInvoke()
 
 # Names and argument objects of calls by id, as far as the conversation has come.
 _Calls = dict[str, tuple[str, int]]
@@ -55,16 +60,29 @@ class BedrockConverse(WireFormat):
     example_path: ClassVar[str] = "/model/anthropic.claude-sonnet-4-5-20250929-v1:0/converse"
     stream_types: ClassVar[frozenset[str]] = frozenset({MEDIA})
 
+    def begun(self, first: bytes) -> str:
+        """Messages of the event stream, whose length has four bytes, and is far below 16 MB."""
+        return MEDIA if first.startswith(b"\0") else ""
+
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
-        """Segments: texts in tool results, long strings in their JSON, and user texts (frozen) that say what was asked."""
-        document, root = _request(body)
+        """Segments: texts in tool results, long strings in their JSON, and user texts (frozen) that say what was asked.
+
+        Tokens may be counted of a body of `InvokeModel`, too: its payload is of that dialect.
+        """
+        document = _scanned(body)
+        if (node := find(document, 0, "input", "invokeModel", "body")) >= 0:
+            return _invoked(document, node, endpoint)
+        root = root_of(document)
+        messages = document.get(root, "messages")
+        if messages < 0 or document.kind(messages) != ARRAY:
+            raise PayloadError("no_messages")
         return Payload(
             wire=self,
             document=document,
             model=endpoint.model,
             stream=bool(endpoint.stream),
             structured=_is_structured(document, root),
-            segments=tuple(_segments(document, document.get(root, "messages"))),
+            segments=tuple(_segments(document, messages)),
             endpoint=endpoint,
             history_edited=_is_given(document, root, "additionalModelRequestFields", "context_management"),
         )
@@ -98,21 +116,8 @@ class BedrockConverse(WireFormat):
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Messages of one role in a row are one turn; instructions (role system) may stand between turns."""
         document = payload.document
-        wrong: set[str] = set()
-        calls: Counter[str] = Counter()
-        results: Counter[str] = Counter()
-        answered = False  # a user turn stands behind the calls
-        for message in messages_of(document):
-            role = text_at(document, message, "role")
-            if role == "assistant":
-                if answered:
-                    wrong |= _differing(calls, results)
-                    calls, results, answered = Counter(), Counter(), False
-                calls.update(call.id for call in calls_of(document, message))
-            elif role == "user":
-                results.update(text_at(document, node, "toolUseId") for node in blocks_of(document, message, "toolResult"))
-                answered = True
-        return frozenset(wrong | _differing(calls, results) if answered else wrong)
+        said = ((text_at(document, message, "role"), message) for message in messages_of(document))
+        return unpaired((role, _ids(document, message, role)) for role, message in said)
 
     def append(self, body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
         """The answer's message goes in as it came, but for blank texts, which the API may send but does not take.
@@ -158,26 +163,24 @@ class BedrockConverse(WireFormat):
         return stream_of(answer)
 
 
-def _request(body: bytes) -> tuple[Document, int]:
-    """A scanned request body and the node that has the conversation.
-
-    Raises:
-        PayloadError: no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`, `no_messages`; or
-            `foreign_body`: tokens of a vendor's own body are to be counted.
-    """
+def _scanned(body: bytes) -> Document:
+    """A request body. PayloadError if no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`."""
     try:
         document = Document(body)
     except ScanError as error:
         raise PayloadError(error.reason) from error
     if document.kind(0) != OBJECT:
         raise PayloadError("not_an_object")
-    if find(document, 0, "input", "invokeModel") >= 0:
-        raise PayloadError("foreign_body")
-    root = root_of(document)
-    messages = document.get(root, "messages")
-    if messages < 0 or document.kind(messages) != ARRAY:
-        raise PayloadError("no_messages")
-    return document, root
+    return document
+
+
+def _invoked(document: Document, node: int, endpoint: Endpoint) -> Payload:
+    """The payload of a body of InvokeModel inside a request. PayloadError `invalid_base64`, or as that dialect says."""
+    try:
+        inside = b64decode(text_at(document, node), validate=True)
+    except ValueError as error:
+        raise PayloadError("invalid_base64") from error
+    return replace(_INVOKE.decode(inside, endpoint), cover=Cover(document, node, inside))
 
 
 def _is_structured(document: Document, root: int) -> bool:
@@ -271,6 +274,8 @@ def _leaves(document: Document, node: int) -> list[int]:
     return leaves
 
 
-def _differing(calls: Counter[str], results: Counter[str]) -> set[str]:
-    """Ids that are not in both exactly once."""
-    return {key for key in calls | results if calls[key] != 1 or results[key] != 1}
+def _ids(document: Document, message: int, role: str) -> list[str]:
+    """The ids of the calls in a message of the model, or of what a user's answers."""
+    if role == "assistant":
+        return [call.id for call in calls_of(document, message)]
+    return [text_at(document, node, "toolUseId") for node in blocks_of(document, message, "toolResult")]

@@ -40,6 +40,10 @@ class BedrockInvoke(AnthropicMessages):
     example_path: ClassVar[str] = "/model/anthropic.claude-sonnet-4-5-20250929-v1:0/invoke"
     stream_types: ClassVar[frozenset[str]] = frozenset({MEDIA})
 
+    def begun(self, first: bytes) -> str:
+        """Messages of the event stream, whose length has four bytes, and is far below 16 MB."""
+        return MEDIA if first.startswith(b"\0") else ""
+
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """PayloadError `foreign_body` for the bodies of other vendors: only Anthropic's say which version they are for."""
         payload = super().decode(body, endpoint)
@@ -56,7 +60,7 @@ class BedrockInvoke(AnthropicMessages):
         return b"".join(_wrapped(each) for each in _events(super().as_stream(answer, endpoint)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Chunk:
     """An event of the model inside a message of the service."""
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from headroom_asgi._crush import NUMBER, OBJECT, STRING, Document
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi._crush import OBJECT, STRING, Document
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer
 from headroom_asgi.wire.bedrock_answer import is_server_call, member, read_answer, spell_stop, spell_text, totals
+from headroom_asgi.wire.blocks import OpenBlocks
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.eventstream import EventMessage, EventStreamSplitter, exception
-from headroom_asgi.wire.nodes import given, text_at
+from headroom_asgi.wire.nodes import count_at, given, json_in, object_in, text_at
 from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
 
 # What a block is whose first delta has that member, where no start said so.
@@ -21,7 +22,7 @@ _DELTA_KINDS = {"text": EventKind.TEXT, "citation": EventKind.TEXT, "reasoningCo
 _PADDING = "p"  # evens out the sizes of messages
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Block:
     """A content block while it arrives: what its start said, and what deltas added, as it was spelled."""
 
@@ -70,7 +71,7 @@ class _Block:
     def _added(self, kind: str) -> dict[str, bytes]:
         """What deltas added to a block that had a start."""
         if kind == "toolUse":
-            return {"input": _input(b"".join(self.strings.get("input", ())))}
+            return {"input": json_in(b"".join(self.strings.get("input", ()))) or b"{}"}
         if kind == "toolResult":
             return {"content": self._list(kind)}
         added: dict[str, bytes] = {}
@@ -84,16 +85,6 @@ class _Block:
 
     def _list(self, key: str) -> bytes:
         return b"[" + b",".join(self.items.get(key, ())) + b"]"
-
-
-def _input(pieces: bytes) -> bytes:
-    """The input of a call out of the content of its literals; {} if there was none, or it broke off."""
-    text = Document(b'"' + pieces + b'"').text(0).encode("utf-8", "surrogatepass")
-    try:
-        Document(text)
-    except ScanError:
-        return b"{}"
-    return text
 
 
 def _joined_blobs(pieces: Sequence[bytes]) -> bytes:
@@ -111,8 +102,7 @@ class ConverseCodec(StreamCodec):
     """Both directions of one exchange's stream. Blocks that an upstream left open are closed before another round goes on."""
 
     def __init__(self) -> None:
-        self._open: dict[int, None] = {}  # client's indices of blocks that began and did not end
-        self._owed = b""  # goes out before the next client bytes
+        self._open = OpenBlocks(spell_stop)
         self._rounds = 0
         self._reset()
 
@@ -126,7 +116,7 @@ class ConverseCodec(StreamCodec):
 
     def begin_round(self) -> None:
         """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
-        self._owed += self._closing()
+        self._open.owe(self._open.close())
         self._rounds += 1
         self._reset()
 
@@ -157,10 +147,10 @@ class ConverseCodec(StreamCodec):
         event, message = events[0], frame.data
         if event.index is not None:
             if message.header(":event-type") == "contentBlockStop":
-                self._open.pop(event.index, None)
+                self._open.end(event.index)
             else:
-                self._open[event.index] = None
-        return self._paid(frame.raw if event.index == frame.events[0].index else message.carrying(_moved(event)))
+                self._open.begin(event.index)
+        return self._open.paid(frame.raw if event.index == frame.events[0].index else message.carrying(_moved(event)))
 
     def separator(self) -> bytes:
         """Nothing: every round has text blocks of its own."""
@@ -168,7 +158,7 @@ class ConverseCodec(StreamCodec):
 
     def notice(self, text: str, index: int) -> bytes:
         """A text block, whole."""
-        return self._paid(self._closing() + spell_text(index, text))
+        return self._open.paid(self._open.close() + spell_text(index, text))
 
     def finish(self, frames: Sequence[Frame], answers: Sequence[Answer], *, stopped: bool) -> bytes:
         """One `messageStop`, and one `metadata` with what all rounds used."""
@@ -181,11 +171,11 @@ class ConverseCodec(StreamCodec):
             if len(answers) > 1 and frame.events[-1].kind is EventKind.END:
                 edits += _summed(document, answers)
             out.append(frame.data.carrying(splice(document.data, edits)) if edits else frame.raw)
-        return self._paid(self._closing() + b"".join(out))
+        return self._open.paid(self._open.close() + b"".join(out))
 
     def error(self, message: str) -> bytes:
         """The exception by which the service says that a model's stream broke off."""
-        return self._paid(exception("modelStreamErrorException", b'{"message":' + literal(message) + b"}"))
+        return self._open.paid(exception("modelStreamErrorException", b'{"message":' + literal(message) + b"}"))
 
     def keep_alive(self) -> bytes:
         """Nothing: not every client is known to skip messages of an unknown type."""
@@ -194,7 +184,7 @@ class ConverseCodec(StreamCodec):
     def _frame(self, message: EventMessage) -> Frame:
         events = [Event(EventKind.ERROR)] if message.is_error else []
         read_event = self._readers.get(message.header(":event-type"))
-        document = _object(message.payload) if read_event is not None and not events else None
+        document = object_in(message.payload) if read_event is not None and not events else None
         if read_event is not None and document is not None:
             events = read_event(self, document)
         return Frame(message.raw, events or [Event(EventKind.OPAQUE)], message)
@@ -205,7 +195,7 @@ class ConverseCodec(StreamCodec):
         return [Event(EventKind.START, data=document)]
 
     def _read_block_start(self, document: Document) -> list[Event]:
-        index, start = _index(document), document.get(0, "start")
+        index, start = count_at(document, 0, "contentBlockIndex"), document.get(0, "start")
         kind, value = member(document, start) if start >= 0 else ("", -1)
         if index is None or value < 0 or document.kind(value) != OBJECT:
             return []
@@ -217,7 +207,7 @@ class ConverseCodec(StreamCodec):
         return [Event(block.kind, index, id=call_id, name=name, begins=True, data=document)]
 
     def _read_block_delta(self, document: Document) -> list[Event]:
-        index, delta = _index(document), document.get(0, "delta")
+        index, delta = count_at(document, 0, "contentBlockIndex"), document.get(0, "delta")
         name, value = member(document, delta) if delta >= 0 else ("", -1)
         if index is None or value < 0:
             return []
@@ -231,7 +221,7 @@ class ConverseCodec(StreamCodec):
         return [Event(kind, index, visible=visible, begins=begins, data=document)]
 
     def _read_block_stop(self, document: Document) -> list[Event]:
-        index = _index(document)
+        index = count_at(document, 0, "contentBlockIndex")
         if index is None:
             return []
         block = self._current.get(index) or self._begun(index, _Block(EventKind.TEXT))  # of a text without text this is all
@@ -251,17 +241,6 @@ class ConverseCodec(StreamCodec):
         self._metadata = document
         return [Event(EventKind.USAGE, data=document), Event(EventKind.END, data=document)]
 
-    def _paid(self, data: bytes) -> bytes:
-        if self._owed:
-            data, self._owed = self._owed + data, b""
-        return data
-
-    def _closing(self) -> bytes:
-        """The ends of all open blocks."""
-        ends = b"".join(spell_stop(index) for index in self._open)
-        self._open.clear()
-        return ends
-
     _readers: ClassVar[dict[str, Callable[["ConverseCodec", Document], list[Event]]]] = {
         "messageStart": _read_message_start,
         "contentBlockStart": _read_block_start,
@@ -270,22 +249,6 @@ class ConverseCodec(StreamCodec):
         "messageStop": _read_message_stop,
         "metadata": _read_metadata,
     }
-
-
-def _object(payload: bytes) -> Document | None:
-    """The JSON object that a message carries, None if it carries something else."""
-    try:
-        document = Document(payload)
-    except ScanError:
-        return None
-    return document if document.kind(0) == OBJECT else None
-
-
-def _index(document: Document) -> int | None:
-    """The upstream's index of the block that an event is about."""
-    node = document.get(0, "contentBlockIndex")
-    digits = document.raw(node) if node >= 0 and document.kind(node) == NUMBER else b""
-    return int(digits) if digits.isdigit() and len(digits) < 10 else None
 
 
 def _moved(event: Event) -> bytes:

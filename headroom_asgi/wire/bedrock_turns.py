@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from headroom_asgi._crush import ARRAY, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
-from headroom_asgi.wire.answers import Answer, Part, PartKind, Round, Turn
+from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.bedrock_answer import call_of, is_server_call, member, text_of
+from headroom_asgi.wire.blocks import Blocks, staying, unsigned_edits
 from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_elements, splice
-from headroom_asgi.wire.turns import Blocks, comparable, place, ranks, unanswered, unsigned_edits
+from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 
 _BLOCKS = Blocks(
     is_signed=lambda document, block: member(document, block)[0] == "reasoningContent",
@@ -51,7 +52,7 @@ def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> byte
     begun = document.get(before[-1], "content") if before and text_at(document, before[-1], "role") == "assistant" else -1
     if begun < 0 or document.kind(begun) != ARRAY:
         return splice(body, insert_elements(document, messages, len(before), [_message(answer), _results_message(results)]))
-    blocks = [answer.document.raw(part.node) for part in answer.parts if not _is_blank(answer.document, part.node)]
+    blocks = [answer.document.raw(part.node) for part in staying(answer, frozenset(), _is_blank)]
     edits = insert_elements(document, begun, document.count(begun), blocks)
     return splice(body, edits + insert_elements(document, messages, len(before), [_results_message(results)]))
 
@@ -131,18 +132,12 @@ def _message(answer: Answer, gone: frozenset[int] = frozenset(), cache_point: by
 
     Args:
         answer: the answer.
-        gone: calls to leave out. What was signed behind the first of them is bound to it, and what is signed may not end a turn.
+        gone: calls to leave out, see `staying`.
         cache_point: a block of the client that goes behind the others.
     """
     message = find(answer.document, 0, "output", "message")
     content = elements_at(answer.document, message, "content")
-    kept: list[Part] = []
-    for part in answer.parts:
-        bound = part.kind is PartKind.SIGNED and any(node < part.node for node in gone)
-        if part.node not in gone and not bound and not _is_blank(answer.document, part.node):
-            kept.append(part)
-    while gone and kept and kept[-1].kind is PartKind.SIGNED:
-        kept.pop()
+    kept = staying(answer, gone, _is_blank)
     if not kept:
         return b""
     nodes = {part.node for part in kept}
@@ -159,8 +154,8 @@ def _cache_point(document: Document, message: int) -> bytes:
     return document.raw(blocks[-1]) if blocks and member(document, blocks[-1])[0] == "cachePoint" else b""
 
 
-def _is_blank(document: Document, block: int) -> bool:
-    return member(document, block)[0] == "text" and not text_of(document, block).strip()
+def _is_blank(document: Document, part: Part) -> bool:
+    return member(document, part.node)[0] == "text" and not text_of(document, part.node).strip()
 
 
 def _result(result: ToolResult) -> bytes:

@@ -26,7 +26,7 @@ class EventKind(Enum):
     OPAQUE = "opaque"  # keep-alives and whatever else passes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Event:
     """One thing that a frame says.
 
@@ -48,7 +48,7 @@ class Event:
     data: Any = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Frame:
     """The smallest unit that a stream is passed on in: its bytes as they came, and what they say."""
 

@@ -44,7 +44,7 @@ _UUID_BYTES: Final = 16
 _SIZED: Final[Mapping[int, Callable[[bytes], HeaderValue]]] = {6: bytes, _STRING: lambda data: data.decode("utf-8")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class EventMessage:
     """One message of a stream.
 

@@ -14,7 +14,7 @@ from headroom_asgi._crush import ARRAY, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, EVENTS, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.gemini_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.gemini_parts import (
@@ -47,7 +47,6 @@ from headroom_asgi.wire.nodes import is_true
 from headroom_asgi.wire.opening import Opening
 from headroom_asgi.wire.splice import dump, insert_elements, literal, replace
 
-_EVENTS: Final = "text/event-stream"
 _ARRAY: Final = "application/json"
 _MODEL: Final = r"(^|/)v\d\w*/(projects/.+/)?(publishers/google/)?(models|tunedModels|endpoints)/(?P<model>[^/:]+):"
 _MIN_LEAF_BYTES: Final = 64  # a shorter literal cannot become 32 tokens shorter
@@ -70,7 +69,7 @@ class Gemini(WireFormat):
     )
     example_path: ClassVar[str] = "/v1beta/models/gemini-3-pro:generateContent"
     messages: ClassVar[str] = "contents"
-    stream_types: ClassVar[frozenset[str]] = frozenset({_EVENTS, _ARRAY})
+    stream_types: ClassVar[frozenset[str]] = frozenset({EVENTS, _ARRAY})
 
     def endpoint(self, path: str, query: str = "") -> Endpoint | None:
         """Without `alt=sse` a stream is an array that comes element by element."""
@@ -82,7 +81,11 @@ class Gemini(WireFormat):
 
     def streams(self, media: str, payload: Payload) -> bool:
         """Server-sent events, and an array where a stream was asked for."""
-        return media == _EVENTS or (media == _ARRAY and payload.stream)
+        return media == EVENTS or (media == _ARRAY and payload.stream)
+
+    def begun(self, first: bytes) -> str:
+        """Server-sent events, or an array."""
+        return _ARRAY if first.startswith(b"[") else super().begun(first)
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: texts in function responses, and user texts (frozen) that say what was asked."""
@@ -167,9 +170,9 @@ class Gemini(WireFormat):
         """Our results go into the Content that has the client's."""
         return replay_edits(payload.document, turn, rounds)
 
-    def codec(self, media: str = _EVENTS) -> StreamCodec:
+    def codec(self, media: str = EVENTS) -> StreamCodec:
         """A codec for chunks as server-sent events, or as the elements of an array."""
-        return GeminiCodec(events=media == _EVENTS)
+        return GeminiCodec(events=media == EVENTS)
 
     def complete(self, response: Mapping[str, Any], payload: Payload) -> bytes:
         """Takes `candidates`, `content` as text or parts, and plain text in the shape of OpenAI Chat."""
@@ -177,7 +180,7 @@ class Gemini(WireFormat):
 
     def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:
         """One chunk."""
-        return stream_of(answer, events=endpoint.media.startswith(_EVENTS))
+        return stream_of(answer, events=endpoint.media.startswith(EVENTS))
 
 
 @cache

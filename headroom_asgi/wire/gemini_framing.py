@@ -15,7 +15,7 @@ _OUTSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Piece:
     """A frame of a stream: its bytes as they came, the JSON of its chunk if it has one, and whether the stream ends with it."""
 

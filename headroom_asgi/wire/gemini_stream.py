@@ -23,7 +23,7 @@ _IDENTITY: Final = "responseId"
 _ENVELOPE: Final = frozenset({"candidates", "usageMetadata", "modelVersion", "responseId", "createTime"})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class _Round:
     """What is known of a round while it streams."""
 
@@ -38,7 +38,7 @@ class _Round:
     shown: bool = False  # a call was given to the client
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Chunk:
     """A frame that was read.
 

@@ -1,6 +1,6 @@
 """Looking into a scanned body or answer without believing anything about it: what is missing or of another kind is not there."""
 
-from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, TRUE, Document
+from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
 from headroom_asgi.errors import PayloadError, ScanError
 
 
@@ -33,6 +33,34 @@ def is_true(document: Document, node: int, key: str) -> bool:
     """The value under a key is `true`."""
     value = document.get(node, key)
     return value >= 0 and document.kind(value) == TRUE
+
+
+def count_at(document: Document, node: int, key: str) -> int | None:
+    """The small number under a key, as indices are; None if there is none."""
+    value = document.get(node, key)
+    digits = document.raw(value) if value >= 0 and document.kind(value) == NUMBER else b""
+    return int(digits) if digits.isdigit() and len(digits) < 10 else None
+
+
+def object_in(data: bytes | None) -> Document | None:
+    """The JSON object that an event carries; None if it carries something else (keep-alives, `[DONE]`, a broken rest)."""
+    if data is None:
+        return None
+    try:
+        document = Document(data)
+    except ScanError:
+        return None
+    return document if document.kind(0) == OBJECT else None
+
+
+def json_in(pieces: bytes) -> bytes:
+    """The JSON that a string holds, given as the content of its literal; b"" if it holds none (it is empty, or broke off)."""
+    text = Document(b'"' + pieces + b'"').text(0).encode("utf-8", "surrogatepass")
+    try:
+        Document(text)
+    except ScanError:
+        return b""
+    return text
 
 
 def request(body: bytes) -> tuple[Document, int]:

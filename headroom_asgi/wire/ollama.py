@@ -7,7 +7,7 @@ Messages are OpenAI Chat's, but that arguments are objects, results name their t
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, FALSE, OBJECT, STRING, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
@@ -28,6 +28,8 @@ from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.splice import dump, insert_elements, splice
 from headroom_asgi.wire.turns import comparable, replay_messages
 
+_LINES: Final = "application/x-ndjson"
+
 
 class Ollama(WireFormat):
     """The dialect of `POST /api/chat`."""
@@ -35,15 +37,17 @@ class Ollama(WireFormat):
     name: ClassVar[str] = "ollama"
     provider: ClassVar[str] = "ollama"
     operation: ClassVar[str] = "chat"
-    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = (
-        (re.compile(r"(^|/)api/chat\Z"), Endpoint(media="application/x-ndjson")),
-    )
+    endpoints: ClassVar[Sequence[tuple[re.Pattern[str], Endpoint]]] = ((re.compile(r"(^|/)api/chat\Z"), Endpoint(media=_LINES)),)
     example_path: ClassVar[str] = "/api/chat"
-    stream_types: ClassVar[frozenset[str]] = frozenset({"application/x-ndjson", "application/ndjson"})
+    stream_types: ClassVar[frozenset[str]] = frozenset({_LINES, "application/ndjson"})
 
     def streams(self, media: str, payload: Payload) -> bool:
         """Lines, also where they are called JSON."""
         return media in self.stream_types or (media == "application/json" and payload.stream)
+
+    def begun(self, first: bytes) -> str:
+        """Lines of objects."""
+        return _LINES if first.startswith(b"{") else ""
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: results of tools, and user texts (frozen) that say what was asked.

@@ -9,7 +9,7 @@ from typing import Any
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
-from headroom_asgi.types import Edit, ToolCall
+from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.gemini_parts import SENTINEL
 from headroom_asgi.wire.nodes import elements_at, find, text_at
@@ -27,6 +27,7 @@ from headroom_asgi.wire.splice import (
 from headroom_asgi.wire.usage import total
 
 SEPARATOR = "\n\n"  # between the texts of two rounds, which are one string in this dialect
+UNASKED = "a choice that nobody asked for calls the retrieve tool"  # which is only offered where there is one
 IDENTITY = ("id", "created", "model")
 
 _CALL_REASONS = frozenset({"tool_calls", "function_call"})
@@ -59,6 +60,10 @@ def read_answer(body: bytes) -> Answer:
     message = _message(document)
     if message < 0:
         raise ResponseError("the answer has no choices[0].message")
+    for choice in elements_at(document, 0, "choices")[1:]:
+        called = elements_at(document, choice, "message", "tool_calls")
+        if any(text_at(document, call, "function", "name") == RETRIEVE_NAME for call in called):
+            raise ResponseError(UNASKED)
     parts = tuple(_parts(document, message))
     return Answer(document, parts, _finish(document, [part.call for part in parts if part.call is not None]))
 
@@ -189,7 +194,7 @@ def usages_of(documents: Iterable[Document]) -> list[bytes]:
     return [document.raw(node) for document, node in nodes if node >= 0]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Changes:
     """What becomes of an object's members: values edited, members taken out and put in (as JSON texts)."""
 

@@ -97,7 +97,7 @@ def _settled(value: Any) -> Any:
     return value
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Call:
     number: int
     kind: str
@@ -114,7 +114,7 @@ class _Call:
         return {"id": self.id, "type": self.kind, self.kind: {**spelled, **inner}, **outer}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CallPiece:
     """What one entry of `tool_calls` in a delta says: the number of its call, and what it adds to it."""
 
@@ -125,7 +125,7 @@ class CallPiece:
     entry: Mapping[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Choice:
     message: dict[str, Any] = field(default_factory=lambda: {"role": "assistant", "content": None})
     calls: list[_Call] = field(default_factory=list)

@@ -8,11 +8,13 @@ from typing import Any
 
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
+from headroom_asgi.types import RETRIEVE_NAME
 from headroom_asgi.wire.answers import Answer
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.openai_chat_answer import (
     IDENTITY,
     SEPARATOR,
+    UNASKED,
     is_signed,
     natural_stop,
     read_answer,
@@ -38,7 +40,7 @@ _NOTHING: Mapping[str, Any] = {}
 _NAMES = frozenset({EventKind.CALL, EventKind.PIECE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Chunk:
     """A parsed frame: which round it is of, and the choice that its events are about (None: no single one)."""
 
@@ -161,6 +163,8 @@ class ChatCodec(StreamCodec):
                 self._identity.setdefault(key, value[key])
         pieces = self._assembly.add(value)
         choice = _only_choice(value)
+        if choice is None and _calls_us(value):
+            raise ResponseError(UNASKED)
         delta = None if choice is None else choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         events = _delta_events(delta)
@@ -243,6 +247,15 @@ def _only_choice(value: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         return None
     return choices[0] if choices[0].get("index") in (0, None) else None
+
+
+def _calls_us(value: Mapping[str, Any]) -> bool:
+    """Whether one of a chunk's choices begins a call of our tool."""
+    choices = value.get("choices")
+    deltas = [choice.get("delta") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    called = [delta.get("tool_calls") for delta in deltas if isinstance(delta, dict)]
+    functions = [entry.get("function") for entries in called if is_calls(entries) for entry in entries or ()]
+    return any(isinstance(function, dict) and function.get("name") == RETRIEVE_NAME for function in functions)
 
 
 def _delta_events(delta: Mapping[str, Any]) -> list[Event]:

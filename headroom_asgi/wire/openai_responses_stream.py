@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from headroom_asgi._crush import ARRAY, NUMBER, OBJECT, Document
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi._crush import ARRAY, OBJECT, Document
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import RETRIEVE_NAME, Edit
 from headroom_asgi.wire.answers import Answer, Part
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
-from headroom_asgi.wire.nodes import text_at
+from headroom_asgi.wire.nodes import count_at, object_in, text_at
 from headroom_asgi.wire.openai_responses_answer import (
     item_events,
     merge_answers,
@@ -30,7 +30,7 @@ _DELTAS: Final = frozenset({"response.output_text.delta", "response.refusal.delt
 _BEGINNINGS: Final = frozenset({"response.created", "response.queued", "response.in_progress"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Item:
     """An output item while it arrives.
 
@@ -50,7 +50,7 @@ class _Item:
         return self.document.raw(self.node)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Said:
     """What a frame says: its JSON, the name of the event, and which frame of the round it is."""
 
@@ -190,7 +190,7 @@ class ResponsesCodec(StreamCodec):
         self._frames += 1
         if event.data is not None and event.data.strip() == _DONE:
             return Frame(event.raw, [Event(EventKind.END)])
-        document = _object(event.data)
+        document = object_in(event.data)
         if document is None:
             return Frame(event.raw, [Event(EventKind.OPAQUE)])
         name = text_at(document, 0, "type") or event.name
@@ -204,7 +204,7 @@ class ResponsesCodec(StreamCodec):
         return [Event(EventKind.START)]
 
     def _read_added(self, document: Document, name: str) -> list[Event]:  # noqa: ARG002
-        index, item = _number(document, "output_index"), document.get(0, "item")
+        index, item = count_at(document, 0, "output_index"), document.get(0, "item")
         if index is None or item < 0 or document.kind(item) != OBJECT:
             return [Event(EventKind.OPAQUE)]
         call = call_of(document, item)
@@ -216,7 +216,7 @@ class ResponsesCodec(StreamCodec):
         return [Event(EventKind.CALL, index, id=call.id, name=call.name, begins=True), Event(kind, index)]
 
     def _read_item_done(self, document: Document, name: str) -> list[Event]:
-        index, item = _number(document, "output_index"), document.get(0, "item")
+        index, item = count_at(document, 0, "output_index"), document.get(0, "item")
         if index not in self._items:  # nobody told that it began
             return self._read_added(document, name)
         if item >= 0 and document.kind(item) == OBJECT:
@@ -225,7 +225,7 @@ class ResponsesCodec(StreamCodec):
 
     def _read_of_item(self, document: Document, name: str) -> list[Event]:
         """An event of an item, or one that is not known."""
-        index = _number(document, "output_index")
+        index = count_at(document, 0, "output_index")
         if index is None:
             return [Event(EventKind.OPAQUE)]
         kind = self._items[index].kind if index in self._items else EventKind.OTHER
@@ -253,7 +253,7 @@ class ResponsesCodec(StreamCodec):
 
     def _numbered(self, document: Document) -> list[Edit]:
         """The edit that gives an event its number among those of the client."""
-        number = _number(document, "sequence_number")
+        number = count_at(document, 0, "sequence_number")
         if number is None:
             return []
         if self._intact:
@@ -306,21 +306,3 @@ def _kept(answer: Answer, items: Mapping[int, _Item]) -> list[Part]:
         for position, part in enumerate(answer.parts)
         if (position >= len(seen) or seen[position]) and (part.call is None or part.call.name != RETRIEVE_NAME)
     ]
-
-
-def _object(data: bytes | None) -> Document | None:
-    """The JSON object that an event carries; None if it carries something else (keep-alives, a broken rest)."""
-    if data is None:
-        return None
-    try:
-        document = Document(data)
-    except ScanError:
-        return None
-    return document if document.kind(0) == OBJECT else None
-
-
-def _number(document: Document, key: str) -> int | None:
-    """A small number that an event carries."""
-    node = document.get(0, key)
-    digits = document.raw(node) if node >= 0 and document.kind(node) == NUMBER else b""
-    return int(digits) if digits.isdigit() and len(digits) < 10 else None

@@ -9,7 +9,7 @@ from headroom_asgi.wire.nodes import elements_at, text_at
 _INSTRUCTING = ("system", "developer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Opening:
     """The STRING nodes that come before the first answer.
 

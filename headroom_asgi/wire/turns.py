@@ -1,13 +1,10 @@
 """What dialects share that put what really happened in place of a turn: which calls have results, and where ours go."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from headroom_asgi._crush import Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
 from headroom_asgi.wire.answers import Answer, Round, Turn
-from headroom_asgi.wire.nodes import elements_at, text_at
-from headroom_asgi.wire.splice import arrange
 
 
 def comparable(texts: Iterable[str]) -> str:
@@ -78,45 +75,3 @@ def replay_messages(
             end = document.span(messages[at + before])[1]
             inserted.append(Edit(end, end, b"," + result_of(result)))
     return [Edit(*document.span(messages[at]), b",".join(pieces)), *inserted]
-
-
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """What the content blocks of a dialect are: each function says it of one block."""
-
-    is_signed: Callable[[Document, int], bool]
-    is_call: Callable[[Document, int], bool]
-    is_result: Callable[[Document, int], bool]
-
-
-def unsigned_edits(document: Document, messages: int, blocks: Blocks, *, leads_calls: bool) -> list[Edit]:
-    """The edits that take all signed blocks out of an array of messages; a message that has nothing else goes whole.
-
-    `leads_calls`: the calls that wait for their results have to begin with what was signed. Then all of it stays that came since
-    the user last spoke, so that what is signed next fits the request after this one, too.
-    """
-    nodes = document.elements(messages)
-    end = _asked_last(document, nodes, blocks) if leads_calls else len(nodes)
-    edits: list[Edit] = []
-    gone: set[int] = set()
-    for at, message in enumerate(nodes[:end]):
-        content = elements_at(document, message, "content")
-        kept = [i for i, block in enumerate(content) if not blocks.is_signed(document, block)]
-        if content and not kept:
-            gone.add(at)
-        elif len(kept) < len(content):
-            edits += arrange(document, document.get(message, "content"), kept)
-    return edits + (arrange(document, messages, [at for at in range(len(nodes)) if at not in gone]) if gone else [])
-
-
-def _asked_last(document: Document, messages: Sequence[int], blocks: Blocks) -> int:
-    """The position behind what the user said before the calls that wait; the end, if none wait."""
-    roles = [text_at(document, message, "role") for message in messages]
-    said = [at for at, role in enumerate(roles) if role == "assistant"]
-    if not said or not any(blocks.is_call(document, block) for block in elements_at(document, messages[said[-1]], "content")):
-        return len(messages)
-    for at in range(said[-1] - 1, -1, -1):
-        content = elements_at(document, messages[at], "content")
-        if roles[at] == "user" and not any(blocks.is_result(document, block) for block in content):
-            return at + 1
-    return 0
