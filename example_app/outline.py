@@ -12,14 +12,16 @@ from typing import TypeVar
 from example_app.inline import LITERAL, Column, Value, column_of, inline, paths, put, stem_of, text_cell, tuples, wrapper_of
 
 HEAD = re.compile(r"\[(?:(text|json[a-z0-9]*)|json(?:[a-z0-9]* cut)? in .*)(?:; [^;\]]*)*\]")
-TABLE = re.compile(r"[\[{]([1-9]\d*)[\]}](?:(: \(key\)\t|: |\[\]: |=)(.*)|\[(\d+)\]:$)", re.DOTALL)
+TABLE = re.compile(r"[\[{]([1-9]\d*)[\]}](?:(: \(key\)\t|: |\[\]: |=)(.*)|\[(\d+)\]:(?: (.*))?$)", re.DOTALL)
 _IN = re.compile(r"\[json(?:[a-z0-9]*( cut))? in (\[?)")
 _CUT = "⟦cut⟧"
 _STYLE = re.compile(r"\(json[a-z0-9]*\)")
 _FENCE = re.compile(r'"{3,}')
 _GROUP = re.compile(r"\[(\d+)\]")
 _OMISSION = re.compile(r"<<ccr:\S+ (\d+) rows left out")
-_GROUPED = "; x* = "
+_GROUPED = re.compile(r"; x\*(?:y\*)? = ")
+_WIDTHS = "; _ = "
+_RECORDS = "; \\n = "
 _MARK = re.compile(r'⟦(?:("(?:[^"\\]|\\.)*") × (\d+)⟧|× (\d+)⟧|json[a-z0-9]*(?: cut \d+)?⟧\n)')
 _END = "⟦end⟧"
 
@@ -40,7 +42,7 @@ def read_outline(text: str, *, excerpt: bool = False) -> Value:
     if not found:
         raise ValueError(f"no outline begins with {head!r}")
     if found[1] == "text":
-        return _raw(rest, grouped=_GROUPED in head)
+        return _raw(rest, head)
     if found[1]:
         return _whole(rest, excerpt=excerpt)
     start = _IN.match(head)
@@ -50,7 +52,7 @@ def read_outline(text: str, *, excerpt: bool = False) -> Value:
     if not HEAD.fullmatch("[json" + head[end + is_list :]):
         raise ValueError(f"no notes: {head[end:]!r}")
     text, _, behind = rest.partition(_CUT) if start[1] else (rest, "", "")
-    members[hole] = _raw(text, grouped=_GROUPED in head[end:]) if is_text else _whole(rest, excerpt=excerpt)
+    members[hole] = _raw(text, head[end:]) if is_text else _whole(rest, excerpt=excerpt)
     value: Value = [members] if start[2] else members
     return [value, behind] if behind else value
 
@@ -69,8 +71,8 @@ def _whole(text: str, *, excerpt: bool) -> Value:
     return value
 
 
-def _raw(text: str, *, grouped: bool = False) -> Value:
-    """What raw text stands for."""
+def _raw(text: str, notes: str = "") -> Value:
+    """What raw text stands for; `notes`: those of the head."""
     values: list[Value] = []
     said = ""
     place = next(sign for sign in map(chr, range(0xE000, 0xF900)) if sign not in text)  # where a value stands
@@ -85,25 +87,46 @@ def _raw(text: str, *, grouped: bool = False) -> Value:
             block = _Outline(text.split("\n"))
             values.append(block.top())
             said, text = said + place, block.behind()
-    texts = (_ungrouped(said + text) if grouped else said + text).split(place)
+    texts = (_ungrouped(said + text, notes) if _GROUPED.search(notes) else said + text).split(place)
     parts = [part for number, before in enumerate(texts) for part in (before, *values[number : number + 1])]
     return parts[0] if len(parts) == 1 else [part for part in parts if part != ""]
 
 
-def _ungrouped(text: str) -> str:
-    """The text with what stands before the * of a head at the start of each indented line below it."""
+def _ungrouped(text: str, notes: str) -> str:
+    """The text with each indented line below a head filled into it."""
     done: list[str] = []
-    start: str | None = None
+    fill: Callable[[str], str] | None = None
     lines = text.split("\n")
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
-        if start is not None and line.startswith(" "):
-            done.append(start + line[1:])
-        elif line.endswith("*") and below.startswith(" "):
-            start = line[:-1]
+        if fill is not None and line.startswith(" "):
+            done.append(fill(line[1:]))
+        elif "*" in line and not line.startswith(" ") and below.startswith(" "):
+            fill = _filler(line, notes)
         else:
             done.append(line)
-            start = None
+            fill = None
     return "\n".join(done)
+
+
+def _filler(head: str, notes: str) -> Callable[[str], str]:
+    """What puts the cells of a row in place of each * of a head."""
+    if _WIDTHS in notes:
+        head = re.sub(r"^_+(?![_*])", lambda indent: " " * len(indent[0]), head)
+        parts = re.split(r"(_+\*|\*_+|\*(?:[,;]\*)*)", head)
+    else:
+        parts = re.split(r"(\*(?:[,;]\*)*)", head)
+    if _RECORDS in notes:
+        parts[::2] = [part.replace("\\n", "\n") for part in parts[::2]]
+
+    def fill(row: str) -> str:
+        cells = row.split("\t", len(parts) // 2 - 1)
+        said = parts[0]
+        for hole, cell, after in zip(parts[1::2], cells, parts[2::2], strict=True):
+            width = len(hole) if "_" in hole else 0
+            said += (cell.rjust(width) if hole.startswith("_") else cell.ljust(width)) + after
+        return said
+
+    return fill
 
 
 class _Outline:
@@ -143,8 +166,7 @@ class _Outline:
         """The records, lists or scalars of a table whose rows stand at an indent."""
         count, form, rest, width = int(head[1]), head[2], head[3], head[4]
         if width:
-            scalars: list[Value] = [*self._rows(count, indent, int(width), lambda cells: self._cells(cells, indent))]
-            return scalars
+            return self._matrix(count, indent, int(width), head[5])
         if form == "=":
             stem = stem_of(rest) if rest else None
             return self._rows(count, indent, 1, lambda cells: self._cell(cells[0], indent, [], stem))
@@ -161,6 +183,18 @@ class _Outline:
             return self._rows(count, indent, width, record)
         members = self._rows(count, indent, width + 1, lambda cells: (text_cell(cells[0]), record(cells[1:])))
         return dict(members)
+
+    def _matrix(self, count: int, indent: int, width: int, columns: str | None) -> Value:
+        fixed: dict[int, Value] = {}
+        for column in columns.split("\t") if columns else ():
+            numbers, _, value = column.partition("=")
+            fixed |= {int(number): inline(value) for number in numbers.split(", ")} if value else {}
+
+        def row(cells: list[str]) -> Value:
+            rest = iter(self._cells(cells, indent))
+            return [fixed[number] if number in fixed else next(rest) for number in range(1, width + 1)]
+
+        return [*self._rows(count, indent, width - len(fixed), row)]
 
     def _groups(self, count: int, indent: int, width: int, record: Callable[[list[str]], Value]) -> Value:
         groups: list[Value] = []
@@ -230,7 +264,7 @@ class _Outline:
                 put(record, path, value)
         return record
 
-    def _cells(self, cells: list[str], indent: int) -> Value:
+    def _cells(self, cells: list[str], indent: int) -> list[Value]:
         styles: list[str] = []
         return [self._cell(cell, indent, styles, None) for cell in cells]
 

@@ -3,7 +3,17 @@
 app.add_middleware(HeadroomMiddleware)
 """
 
-from headroom_asgi.api import CompressResult, acompress, aretrieve, compress, expand, expand_messages, retrieve
+from headroom_asgi.api import (
+    CompressResult,
+    acompress,
+    adelete_tenant,
+    aretrieve,
+    compress,
+    delete_tenant,
+    expand,
+    expand_messages,
+    retrieve,
+)
 from headroom_asgi.config import (
     CacheAlignerConfig,
     CompressorConfig,
@@ -98,8 +108,10 @@ __all__ = [
     "TransformResult",
     "__version__",
     "acompress",
+    "adelete_tenant",
     "aretrieve",
     "compress",
+    "delete_tenant",
     "discover_pipeline_extensions",
     "expand",
     "expand_messages",

@@ -51,7 +51,9 @@ class Document:
 def estimate(data: bytes) -> int:
     """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
 
-def crush(data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
+def crush(
+    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = (), exact: bool = False
+) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
     """The shorter form of a text (docs/crush-format.md), and what was left out of it.
 
     JSON becomes a crush text or is minified; white space around it is dropped. Values on lines of their own (NDJSON), and other
@@ -61,6 +63,7 @@ def crush(data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = ()) -> tu
         data: any UTF-8 text.
         ref: what markers name; empty: nothing may be left out.
         needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`.
+        exact: only an envelope is taken off, and the lines in it keep their bytes.
 
     Returns:
         (text, parts): `parts` has (part number, rows left out, those rows as a crush text of their own) for each table that
@@ -90,6 +93,9 @@ def fold(texts: list[bytes], frozen: list[bool]) -> list[bytes | None]:
         TypeError: not all texts are bytes.
         ValueError: the lists are not equally long.
     """
+
+def has_run(data: bytes, least: int) -> bool:
+    """Whether so many letters, digits and + / = _ - stand in a row."""
 
 def view(text: bytes) -> bytes | None:
     """A text whose lines are numbered, with the numbers written short; None if it is none, or does not get shorter.

@@ -202,20 +202,23 @@ cdef bint read_top(Decoder* d, bint styled) noexcept nogil:
             return end_line(d)
     return read_block(d, 0)
 
-cdef const char* EXPAND_NOTES[6]
+cdef const char* EXPAND_NOTES[9]
 EXPAND_NOTES[:] = [
     b"; empty cell = no such key",
     b"; * = the row's text",
     b"; x(k) = the x with that k, listed above",
     b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there",
     b"; x* = each indented line below starts with x",
+    b"; x*y* = each indented line below fills in the *, a tab between",
+    b"; _ = blanks, up to its width",
+    b"; \\n = new line",
     b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line",
 ]
 
 cdef bint read_head(Decoder* d) noexcept nogil:
     """The notes of the head line, and its end."""
     cdef int note
-    for note in range(6):
+    for note in range(9):
         if starts(d, d.at, EXPAND_NOTES[note]):
             d.notes |= 1 << note
             d.at += strlen(EXPAND_NOTES[note])

@@ -12,8 +12,8 @@ cdef enum:
     NOTED_STEMS = 2
     NOTED_SAID = 4
     NOTED_RAW = 8
-    NOTED_GROUPS = 16
-    NOTED_OMISSIONS = 32
+    NOTED_GROUPS = 240  # each GROUPS_ bit, 16 times
+    NOTED_OMISSIONS = 256
 
 cdef struct Span:
     Py_ssize_t start

@@ -222,11 +222,13 @@ cdef bint text_allowed(const uint8_t* data, Py_ssize_t start, Py_ssize_t end, bi
 
 cdef bint read_noted_groups(Decoder* d, const uint8_t** text, Py_ssize_t* size) noexcept nogil:
     """What stands below the head, with its groups, if the head speaks of such; it stays as it is, else."""
+    cdef int wrong
     if not d.notes & NOTED_GROUPS:
         return True
     d.scratch.size = 0
-    if not expand_groups(text[0], size[0], EXPAND_ROOM, &d.scratch):
-        return refuse(d, b"stands for more than 256 MiB", d.at)
+    wrong = expand_groups(text[0], size[0], (d.notes & NOTED_GROUPS) // 16, EXPAND_ROOM, &d.scratch)
+    if wrong != EXPANDED:
+        return refuse(d, b"stands for more than 256 MiB" if wrong == EXPANDED_TOO_LARGE else b"a row with too few cells", d.at)
     text[0] = d.scratch.data
     size[0] = d.scratch.size
     return not d.scratch.failed

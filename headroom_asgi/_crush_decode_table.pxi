@@ -130,21 +130,32 @@ cdef bint read_record(Decoder* d, TableHead* t, bint started) noexcept nogil:
     put_name(t, previous.closers, d.out)
     return True
 
+cdef bint read_matrix_row(Decoder* d, TableHead* t) noexcept nogil:
+    """The scalars of a row, and those that stand in every row."""
+    cdef int64_t cell
+    cdef bint started = False
+    if t.fixed and not spend(d, t.fixed):
+        return False
+    for cell in range(t.cells):
+        buffer_byte(d.out, c"," if cell else c"[")
+        if t.width and column_at(t, <int32_t>cell).kind == READ_CONSTANT:
+            put_name(t, column_at(t, <int32_t>cell).value, d.out)
+            continue
+        if started and peek(d, d.at) != c"\t":
+            return refuse(d, b"too few cells, or a character that must be escaped", d.at)
+        d.at += started
+        started = True
+        if not read_scalar_cell(d, t):
+            return False
+    buffer_byte(d.out, c"]")
+    return True
+
 cdef bint read_row(Decoder* d, TableHead* t) noexcept nogil:
     """What a row stands for, with the texts below it."""
-    cdef int64_t cell
     if t.kind == TABLE_LIST:
         return read_stemmed(d, t, t.stem, t.stem_end) if t.stem.end else read_scalar_cell(d, t)
     if t.kind == TABLE_MATRIX:
-        for cell in range(t.cells):
-            if cell and peek(d, d.at) != c"\t":
-                return refuse(d, b"too few cells, or a character that must be escaped", d.at)
-            buffer_byte(d.out, c"," if cell else c"[")
-            d.at += cell > 0
-            if not read_scalar_cell(d, t):
-                return False
-        buffer_byte(d.out, c"]")
-        return True
+        return read_matrix_row(d, t)
     if not spend(d, t.fixed):
         return False
     if t.kind == TABLE_MEMBERS:
@@ -247,10 +258,63 @@ cdef bint read_groups(Decoder* d, TableHead* t) noexcept nogil:
         buffer_byte(d.out, c"]")
     return True
 
-cdef bint read_list_head(Decoder* d, TableHead* t) noexcept nogil:
-    """The rest of the head of a list or matrix: its stem, if it has one."""
+cdef bint read_fixed(Decoder* d, TableHead* t) noexcept nogil:
+    """1=a, 2, 3, 4=b: one column of a matrix, or several with the value that stands in every row, by their numbers, to `d.out`."""
+    cdef int32_t first = t.width
+    cdef Py_ssize_t at
+    while True:
+        at = d.at
+        if t.width == EXPAND_COLUMNS or t.width == t.cells or read_count(d, &at) != t.width + 1:
+            return refuse(d, b"not the number of the next column", d.at)
+        if not buffer_reserve(&t.columns, (t.width + 1) * sizeof(HeadColumn)):
+            return False
+        memset(column_at(t, t.width), 0, sizeof(HeadColumn))
+        t.width += 1
+        d.at = at
+        if not starts(d, at, b", "):
+            break
+        d.at += 2
+    if peek(d, d.at) != c"=":
+        return t.width == first + 1 or refuse(d, b"no value behind columns that share it", d.at)
+    d.at += 1
+    if peek(d, d.at) == c"[" or peek(d, d.at) == c"{":
+        return refuse(d, b"not a scalar in a list of scalars", d.at)
+    if not read_column_value(d, t, first):
+        return False
+    if column_at(t, first).kind != READ_CONSTANT:
+        return refuse(d, b"a constant that must be quoted", d.at)
+    for first in range(first, t.width):
+        t.fixed += column_at(t, first).value.end - column_at(t, first).value.start
+    return True
+
+cdef bint read_matrix_head(Decoder* d, TableHead* t) noexcept nogil:
+    """The columns of a matrix, if the head has them."""
     cdef Buffer* out = d.out
+    cdef int32_t index
+    t.width = 0
+    t.fixed = 0
+    if peek(d, d.at) != c" ":
+        return True
+    t.names.size = t.keys.size = t.columns.size = 0
+    t.line_end = line_end(d, d.at)
+    d.out = &t.names
+    while t.width < t.cells:
+        if peek(d, d.at) != (c"\t" if t.width else c" "):
+            return refuse(d, b"fewer columns than the head of the table says", d.at)
+        d.at += 1
+        if not read_fixed(d, t):
+            return False
+    d.out = out
+    for index in range(t.width):
+        if column_at(t, index).kind == READ_CELL:
+            return not t.names.failed
+    return refuse(d, b"a table without a column that its rows fill", d.at)
+
+cdef bint read_list_head(Decoder* d, TableHead* t) noexcept nogil:
+    """The rest of the head of a list or matrix: its stem, if it has one, or its columns."""
     t.stem.end = 0
+    if t.kind == TABLE_MATRIX and not read_matrix_head(d, t):
+        return False
     if t.kind == TABLE_LIST and peek(d, d.at) != c"\n":
         if not d.notes & NOTED_STEMS:
             return refuse(d, b"a stem that the head does not speak of", d.at)

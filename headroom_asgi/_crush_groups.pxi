@@ -1,178 +1,37 @@
-# Groups: neighboring lines that begin alike, their beginning said once, on a line above them.
+# Groups: neighboring lines of one pattern, said once on a line above them.
 #
-#     tests/test_cache.py::*
-#      test_get PASSED
-#      test_set PASSED
+#     tests/test_cache.py::*        [2025-11-14T*] [INFO] *        NAME    READY   AGE
+#      test_get PASSED               19:30:01.2Z⇥started           web-___ 1/1     *
+#      test_set PASSED               19:30:04.9Z⇥connected          4xk2q⇥5d
 #
 # What other files use:
-#   bint write_groups(data, size, Buffer*)            a text with its groups formed; False if none are worth it
-#   bint expand_groups(data, size, limit, Buffer*)    back; False if that is more than so many bytes
+#   int write_groups(data, size, Buffer*)                      a text with its groups formed; the notes it needs, 0: none is worth it
+#   int expand_groups(data, size, notes, limit, Buffer*)       back; EXPANDED, or what is wrong
 #
-# A line that ends in * above one that starts with a blank is a head: it is no line itself. In each line below it, up to the first
-# that does not start with a blank, what stands before the * stands in place of that blank. So any text can be written: above lines
-# of its own that would read as a group, a bare * is put.
+# A line that starts with no blank and holds a *, above one that starts with a blank, is a head: it is no line itself. Each line
+# below it, up to the first that starts with no blank, is a row: what it holds behind its blank, cut at tabs, stands in place of
+# each *. So any text can be written: above lines of its own that would read as a group, a bare * is put.
 
 cdef enum:
-    GROUP_BYTES = 200  # beginnings are cut here at the latest
-    GROUP_LEAST = 6  # a shorter beginning saves nothing
-    GROUP_LETTERS = 4  # rules and indentation are hardly a token, whatever their length
-    GROUP_SEAMS = 12
-    GROUP_LOOKS = 16  # lines by which the seam is chosen
-    GROUP_GAIN = 40  # a group must save so many tenths of a token
-    GROUPS_GAIN = 320  # a text must; the note takes some 12 tokens
+    GROUPS_STARTS = 1  # lines that begin alike
+    GROUPS_HOLES = 2  # more than one hole, or text behind it
+    GROUPS_WIDTHS = 4  # columns with a width
+    GROUPS_RECORDS = 8  # records of several lines
 
-cdef struct Line:
-    const uint8_t* data
-    Py_ssize_t size
-
-cdef inline Line line_at(const uint8_t* at, const uint8_t* end) noexcept nogil:
-    """The line that starts there, without its line feed."""
-    cdef const uint8_t* stop = <const uint8_t*>memchr(at, 0x0A, end - at) if at < end else NULL
-    cdef Line line
-    line.data = at
-    line.size = (stop if stop != NULL else end) - at
-    return line
-
-cdef inline bint in_path(uint8_t byte) noexcept nogil:
-    """Whether it may stand in a path that a tool prints before a colon."""
-    return is_letter(byte) or is_digit(byte) or byte >= 0x80 or (byte != 0 and memchr(b"/._-+@~", byte, 7) != NULL)
-
-cdef bint names_file(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Whether it ends as the name of a file does: a point, a letter, letters and digits."""
-    cdef Py_ssize_t at = size
-    while at > 0 and (is_letter(data[at - 1]) or is_digit(data[at - 1])):
-        at -= 1
-    return at > 0 and at < size and data[at - 1] == 0x2E and is_letter(data[at])
-
-cdef int path_seams(const uint8_t* data, Py_ssize_t size, Py_ssize_t* seams) noexcept nogil:
-    """Where a line that starts with a path goes on: `a.py:` text, `a.py` :12: or -12- text, `a.py::` name; how many places."""
-    cdef Py_ssize_t at = 0, digits
-    cdef bint slash = False
-    while at < size and in_path(data[at]):
-        slash |= data[at] == 0x2F
-        # Lines around a match have their number between dashes.
-        if data[at] == 0x2D and at >= GROUP_LEAST:
-            digits = digits_end(data, at + 1, size)
-            if digits > at + 1 and digits < size and data[digits] == 0x2D and names_file(data, at):
-                seams[0] = at
-                return 1
-        at += 1
-    if at < GROUP_LEAST or at + 1 >= size or data[at] != 0x3A:
-        return 0
-    digits = digits_end(data, at + 1, size)
-    if digits > at + 1:
-        if digits == size or data[digits] != 0x3A or not (slash or names_file(data, at)):
-            return 0
-        seams[0] = at
-        seams[1] = at + 1
-        return 2
-    if not names_file(data, at):
-        return 0
-    seams[0] = at + 2 if data[at + 1] == 0x3A else at + 1
-    return 1
-
-cdef inline bint ends_date(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
-    """Whether 2024-05-24 stands before an offset, and behind it the two digits and the colon of a time."""
-    return (
-        at >= 10 and at + 3 < size and data[at - 6] == 0x2D and data[at - 3] == 0x2D and is_digit(data[at - 10])
-        and is_digit(data[at - 1]) and is_digit(data[at - 4]) and is_digit(data[at - 7])
-        and is_digit(data[at + 1]) and is_digit(data[at + 2]) and data[at + 3] == 0x3A
-    )
-
-cdef int find_seams(const uint8_t* data, Py_ssize_t size, Py_ssize_t* seams) noexcept nogil:
-    """Where a reader expects that what goes before a line's text ends, in the order of the line; how many such places."""
-    cdef int count
-    cdef Py_ssize_t at
-    cdef uint8_t byte
-    if size > GROUP_BYTES:
-        size = GROUP_BYTES
-    count = path_seams(data, size, seams)
-    for at in range(size - 1):
-        byte = data[at]
-        if byte == 0x09 or ((byte == 0x54 or byte == 0x20) and ends_date(data, at, size)):
-            seams[count] = at + 1
-        elif (byte == 0x5D or byte == 0x7C) and data[at + 1] == 0x20:
-            seams[count] = at + 2
-        else:
-            continue
-        if seams[count] >= GROUP_LEAST:
-            count += 1
-            if count == GROUP_SEAMS:
-                break
-    return count
-
-cdef inline bint may_begin(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Whether a line may begin a group: not what is indented, JSON, markup or quoted."""
-    if size < GROUP_LEAST or memchr(b" \t{<\"*", data[0], 6) != NULL:
-        return False
-    return data[0] != 0x5B or memchr(b"{[\"", data[1], 3) == NULL
-
-cdef inline bint may_belong(const Line* line, const uint8_t* start, Py_ssize_t size) noexcept nogil:
-    """Whether a line begins so and does not open a value that goes on below."""
-    cdef Py_ssize_t end = line.size
-    if end < size or memcmp(line.data, start, size) != 0:
-        return False
-    if end > size and line.data[end - 1] == 0x0D:
-        end -= 1
-    return line.data[end - 1] != 0x7B and line.data[end - 1] != 0x5B
-
-cdef inline bint has_word(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Whether there are some letters or digits in it."""
-    cdef Py_ssize_t at
-    cdef int letters = 0
-    for at in range(size):
-        letters += is_letter(data[at]) or is_digit(data[at]) or data[at] >= 0x80
-    return letters >= GROUP_LETTERS
-
-cdef Py_ssize_t choose_seam(Line first, const uint8_t* end, int64_t* gain) noexcept nogil:
-    """Size of the beginning that saves most in the lines from here on, and what it saves, in tenths; 0 if none saves enough."""
-    cdef Py_ssize_t seams[GROUP_SEAMS + 2]
-    cdef Line lines[GROUP_LOOKS]
-    cdef int looks = 1, count, seam, members
-    cdef Py_ssize_t best = 0, common
-    cdef int64_t saved
-    gain[0] = GROUP_GAIN - 1
-    lines[0] = first
-    if first.data + first.size >= end or not may_begin(first.data, first.size):
-        return 0
-    lines[1] = line_at(first.data + first.size + 1, end)
-    common = 0
-    while common < lines[1].size and common < first.size and common < GROUP_BYTES and first.data[common] == lines[1].data[common]:
-        common += 1
-    if common < GROUP_LEAST:
-        return 0
-    count = find_seams(first.data, common + 4 if common + 4 < first.size else first.size, seams)
-    looks = 2
-    for seam in range(count):
-        if seams[seam] > common or not has_word(first.data, seams[seam]):
-            continue
-        members = 0
-        while members < GROUP_LOOKS:
-            if members == looks:
-                if lines[looks - 1].data + lines[looks - 1].size >= end:
-                    break
-                lines[looks] = line_at(lines[looks - 1].data + lines[looks - 1].size + 1, end)
-                looks += 1
-            if not may_belong(&lines[members], first.data, seams[seam]):
-                break
-            members += 1
-        saved = 10 * (members - 1) * estimate_tokens(first.data, seams[seam]) - 6 * members - 20
-        if members > 1 and saved > gain[0]:
-            gain[0] = saved
-            best = seams[seam]
-    return best
-
-cdef inline bint ends_all(Line line, const uint8_t* end) noexcept nogil:
-    """Whether no line feed stands behind it."""
-    return line.data + line.size >= end
+cdef enum:
+    EXPANDED = 0
+    EXPANDED_TOO_LARGE = 1
+    EXPANDED_NO_ROW = 2
+    GROUPS_GAIN = 32 * TOKEN  # what a text must save; the note takes some 12 to 30
+    FILL_LIMIT = 64
 
 cdef inline bint is_indented(Line line) noexcept nogil:
     return line.size > 0 and line.data[0] == 0x20
 
 cdef inline bint is_head(Line line, const uint8_t* end) noexcept nogil:
-    """Whether it ends in * above an indented line."""
+    """Whether it holds a * above an indented line."""
     return (
-        line.size > 0 and line.data[line.size - 1] == 0x2A and not ends_all(line, end)
+        line.size > 0 and line.data[0] != 0x20 and memchr(line.data, 0x2A, line.size) != NULL and not ends_all(line, end)
         and is_indented(line_at(line.data + line.size + 1, end))
     )
 
@@ -196,47 +55,227 @@ cdef Line write_group(Line first, Py_ssize_t size, const uint8_t* end, Buffer* o
             return line
         line = next
 
-cdef bint write_groups(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
-    """Append a text with its groups formed; False, and nothing, if that is not worth it."""
+cdef bint repeats_cell(const Template* t, const Filled* cells, Filled* before, uint8_t* repeated) noexcept nogil:
+    """Whether a cell worth a hole has been the same for some rows now, so that another template may be better."""
+    cdef bint found = False
+    cdef int i
+    for i in range(t.holes):
+        if cells[i].size >= GROUP_LEAST and equal_bytes(cells[i].data, cells[i].size, before[i].data, before[i].size):
+            repeated[i] += 1
+            found |= repeated[i] == LOOK_LEAST
+        else:
+            repeated[i] = 0
+        before[i] = cells[i]
+    return found
+
+cdef Line write_rows(const Template* t, Line first, const uint8_t* end, Buffer* out, bint* repeats) noexcept nogil:
+    """Append the rows of a template, whose first record starts there; the last line, and whether a cell begins to repeat itself."""
+    cdef Filled cells[HOLE_LIMIT]
+    cdef Filled before[HOLE_LIMIT]
+    cdef uint8_t repeated[HOLE_LIMIT]
+    cdef Line line = first, last = first
+    cdef int i, rows = 0
+    memset(before, 0, sizeof(before))
+    memset(repeated, 0, sizeof(repeated))
+    repeats[0] = False
+    while True:
+        for i in range(1, t.lines):
+            if ends_all(line, end):
+                return last
+            line = line_at(line.data + line.size + 1, end)
+        if opens_value(line) or not template_match(t, first.data, line.data + line.size - first.data, cells):
+            return last
+        cells_put(t, cells, out)
+        rows += 1
+        last = line
+        if ends_all(line, end):
+            return last
+        buffer_byte(out, 0x0A)
+        if repeats_cell(t, cells, before, repeated) and rows >= LOOK_LINES:
+            repeats[0] = True
+            return last
+        first = line = line_at(line.data + line.size + 1, end)
+
+cdef int write_groups(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
+    """Append a text with its groups formed; the notes that it needs, or 0, and nothing, if that is not worth it."""
     cdef const uint8_t* end = data + size
     cdef Py_ssize_t start = out.size, shared
-    cdef int64_t gain = 0, gains = 0
+    cdef int64_t gain = 0, saved = 0, stays, gains = 0
+    cdef const uint8_t* from_line
+    cdef Py_ssize_t from_size
     cdef bint inside = False
+    cdef int notes = 0, lines
     cdef Line line = line_at(data, end)
+    cdef Template template, current
+    cdef bint repeats = False
+    cdef Window window
+    cdef Buffer scratch, glances
+    buffer_open(&scratch)
+    buffer_open(&glances)
+    if not take_glances(data, size, &glances):
+        out.failed = True
+    window.data = data
+    window.end = end
+    window.glances = <const Glance*>glances.data
+    window.total = glances.size // <Py_ssize_t>sizeof(Glance)
     while True:
+        from_line = line.data
+        from_size = out.size
         shared = choose_seam(line, end, &gain)
-        if shared:
-            gains += gain
-        if shared or is_head(line, end) or (inside and is_indented(line)):
+        while window.total and data + window.glances.start < line.data:
+            window.glances += 1
+            window.total -= 1
+        window.count = 0
+        lines = template_choose(&window, &template, &scratch, &saved)
+        stays = 10 * rows_gain(&current, &window, &scratch) if repeats else 0
+        repeats = False
+        # Rows go on below the head that is there, unless another one saves more, its own cost included.
+        if stays > 0 and (not lines or stays >= 10 * saved) and (not shared or stays >= gain * TOKEN):
+            line = write_rows(&current, line, end, out, &repeats)
+            inside = True
+        elif lines and (not shared or 10 * saved > gain * TOKEN):
+            current = template
+            notes |= template_notes(&current)
+            template_put(&current, out)
+            buffer_byte(out, 0x0A)
+            line = write_rows(&current, line, end, out, &repeats)
+            inside = True
+        elif shared or is_head(line, end) or (inside and is_indented(line)):
+            notes |= GROUPS_STARTS
             line = write_group(line, shared, end, out)
             inside = True
         else:
             put_line_rest(line, 0, end, out)
             inside = False
+        if inside and not out.failed:
+            gains += cost_of(from_line, line.data + line.size - from_line) - cost_of(out.data + from_size, out.size - from_size)
         if ends_all(line, end):
             break
         line = line_at(line.data + line.size + 1, end)
+    out.failed |= scratch.failed
+    buffer_close(&scratch)
+    buffer_close(&glances)
     if gains >= GROUPS_GAIN and not out.failed:
-        return True
+        return notes
     out.size = start
-    return False
+    return 0
 
-cdef bint expand_groups(const uint8_t* data, Py_ssize_t size, Py_ssize_t limit, Buffer* out) noexcept nogil:
-    """Append what a text with groups stands for; False if that is more than so many bytes."""
+# Back
+
+# Text of a head, and how what follows is filled in.
+cdef struct Fill:
+    const uint8_t* text
+    Py_ssize_t size
+    Py_ssize_t width  # in characters; 0: as wide as it is
+    bint right
+
+cdef struct Head:
+    Fill fills[FILL_LIMIT + 1]
+    int holes
+    Py_ssize_t blanks  # before the text
+
+cdef inline Py_ssize_t signs_at(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """How many _ stand there."""
+    cdef Py_ssize_t stop = at
+    while stop < size and data[stop] == 0x5F:
+        stop += 1
+    return stop - at
+
+cdef bint read_group_head(Line line, int notes, Head* head) noexcept nogil:
+    """What a head says; False if it has too many holes."""
+    cdef Py_ssize_t at = 0, star, signs
+    cdef bint widths = notes & GROUPS_WIDTHS
+    cdef Fill* fill = head.fills
+    head.holes = 0
+    head.blanks = signs_at(line.data, 0, line.size) if widths else 0
+    if head.blanks and line.data[head.blanks] == 0x2A:
+        head.blanks = 0
+    at = head.blanks
+    while True:
+        memset(fill, 0, sizeof(Fill))
+        fill.text = line.data + at
+        star = find_byte(line.data, at, line.size, 0x2A)
+        if fill != head.fills and star < line.size and star - at == 1 and (line.data[at] == 0x2C or line.data[at] == 0x3B) and not (fill - 1).width:
+            at = star + 1
+            continue
+        fill.size = star - at
+        if star == line.size:
+            return True
+        if head.holes == FILL_LIMIT:
+            return False
+        head.holes += 1
+        signs = 0
+        while widths and signs < fill.size and fill.text[fill.size - 1 - signs] == 0x5F:
+            signs += 1
+        at = star + 1
+        if signs:
+            fill.right = True
+            fill.size -= signs
+        elif widths:
+            signs = signs_at(line.data, at, line.size)
+            at += signs
+        fill.width = signs + 1 if signs else 0
+        fill += 1
+
+cdef void put_filled_text(const Fill* fill, int notes, Buffer* out) noexcept nogil:
+    """Append text of a head, with the line feeds that it names."""
+    cdef Py_ssize_t at = 0, stop
+    while notes & GROUPS_RECORDS:
+        stop = find_byte(fill.text, at, fill.size, 0x5C)
+        if stop + 1 >= fill.size:
+            break
+        buffer_put(out, fill.text + at, stop - at)
+        if fill.text[stop + 1] == 0x6E:
+            buffer_byte(out, 0x0A)
+            stop += 1
+        else:
+            buffer_byte(out, 0x5C)
+        at = stop + 1
+    buffer_put(out, fill.text + at, fill.size - at)
+
+cdef bint put_row_filled(const Head* head, int notes, Line row, Buffer* out) noexcept nogil:
+    """Append the line or lines that a row stands for; False if it has too few cells."""
+    cdef Py_ssize_t at = 1, stop, characters, i
+    cdef const Fill* fill = head.fills
+    cdef int hole
+    put_signs(0x20, <int32_t>head.blanks, out)
+    for hole in range(head.holes):
+        stop = row.size if hole == head.holes - 1 else find_byte(row.data, at, row.size, 0x09)
+        if hole < head.holes - 1 and stop == row.size:
+            return False
+        put_filled_text(fill, notes, out)
+        characters = 0
+        for i in range(at, stop if fill.width else at):
+            characters += row.data[i] & 0xC0 != 0x80
+        if fill.right and fill.width > characters:
+            put_signs(0x20, <int32_t>(fill.width - characters), out)
+        buffer_put(out, row.data + at, stop - at)
+        if not fill.right and fill.width > characters:
+            put_signs(0x20, <int32_t>(fill.width - characters), out)
+        at = stop + 1
+        fill += 1
+    put_filled_text(fill, notes, out)
+    return True
+
+cdef int expand_groups(const uint8_t* data, Py_ssize_t size, int notes, Py_ssize_t limit, Buffer* out) noexcept nogil:
+    """Append what a text with groups stands for; what is wrong, if something is."""
     cdef const uint8_t* end = data + size
-    cdef Line line = line_at(data, end), head
+    cdef Line line = line_at(data, end)
+    cdef Head head
     cdef bint inside = False
     while out.size <= limit:
         if inside and is_indented(line):
-            buffer_put(out, head.data, head.size - 1)
-            put_line_rest(line, 1, end, out)
+            if not put_row_filled(&head, notes, line, out):
+                return EXPANDED_NO_ROW
+            if not ends_all(line, end):
+                buffer_byte(out, 0x0A)
         else:
             inside = is_head(line, end)
-            if inside:
-                head = line
-            else:
+            if not inside:
                 put_line_rest(line, 0, end, out)
+            elif not read_group_head(line, notes, &head):
+                return EXPANDED_NO_ROW
         if ends_all(line, end):
-            return out.size <= limit
+            return EXPANDED if out.size <= limit else EXPANDED_TOO_LARGE
         line = line_at(line.data + line.size + 1, end)
-    return False
+    return EXPANDED_TOO_LARGE

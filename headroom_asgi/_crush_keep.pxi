@@ -17,7 +17,7 @@ cdef enum:
     # Below, first and last rows and what stands out are half of the table already.
     OMIT_ROWS = 24
     # About what it costs to ask for the rows: the call, the answer's frame, the prompt read once more at a tenth of its price.
-    OMIT_TOKENS = 1200
+    OMIT_TOKENS = 2500
     LARGE_BYTES = 16 * OMIT_TOKENS  # as hardly a token has 16 bytes, these need not be estimated
     KEEP_FIRST = 8
     KEEP_LAST = 4
@@ -28,13 +28,10 @@ cdef enum:
     KEEP_RUN = 4  # the marker is as long as a few rows; shorter runs stay
     MARKER_BYTES = 160  # with its summary
     COVER_FIRST = 64  # this row, and each with twice the number of the one before
-    KIND_LIMIT = 48  # more values are no kinds of something
-    KIND_SLOTS = 128
-    VALUES_LIMIT = 12  # of so many kinds the first row of each is shown
-    VALUE_BYTES = 32
     START_BYTES = 24  # where the first word of a text is looked for, and so much of it; texts with the same one are of one kind
-    RARE_ROWS = 3  # at most so many rows have a rare value
-    RARE_LIMIT = 8  # more rows with rare values in a column, and they are not rare
+    PLACE_LETTERS = 3
+    PLACE_DIGITS = 7
+    SHEET_SHARE = 3  # of a sheet's cells one in so many at least goes on in the line of the one before
     STEADY_RUN = 16  # a value that so many rows had is a state; another one that a few have is a change of it
 
 # What the values of a column are, for the summary.
@@ -45,20 +42,7 @@ cdef enum:
     HOLDS_NUMBERS = 3
     HOLDS_LABELS = 4  # numbers whose mean says nothing
     HOLDS_VALUES = 5  # few different ones
-
-cdef struct Kind:
-    const uint8_t* text
-    int32_t size
-    int32_t count
-    int32_t rows[RARE_ROWS]
-
-# The different values of a column, or first words of its texts, as long as they are few.
-cdef struct Kinds:
-    Kind kinds[KIND_LIMIT]
-    uint8_t slots[KIND_SLOTS]  # index + 1 of a kind, or 0
-    int32_t count
-    int32_t same  # the kind of the last value
-    bint closed  # they are too many
+    HOLDS_CELLS = 6  # the places of a sheet's cells: a row is no record, and the others do not speak for it
 
 # What is learned of one column, cell by cell.
 cdef struct Look:
@@ -76,60 +60,15 @@ cdef struct Look:
     bint falling
     bint digits  # every string holds one
     bint times  # every string is a time of the same spelling
+    bint places  # every string is the place of a cell in a sheet
+    int32_t lines  # of the sheet
+    const uint8_t* place  # the last one
+    Py_ssize_t place_size
+    Py_ssize_t place_letters
     int32_t run  # cells in a row with the last value
     int32_t state  # the kind that lasted, or -1
     int32_t changed  # the first cell of another kind behind it
     int32_t changes
-
-cdef void kinds_add(Kinds* kinds, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
-    """Count a value."""
-    cdef Kind* kind
-    cdef uint32_t code = <uint32_t>size, slot
-    cdef Py_ssize_t i
-    if kinds.closed:
-        return
-    if size > VALUE_BYTES:
-        kinds.closed = True
-        return
-    kind = kinds.kinds + kinds.same
-    if kinds.count == 0 or kind.size != size or memcmp(kind.text, text, size) != 0:
-        for i in range(size):
-            code = (code ^ text[i]) * 16777619U
-        slot = (code ^ code >> 15) & (KIND_SLOTS - 1)
-        while kinds.slots[slot]:
-            kind = kinds.kinds + kinds.slots[slot] - 1
-            if kind.size == size and memcmp(kind.text, text, size) == 0:
-                break
-            slot = (slot + 1) & (KIND_SLOTS - 1)
-        if kinds.slots[slot] == 0:
-            if kinds.count == KIND_LIMIT:
-                kinds.closed = True
-                return
-            kind = kinds.kinds + kinds.count
-            kind.text = text
-            kind.size = <int32_t>size
-            kind.count = 0
-            kinds.count += 1
-            kinds.slots[slot] = <uint8_t>kinds.count
-        kinds.same = kinds.slots[slot] - 1
-    if kind.count < RARE_ROWS:
-        kind.rows[kind.count] = row
-    kind.count += 1
-
-cdef void kinds_sign(const Kinds* kinds, int first, Row* rows) noexcept nogil:
-    """Sign all rows of rare values, and the first row of every value if those are few. `first`: the sign for these."""
-    cdef int32_t i, k, rare = 0
-    if kinds.closed or kinds.count < 2:
-        return
-    for i in range(kinds.count):
-        if kinds.kinds[i].count <= RARE_ROWS:
-            rare += kinds.kinds[i].count
-    for i in range(kinds.count):
-        if kinds.kinds[i].count <= RARE_ROWS and rare <= RARE_LIMIT:
-            for k in range(kinds.kinds[i].count):
-                rows[kinds.kinds[i].rows[k]].signs |= SIGN_RARE
-        if kinds.count <= VALUES_LIMIT or first == SIGN_START:
-            rows[kinds.kinds[i].rows[0]].signs |= first
 
 cdef inline bint is_time(const uint8_t* text, Py_ssize_t size) noexcept nogil:
     """Whether a text begins as 2026-05-01 and, if it goes on, T10:00."""
@@ -160,6 +99,28 @@ cdef void look_order(Look* look, const uint8_t* text, Py_ssize_t size) noexcept 
             look.rising = look.falling = False
     look.before = text
     look.before_size = size
+
+cdef void look_place(Look* look, const uint8_t* text, Py_ssize_t size) noexcept nogil:
+    """See whether a string is the place of another cell, as B12, and whether the line of cells goes on."""
+    cdef Py_ssize_t letters = 0, end
+    while letters < size and letters < PLACE_LETTERS and is_upper(text[letters]):
+        letters += 1
+    end = letters
+    while end < size and end - letters < PLACE_DIGITS and is_digit(text[end]):
+        end += 1
+    look.places = letters > 0 and end == size and end > letters and text[letters] != 0x30
+    if not look.places:
+        return
+    if look.place_size == size and memcmp(look.place, text, size) == 0:
+        look.places = False
+    elif (
+        look.place_size - look.place_letters != size - letters
+        or memcmp(look.place + look.place_letters, text + letters, size - letters) != 0
+    ):
+        look.lines += 1
+    look.place = text
+    look.place_size = size
+    look.place_letters = letters
 
 cdef void look_state(Look* look, int32_t cell, int32_t same, const Column* column, Row* rows) noexcept nogil:
     """Sign where one value that lasted gives way to another that lasts. `same`: the kind of the cell before."""
@@ -211,7 +172,7 @@ cdef void look_at(Table* table, Look* look, int32_t node, int32_t row, Needles* 
         look.values.closed = True
     if kind == KIND_NUMBER:
         look.numbers += 1
-        series_add(&look.series, text, text + size, row)
+        series_add(&look.series, table.data, text, text + size, row)
         if needles.count:
             needles_whole(needles, text, size, row)
     elif kind < KIND_STRING:
@@ -223,8 +184,10 @@ cdef void look_at(Table* table, Look* look, int32_t node, int32_t row, Needles* 
         if look_string(table, node, row, needles):
             if look.rising or look.falling or look.times:
                 look_order(look, text, size)
+            if look.places:
+                look_place(look, text, size)
         else:
-            look.rising = look.falling = look.times = False
+            look.rising = look.falling = look.times = look.places = False
         if not look.starts.closed:
             while start < size and start < START_BYTES and not is_letter(text[start]):
                 start += 1
@@ -239,21 +202,16 @@ cdef void look_at(Table* table, Look* look, int32_t node, int32_t row, Needles* 
     if look.meaning & ~NAME_LABEL and tells_error(look.meaning, kind, text, size):
         tally_add(&look.errors, row)
 
-cdef void look_open(Look* look, const Column* column, int64_t* values, int32_t* numbered) noexcept nogil:
-    """Nothing learned yet. `values`, `numbered`: room for the numbers of a column and their rows."""
-    look.values.count = look.values.same = look.starts.count = look.starts.same = 0
-    look.values.closed = look.starts.closed = False
-    memset(look.values.slots, 0, KIND_SLOTS)
-    memset(look.starts.slots, 0, KIND_SLOTS)
+cdef void look_open(Look* look, const Column* column) noexcept nogil:
+    """Nothing learned yet."""
+    kinds_open(&look.values)
+    kinds_open(&look.starts)
     look.errors.count = look.numbers = look.strings = look.nulls = look.run = look.changes = 0
-    look.series.values = values
-    look.series.rows = numbered
-    look.series.count = look.series.decimals = 0
-    look.series.wild = False
+    series_open(&look.series)
     look.meaning = name_meaning(column.path, column.path_size)
-    look.before = NULL
-    look.before_size = 0
-    look.rising = look.falling = look.times = True
+    look.before = look.place = NULL
+    look.before_size = look.place_size = look.place_letters = look.lines = 0
+    look.rising = look.falling = look.times = look.places = True
     look.state = look.changed = -1
 
 cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needles* needles) noexcept nogil:
@@ -276,6 +234,8 @@ cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needl
             kinds_sign(&look.starts, SIGN_START, rows)
         strict = look.rising or look.falling
         column.holds = HOLDS_TIME if look.times else HOLDS_ORDER if strict else HOLDS_TEXT
+        if look.places and SHEET_SHARE * (column.count - look.lines) >= column.count:
+            column.holds = HOLDS_CELLS
     elif look.numbers and look.numbers + look.nulls == column.count:
         if look.series.wild:
             sign_wild_extremes(table, column, rows)
@@ -284,7 +244,7 @@ cdef void look_column(Table* table, Column* column, Look* look, Row* rows, Needl
         else:
             column.holds = HOLDS_LABELS if look.meaning & NAME_LABEL or is_label(&look.series) else HOLDS_NUMBERS
             if look.values.closed or look.values.count > VALUES_LIMIT:
-                series_sign(&look.series, table.arena, rows)
+                series_sign(&look.series, rows)
     if not look.values.closed and look.values.count <= VALUES_LIMIT and column.holds != HOLDS_ORDER and column.holds != HOLDS_TIME:
         if column.holds != HOLDS_NUMBERS or look.values.count <= VALUES_LIMIT // 2:
             column.holds = HOLDS_VALUES
@@ -324,20 +284,24 @@ cdef bint sign_shapes(const Table* table, Row* rows) noexcept nogil:
     return True
 
 cdef bint sign_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
-    """Sign the rows that stand out, and say what the columns hold. False if there is no memory."""
+    """Sign the rows that stand out, and say what the columns hold. False if all stay: they are cells, or there is no memory."""
     cdef int32_t i
     cdef int64_t* values = <int64_t*>arena_take(table.arena, table.rows * sizeof(int64_t))
     cdef ArenaMark mark = arena_mark(table.arena)
     cdef Look* look = <Look*>arena_take(table.arena, sizeof(Look))
-    cdef int32_t* numbered = <int32_t*>arena_take(table.arena, table.rows * sizeof(int32_t))
-    cdef bint gaps = False
+    cdef bint gaps = False, cells = False
     cdef Column keys
     if table.arena.failed or not needles_open(needles):
         return False
+    look.series.arena = table.arena
+    look.series.values = values
+    look.series.rows = NULL
+    look.series.most = table.rows
     for i in range(table.width):
-        look_open(look, table.columns + i, values, numbered)
+        look_open(look, table.columns + i)
         look_column(table, table.columns + i, look, rows, needles)
         gaps |= table.columns[i].count < table.rows
+        cells |= table.columns[i].holds == HOLDS_CELLS
     if table.keys != NULL:
         memset(&keys, 0, sizeof(Column))
         keys.cells = <Cell*>arena_take(table.arena, table.rows * sizeof(Cell))
@@ -347,8 +311,9 @@ cdef bint sign_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
         for i in range(table.rows):
             keys.cells[i].row = i
             keys.cells[i].node = table.keys[i]
-        look_open(look, &keys, values, numbered)
+        look_open(look, &keys)
         look_column(table, &keys, look, rows, needles)
+        cells |= keys.holds == HOLDS_CELLS
     i = COVER_FIRST
     while i < table.rows:
         rows[i].signs |= SIGN_COVER
@@ -356,7 +321,7 @@ cdef bint sign_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
     gaps = gaps and not sign_shapes(table, rows)
     # Numbers of a column that is alone are told in the summary as well.
     arena_back(table.arena, mark)
-    return not gaps
+    return not gaps and not cells
 
 cdef int32_t keep_signed(Row* rows, const int32_t* signed, int32_t count, int sign, int32_t most) noexcept nogil:
     """Keep the first of some rows that bear a sign, so many at most; how many there were."""
@@ -412,10 +377,12 @@ cdef void close_runs(Row* rows, int32_t count) noexcept nogil:
 cdef int32_t choose_rows(Table* table, Row* rows, Needles* needles) noexcept nogil:
     """Mark the rows to keep; how many are left out, 0 if it is less than half of them."""
     cdef int32_t i, group = 0, left = 0, count = table.rows
-    for i in range(count):
-        rows[i].signs = 0
-        rows[i].kept = i < KEEP_FIRST or i >= count - KEEP_LAST
-        rows[i].opens = i == 0
+    memset(rows, 0, count * sizeof(Row))
+    rows[0].opens = True
+    for i in range(KEEP_FIRST):
+        rows[i].kept = True
+    for i in range(count - KEEP_LAST, count):
+        rows[i].kept = True
     if table.groups != NULL:
         i = 0
         while i < count:

@@ -288,13 +288,9 @@ cdef bint put_list(Crush* crush, const Doc* doc, int32_t array, int entry, int i
     put_rows(crush, doc, &table, indent, depth, head)
     return True
 
-cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
-    """Append an array of arrays of as many scalars each, one array in each row; False, and nothing, if it is no such array."""
-    cdef const Node* nodes = doc.nodes
-    cdef int32_t count = node_count(nodes, array), line = node_child(nodes, array), width = node_count(nodes, line), at, i, k
-    cdef Cell* cells
-    cdef Table table
-    cdef Py_ssize_t head
+cdef bint is_matrix(const Node* nodes, int32_t array) noexcept nogil:
+    """Whether an array is two or more arrays of as many scalars each, not too many."""
+    cdef int32_t count = node_count(nodes, array), line = node_child(nodes, array), width = node_count(nodes, line), at, i
     if count < 2 or not 1 <= width <= COLUMN_LIMIT:
         return False
     for i in range(count):
@@ -306,16 +302,20 @@ cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int
             if node_kind(nodes, at) < KIND_STRING:
                 return False
             at = node_next(nodes, at)
-    table_open(crush, doc, &table)
-    table.rows = count
-    table.columns = <Column*>arena_take(&crush.arena, width * sizeof(Column))
-    cells = <Cell*>arena_take(&crush.arena, <Py_ssize_t>count * width * sizeof(Cell))
-    if crush.arena.failed:
+    return True
+
+cdef bint fill_matrix(Table* table, int32_t array) noexcept nogil:
+    """Fill a table with a matrix, a column for each place in its rows; False if there is no memory."""
+    cdef const Node* nodes = table.nodes
+    cdef int32_t count = node_count(nodes, array), line = node_child(nodes, array), width = node_count(nodes, line), at, i, k
+    cdef Cell* cells = <Cell*>arena_take(table.arena, <Py_ssize_t>count * width * sizeof(Cell))
+    table.columns = <Column*>arena_take(table.arena, width * sizeof(Column))
+    if table.arena.failed:
         return False
+    table.rows = count
     table.width = width
     for k in range(width):
         fill_column(table.columns + k, cells + <Py_ssize_t>k * count, 0, count)
-    line = node_child(nodes, array)
     for i in range(count):
         at = node_child(nodes, line)
         for k in range(width):
@@ -323,9 +323,62 @@ cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int
             cells[<Py_ssize_t>k * count + i].node = at
             at = node_next(nodes, at)
         line = node_next(nodes, line)
-    head = open_table(crush, 0x5B, count, entry, &indent)
+    return True
+
+cdef bint find_fixed(Table* table) noexcept nogil:
+    """Make the columns of a matrix constant that are; False, and none, if that takes less from the rows than their numbers need."""
+    cdef int32_t fixed = 0, k
+    for k in range(table.width):
+        if is_constant(table, table.columns + k):
+            table.columns[k].form = FORM_CONSTANT
+            fixed += 1
+    if fixed == table.width:
+        table.columns[0].form = FORM_PLAIN
+        fixed -= 1
+    if <int64_t>fixed * (table.rows - 1) >= 2 * table.width:
+        return True
+    for k in range(table.width):
+        table.columns[k].form = FORM_PLAIN
+    return False
+
+cdef void put_fixed(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
+    """Append the columns of a matrix by their numbers, with what stands in every row."""
+    cdef Buffer numbers
+    cdef int32_t k
+    buffer_open(&numbers)
+    for k in range(table.width):
+        table.columns[k].path_size = numbers.size
+        put_int(k + 1, &numbers)
+        table.columns[k].path_size = numbers.size - table.columns[k].path_size
+    if not numbers.failed:
+        table.columns[0].path = numbers.data
+        for k in range(1, table.width):
+            table.columns[k].path = table.columns[k - 1].path + table.columns[k - 1].path_size
+        put_columns(crush, doc, table)
+    # In what says which rows are left out, a number would be taken for a value.
+    for k in range(table.width):
+        table.columns[k].path = NULL
+        table.columns[k].path_size = 0
+    crush.out.failed |= numbers.failed
+    buffer_close(&numbers)
+
+cdef bint put_matrix(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
+    """Append an array of arrays of as many scalars each, one array in each row; False, and nothing, if it is no such array."""
+    cdef Table table
+    cdef Py_ssize_t head
+    if not is_matrix(doc.nodes, array):
+        return False
+    table_open(crush, doc, &table)
+    if not fill_matrix(&table, array):
+        return False
+    head = open_table(crush, 0x5B, table.rows, entry, &indent)
     buffer_text(&crush.out, b"][")
-    put_int(width, &crush.out)
-    buffer_text(&crush.out, b"]:\n")
+    put_int(table.width, &crush.out)
+    buffer_text(&crush.out, b"]:")
+    if find_fixed(&table):
+        buffer_byte(&crush.out, 0x20)
+        put_fixed(crush, doc, &table)
+    else:
+        buffer_byte(&crush.out, 0x0A)
     put_rows(crush, doc, &table, indent, depth, head)
     return True

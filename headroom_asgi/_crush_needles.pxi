@@ -27,7 +27,7 @@ cdef struct Needles:
     Py_ssize_t size
     Edge* edges
     uint32_t edge_mask
-    const uint8_t* sieve
+    const uint8_t* sieve  # SIEVE_ERROR, SIEVE_NEEDLE: what stands at such a group of three bytes
     uint8_t* own_sieve  # NULL where nothing but error words is looked for
     Tally* tallies  # of error words by slot, then of needles
     short touched[WORD_SLOTS + NEEDLE_LIMIT]
@@ -101,14 +101,14 @@ cdef void needles_add(Needles* needles, const uint8_t* literal, int32_t size) no
     needles.count += 1
     needles.starts[lower(literal[0])] = True
     if size >= 3:
-        needles.own_sieve[sieve_slot(literal[0], literal[1], literal[2])] = 1
+        needles.own_sieve[sieve_slot(literal[0], literal[1], literal[2])] |= SIEVE_NEEDLE
     if size >= 4:
-        needles.own_sieve[sieve_slot(literal[1], literal[2], literal[3])] = 1
+        needles.own_sieve[sieve_slot(literal[1], literal[2], literal[3])] |= SIEVE_NEEDLE
     elif size >= 2:
         for i in range(32):
-            needles.own_sieve[sieve_slot(<uint8_t>i, literal[0], literal[1])] = 1
+            needles.own_sieve[sieve_slot(<uint8_t>i, literal[0], literal[1])] |= SIEVE_NEEDLE
             if size == 2:
-                needles.own_sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] = 1
+                needles.own_sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] |= SIEVE_NEEDLE
 
 cdef bint needles_open(Needles* needles) noexcept nogil:
     """Make the sieve and the trie; False if there is no memory."""
@@ -221,39 +221,56 @@ cdef void errors_look(Needles* needles, const uint8_t* text, Py_ssize_t size, Py
                 # Its own slot is one that no word of the list has.
                 needles_touch(needles, WORD_SLOTS - 1, row)
 
-cdef void needles_place(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row) noexcept nogil:
+cdef void needles_place(Needles* needles, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row, uint8_t through) noexcept nogil:
     """Look up what the sieve let through at a place."""
-    errors_look(needles, text, size, at, row)
-    if needles.count:
+    # Of what is looked for two neighboring groups are known, save at the edges of the text; most of what only looks alike has one.
+    if 0 < at < size - 3:
+        through &= (
+            needles.sieve[sieve_slot(text[at - 1], text[at], text[at + 1])]
+            | needles.sieve[sieve_slot(text[at + 1], text[at + 2], text[at + 3])]
+        )
+    if through & SIEVE_ERROR:
+        errors_look(needles, text, size, at, row)
+    if through & SIEVE_NEEDLE:
         needles_from(needles, text, size, at - 1, row)
         needles_from(needles, text, size, at, row)
         needles_from(needles, text, size, at + 1, row)
 
+cdef inline void needles_eight(
+    Needles* needles, uint64_t word, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row
+) noexcept nogil:
+    """Look up what the sieve lets through of three places, of which a word has the bytes; behind the text it has zeros."""
+    # The low bytes of three pairs, their high bytes, and the low bytes of the pairs behind.
+    cdef const uint8_t* sieve = needles.sieve
+    cdef uint64_t low = word & 0x001F001F001F001FULL
+    cdef uint64_t slots = low | (word & 0x1F001F001F001F00ULL) >> 3 | low >> 16 << 10
+    cdef uint8_t first = sieve[slots & 0x7FFF], second = sieve[slots >> 16 & 0x7FFF], third = sieve[slots >> 32 & 0x7FFF]
+    if first | second | third:
+        if first:
+            needles_place(needles, text, size, at, row, first)
+        if second and at + 5 <= size:
+            needles_place(needles, text, size, at + 2, row, second)
+        if third and at + 7 <= size:
+            needles_place(needles, text, size, at + 4, row, third)
+
 cdef void needles_look(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
     """Count the error words and literals in a text."""
-    # Three places of every eight bytes: the low bytes of three pairs, their high bytes, and the low bytes of the pairs behind.
-    cdef const uint8_t* sieve = needles.sieve
     cdef Py_ssize_t at = 0
-    cdef uint64_t word, low, slots
+    cdef uint8_t through
     if size < SHORT_BYTES:
         if needles.count:
             needles_whole(needles, text, size, row)
         return
     while at + 8 <= size:
-        word = little_endian(text + at)
-        low = word & 0x001F001F001F001FULL
-        slots = low | (word & 0x1F001F001F001F00ULL) >> 3 | low >> 16 << 10
-        if sieve[slots & 0x7FFF] | sieve[slots >> 16 & 0x7FFF] | sieve[slots >> 32 & 0x7FFF]:
-            if sieve[slots & 0x7FFF]:
-                needles_place(needles, text, size, at, row)
-            if sieve[slots >> 16 & 0x7FFF]:
-                needles_place(needles, text, size, at + 2, row)
-            if sieve[slots >> 32 & 0x7FFF]:
-                needles_place(needles, text, size, at + 4, row)
+        needles_eight(needles, little_endian(text + at), text, size, at, row)
         at += 6
+    if at > 0 and at + 3 <= size:
+        needles_eight(needles, little_endian(text + size - 8) >> 8 * (at + 8 - size), text, size, at, row)
+        at = size
     while at + 3 <= size:
-        if sieve[sieve_slot(text[at], text[at + 1], text[at + 2])]:
-            needles_place(needles, text, size, at, row)
+        through = needles.sieve[sieve_slot(text[at], text[at + 1], text[at + 2])]
+        if through:
+            needles_place(needles, text, size, at, row, through)
         at += 2
     if needles.count:
         needles_from(needles, text, size, size - 2, row)

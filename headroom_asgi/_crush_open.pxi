@@ -99,11 +99,14 @@ cdef bint open_spelled(Crush* crush, Spelled* spelled, const uint8_t* data, Py_s
 cdef void put_content(Crush* crush, Text text) noexcept nogil:
     """Append the text of a string, with groups and re-laid; its last line goes on."""
     cdef Buffer grouped
+    if crush.exact:
+        buffer_put(&crush.out, text.data, text.size)
+        return
     buffer_open(&grouped)
-    if write_groups(text.data, text.size, &grouped):
+    crush.groups = write_groups(text.data, text.size, &grouped)
+    if crush.groups:
         text.data = grouped.data
         text.size = grouped.size
-        crush.groups = True
     if not put_blocks(crush, text.data, text.size, False):
         put_runs(crush, text.data, 0, text.size, True, False)
     crush.out.failed |= grouped.failed

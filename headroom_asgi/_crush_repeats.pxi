@@ -10,6 +10,7 @@ cdef enum:
     ANCHOR_LETTERS = 8  # letters and digits by which a line can be recognized
     REPEAT_TOKENS = 12  # a run must save so many; below, the reader's look is not worth it
     REPEAT_LOOKS = 8  # earlier places looked at for one anchor
+    FIRST_LOOKS = 256  # lines with the same words looked at, of which a reader might find one before that which is meant
     TEXT_TOKENS = 32  # a text must save so many, as every edit
     NUMBER_DIGITS = 7
     HEAD_LINES = 24  # a head further up is far from what follows anyway
@@ -32,6 +33,7 @@ cdef struct Seen:
     Py_ssize_t capacity
     int32_t* table  # the last anchor of each hash, open addressing; -1: none
     uint32_t mask
+    int32_t* firsts  # of each text its first line
     bint failed
 
 cdef struct Run:
@@ -227,6 +229,8 @@ cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) n
         run.shift = lines[0].number - source.number if lines[0].gutter and source.gutter else 0
         run.count = 0
         at = source.earlier
+        if run.shift and left > 1 and not lines[1].gutter:
+            continue  # it would not be said from which number on
         if not reads_as(source, &lines[0], run.shift):
             continue
         while (run.count + 1 < left and run.source + run.count + 1 < seen.size
@@ -234,8 +238,6 @@ cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) n
                and not lines[run.count + 1].ends
                and reads_as(&source[run.count + 1], &lines[run.count + 1], run.shift)):
             run.count += 1
-        if run.shift and run.count and not lines[1].gutter:
-            continue  # it would not be said from which number on
         run.count = whole_part(lines + 1, run.count, left - 1)
         if run.count > best.count:
             best = run
@@ -256,8 +258,10 @@ cdef bint is_first(const Seen* seen, int32_t place, bint numbered) noexcept nogi
     """A reader who looks for the line from the top of its text finds this place."""
     cdef const SeenLine* line = &seen.lines[place]
     cdef int32_t at = line.earlier
+    cdef int looks = 0
     while at >= 0 and seen.lines[at].text == line.text:
-        if numbered or reads_as(&seen.lines[at], line, 0):
+        looks += 1
+        if numbered or looks > FIRST_LOOKS or reads_as(&seen.lines[at], line, 0):
             return False
         at = seen.lines[at].earlier
     return True
@@ -265,7 +269,6 @@ cdef bint is_first(const Seen* seen, int32_t place, bint numbered) noexcept nogi
 cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* lines, Py_ssize_t own) noexcept nogil:
     """`[+33 lines as in result 7]`, with what is needed to find and to number them."""
     cdef const SeenLine* source = &seen.lines[run.source]
-    cdef Py_ssize_t first = run.source
     buffer_text(out, b"[+")
     put_count(out, run.count)
     buffer_text(out, b" lines as" if run.count > 1 else b" line as")
@@ -275,10 +278,8 @@ cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* 
     else:
         buffer_text(out, b" above")
     if not is_first(seen, run.source, run.shift != 0):
-        while first > 0 and seen.lines[first - 1].text == source.text:
-            first -= 1
         buffer_text(out, b", from line ")
-        put_count(out, run.source - first + 2)
+        put_count(out, run.source - seen.firsts[source.text] + 2)
     if run.shift:
         buffer_text(out, b", numbered from ")
         put_count(out, lines[1].number)
@@ -364,9 +365,11 @@ cdef bint fold_texts(
     memset(&seen, 0, sizeof(seen))
     seen.mask = <uint32_t>(slots - 1)
     seen.table = <int32_t*>malloc(slots * sizeof(int32_t))
+    seen.firsts = <int32_t*>malloc((count + 1) * sizeof(int32_t))
     lines = <SeenLine*>malloc((most + 1) * sizeof(SeenLine))
-    if seen.table == NULL or lines == NULL or total > 0x40000000:
+    if seen.table == NULL or seen.firsts == NULL or lines == NULL or total > 0x40000000:
         free(seen.table)
+        free(seen.firsts)
         free(lines)
         return False
     memset(seen.table, 0xFF, slots * sizeof(int32_t))
@@ -374,6 +377,7 @@ cdef bint fold_texts(
         at = texts[i]
         stop = at + sizes[i]
         n = 0
+        seen.firsts[i] = <int32_t>seen.size
         imitates = False
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)
@@ -393,6 +397,7 @@ cdef bint fold_texts(
     failed = seen.failed or out.failed
     free(seen.lines)
     free(seen.table)
+    free(seen.firsts)
     free(lines)
     return not failed
 

@@ -13,10 +13,11 @@ cdef enum:
     OUTCOME_TEXT = 1
     OUTCOME_MEMORY = 2
 
-cdef void crush_open(Crush* crush, const uint8_t* literals, Py_ssize_t size, bint omit) noexcept nogil:
+cdef void crush_open(Crush* crush, const uint8_t* literals, Py_ssize_t size, bint omit, bint exact) noexcept nogil:
     """Nothing written, nothing allocated. `literals`: the needles, a NUL between them."""
     memset(crush, 0, sizeof(Crush))
     crush.omit = omit
+    crush.exact = exact
     crush.needles.literals = literals
     crush.needles.size = size
 
@@ -53,8 +54,14 @@ cdef void put_head(const char* kind, const Crush* crush, bint gaps, bint omissio
         buffer_text(out, b"; x(k) = the x with that k, listed above")
     if crush.raws:
         buffer_text(out, b"; \xe2\x9f\xa6\xe2\x80\xa6\xe2\x9f\xa7 says what stands there")
-    if crush.groups:
+    if crush.groups & GROUPS_HOLES:
+        buffer_text(out, b"; x*y* = each indented line below fills in the *, a tab between")
+    elif crush.groups:
         buffer_text(out, b"; x* = each indented line below starts with x")
+    if crush.groups & GROUPS_WIDTHS:
+        buffer_text(out, b"; _ = blanks, up to its width")
+    if crush.groups & GROUPS_RECORDS:
+        buffer_text(out, b"; \\n = new line")
     if omissions:
         buffer_text(out, b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line")
     buffer_text(out, b"]\n")
@@ -105,10 +112,11 @@ cdef bint put_grouped_lines(Crush* crush, Text text) noexcept nogil:
     cdef Buffer grouped
     cdef bint done
     buffer_open(&grouped)
-    if text_is_block(text) and write_groups(text.data, text.size, &grouped):
+    if text_is_block(text):
+        crush.groups = write_groups(text.data, text.size, &grouped)
+    if crush.groups:
         text.data = grouped.data
         text.size = grouped.size
-        crush.groups = True
     done = put_lines(crush, text)
     crush.out.failed |= grouped.failed
     buffer_close(&grouped)
@@ -119,6 +127,11 @@ cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
     cdef Spelled spelled
     cdef Outer outer
     cdef int style = -2
+    if crush.exact:
+        if not text_is_block(text):
+            return -2
+        buffer_put(&crush.out, text.data, text.size)
+        return -1
     if may_hold_json(text):
         if string_spells(crush, &spelled, text, depth):
             step_in(crush, &outer, depth + spelled.tape.depth)
@@ -183,8 +196,10 @@ cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcep
     cdef Buffer kind
     cdef bint plain = raw_text(data, size), shorter
     buffer_open(&kind)
-    shorter = put_values(crush, data, size, plain, &kind)
-    if not shorter and plain:
+    shorter = not crush.exact and put_values(crush, data, size, plain, &kind)
+    if crush.exact:
+        shorter = plain and put_open(crush, data, size, &kind)
+    elif not shorter and plain:
         shorter = put_open(crush, data, size, &kind) or put_text(crush, data, size, &kind)
     buffer_byte(&kind, 0)
     crush.out.failed |= kind.failed
@@ -199,6 +214,7 @@ cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept
     cdef Tape tape
     cdef Doc doc
     cdef Buffer kind
+    cdef bint wrapped
     cdef int outcome = OUTCOME_NONE, scanned = tape_scan(data, size, &tape)
     if scanned != SCAN_OK:
         tape_close(&tape)
@@ -208,7 +224,8 @@ cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept
         doc.nodes = tape.nodes
         crush.depth = tape.depth
         buffer_open(&kind)
-        if not put_wrapped(crush, &doc, &kind):
+        wrapped = put_wrapped(crush, &doc, &kind)
+        if not wrapped and not crush.exact:
             buffer_text(&kind, b"json")
             put_entry(crush, &doc, 0, ENTRY_TOP, 0, 0)
             crush.out.size -= 1
@@ -218,9 +235,9 @@ cdef int crush_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept
         else:
             put_head(<const char*>kind.data, crush, crush.gaps, crush.marks.size > 0, &crush.head)
         buffer_close(&kind)
-        if pays(crush, data, size, &tape):
+        if (wrapped or not crush.exact) and pays(crush, data, size, &tape):
             outcome = OUTCOME_TEXT
-    if outcome == OUTCOME_NONE and tape.space and estimate_exceeds(data, size, estimate_minified(data, &tape, INT64_MAX)):
+    if outcome == OUTCOME_NONE and not crush.exact and tape.space and estimate_exceeds(data, size, estimate_minified(data, &tape, INT64_MAX)):
         crush.head.size = crush.out.size = crush.marks.size = crush.part_list.size = 0
         tape_minify(data, &tape, 0, &crush.out)
         outcome = OUTCOME_TEXT
@@ -266,14 +283,14 @@ cdef list part_texts(Crush* crush):
             buffer_close(&head)
     return texts
 
-def crush(bytes data not None, *, bytes ref not None=b"", needles=()):
+def crush(bytes data not None, *, bytes ref not None=b"", needles=(), bint exact=False):
     """The shorter form of a text, and what was left out of it; None if there is none."""
     cdef Crush work
     cdef bytes literals = b"\0".join(needles) if ref else b""
     cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef int outcome
-    crush_open(&work, <const uint8_t*>PyBytes_AS_STRING(literals), PyBytes_GET_SIZE(literals), len(ref) > 0)
+    crush_open(&work, <const uint8_t*>PyBytes_AS_STRING(literals), PyBytes_GET_SIZE(literals), len(ref) > 0, exact)
     try:
         with nogil:
             outcome = crush_text(&work, start, size)

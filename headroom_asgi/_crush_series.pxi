@@ -2,11 +2,11 @@
 # changes. Integers only, and the windows are fixed blocks of rows: what is found in one place depends on its neighborhood alone.
 #
 # What other files use:
-#   bint fixed_read(text, end, value*, decimals*)    a JSON number as an integer and how many of its digits are decimals
-#   void series_open(Series*), bint series_add(Series*, text, end, row)
-#   bint series_is_strict(Series*)                   every number greater than the one before, or every one less
-#   void series_sign(Series*, Arena*, Row*)
-#   void sign_extremes(Table*, Column*, Row*)        of numbers of any size
+#   bint fixed_read(data, text, end, value*, decimals*)    a JSON number of `data` as an integer and how many of its digits are decimals
+#   void series_open(Series*), series_add(Series*, data, text, end, row)
+#   bint series_is_strict(Series*)                         every number greater than the one before, or every one less
+#   void series_sign(Series*, Row*)
+#   void sign_wild_extremes(Table*, Column*, Row*)         of numbers of any size
 
 cdef enum:
     BLOCK_ROWS = 16
@@ -20,13 +20,53 @@ cdef enum:
 cdef int64_t FIXED_LIMIT = 100000000000000000LL  # 10 ** 17: ten times the difference of two such numbers is still one
 cdef int64_t[10] POWERS
 POWERS[:] = [1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000]
+cdef int64_t[10] LIMITS  # what may be multiplied by that power
+LIMITS[:] = [FIXED_LIMIT // POWERS[i] for i in range(10)]
 
 cdef struct Series:
+    Arena* arena
+    int32_t most  # room
     int64_t* values
-    int32_t* rows
+    int32_t* rows  # of the numbers; NULL until it is needed
     int32_t count
     int32_t decimals
+    bint gaps  # some row has no number; until then the numbers are those of the first rows
     bint wild  # some number is too long
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    /* Where the lowest byte is of those that have their top bit set. */
+    static inline int headroom_lowest_byte(uint64_t marked) { return __builtin_ctzll(marked) >> 3; }
+
+    /* Sixteen numbers in their order: Green's network of sixty comparisons. No branch would be guessed wrong, as there is none. */
+    static const unsigned char headroom_network[60][2] = {
+        {0, 1}, {2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}, {12, 13}, {14, 15},
+        {0, 2}, {1, 3}, {4, 6}, {5, 7}, {8, 10}, {9, 11}, {12, 14}, {13, 15},
+        {0, 4}, {1, 5}, {2, 6}, {3, 7}, {8, 12}, {9, 13}, {10, 14}, {11, 15},
+        {0, 8}, {1, 9}, {2, 10}, {3, 11}, {4, 12}, {5, 13}, {6, 14}, {7, 15},
+        {5, 10}, {6, 9}, {3, 12}, {13, 14}, {4, 8}, {7, 11}, {1, 2},
+        {1, 4}, {7, 13}, {2, 8}, {11, 14},
+        {2, 4}, {5, 6}, {9, 10}, {11, 13}, {3, 8}, {7, 12},
+        {6, 8}, {10, 12}, {3, 5}, {7, 9},
+        {3, 4}, {5, 6}, {7, 8}, {9, 10}, {11, 12},
+        {6, 7}, {8, 9},
+    };
+    static inline void headroom_sort_sixteen(int64_t *numbers) {
+        int i;
+    #if defined(__GNUC__)
+    #pragma GCC unroll 60
+    #endif
+        for (i = 0; i < 60; i++) {
+            int64_t *a = numbers + headroom_network[i][0], *b = numbers + headroom_network[i][1];
+            int64_t low = *a < *b ? *a : *b, high = *a < *b ? *b : *a;
+            *a = low;
+            *b = high;
+        }
+    }
+    """
+    int lowest_byte "headroom_lowest_byte" (uint64_t) noexcept nogil
+    void sort_sixteen "headroom_sort_sixteen" (int64_t*) noexcept nogil
 
 # A block of numbers: the middle one, and what its middle half spans.
 cdef struct Block:
@@ -39,8 +79,45 @@ cdef struct Cluster:
     int32_t peak
     int64_t height  # in spreads
 
-cdef bint fixed_read(const uint8_t* at, const uint8_t* end, int64_t* value, int32_t* decimals) noexcept nogil:
+cdef inline int64_t short_read(const uint8_t* at, const uint8_t* end, int32_t* decimals) noexcept nogil:
+    """Read one to eight characters, if they are digits and at most a point, with the bytes before them; else -1."""
+    # All at once, as a loop over two or three digits is guessed wrong often. The first character is the lowest byte.
+    cdef uint64_t word = little_endian(end - 8), before = (1ULL << 8 * (8 - (end - at))) - 1, point
+    word ^= (word ^ 0x3030303030303030ULL) & before
+    point = word ^ 0x2E2E2E2E2E2E2E2EULL
+    point = (point - 0x0101010101010101ULL) & ~point & 0x8080808080808080ULL
+    decimals[0] = 0
+    if point:
+        # The digits before the point move up to those behind it.
+        decimals[0] = 7 - lowest_byte(point)
+        before = ((point & -point) >> 7) - 1
+        word = (word & ~(before << 8 | 0xFF)) | (word & before) << 8 | 0x30
+    if (word & 0xF0F0F0F0F0F0F0F0ULL) != 0x3030303030303030ULL:
+        return -1
+    if (word + 0x0606060606060606ULL & 0xF0F0F0F0F0F0F0F0ULL) != 0x3030303030303030ULL:
+        return -1
+    # Neighbors are joined: to pairs of digits, to fours, to the number.
+    word = (word & 0x0F0F0F0F0F0F0F0FULL) * (10 << 8 | 1) >> 8
+    word = (word & 0x00FF00FF00FF00FFULL) * (100 << 16 | 1) >> 16
+    return <int64_t>((word & 0x0000FFFF0000FFFFULL) * (10000ULL << 32 | 1) >> 32)
+
+cdef inline bint fixed_read(
+    const uint8_t* data, const uint8_t* at, const uint8_t* end, int64_t* value, int32_t* decimals
+) noexcept nogil:
     """Read a JSON number as an integer and a number of decimals (to DECIMAL_LIMIT, the rest cut off); False if it is too long."""
+    cdef bint minus = at[0] == 0x2D
+    cdef int64_t number
+    if end - at - minus <= 8 and end - data >= 8:
+        number = short_read(at + minus, end, decimals)
+        if number >= 0:
+            value[0] = -number if minus else number
+            if number == 0:
+                decimals[0] = 0
+            return True
+    return long_read(at, end, value, decimals)
+
+cdef bint long_read(const uint8_t* at, const uint8_t* end, int64_t* value, int32_t* decimals) noexcept nogil:
+    """The same of a number of any length and spelling."""
     cdef int64_t number = 0
     cdef int32_t scale = 0, power = 0
     cdef const uint8_t* stop = end if end - at <= 17 else at
@@ -91,32 +168,63 @@ cdef bint fixed_read(const uint8_t* at, const uint8_t* end, int64_t* value, int3
     decimals[0] = scale if number else 0
     return True
 
-cdef void series_add(Series* series, const uint8_t* text, const uint8_t* end, int32_t row) noexcept nogil:
-    """Add a number; all of them are brought to the same scale."""
+cdef inline void series_open(Series* series) noexcept nogil:
+    """No numbers yet, in the room that there is."""
+    series.count = series.decimals = 0
+    series.gaps = series.wild = False
+
+cdef void series_gap(Series* series) noexcept nogil:
+    """From here on the rows of the numbers are noted."""
+    cdef int32_t i
+    if series.rows == NULL:
+        series.rows = <int32_t*>arena_take(series.arena, series.most * sizeof(int32_t))
+    series.gaps = series.rows != NULL
+    series.wild = not series.gaps
+    for i in range(series.count if series.gaps else 0):
+        series.rows[i] = i
+
+cdef bint series_scale(Series* series, int32_t decimals) noexcept nogil:
+    """Give all numbers more decimals; False if one gets too long."""
+    cdef int64_t power = POWERS[decimals - series.decimals], limit = LIMITS[decimals - series.decimals]
+    cdef int32_t i
+    for i in range(series.count):
+        if series.values[i] >= limit or series.values[i] <= -limit:
+            return False
+        series.values[i] *= power
+    series.decimals = decimals
+    return True
+
+cdef inline void series_add(Series* series, const uint8_t* data, const uint8_t* text, const uint8_t* end, int32_t row) noexcept nogil:
+    """Add a number of `data`; all of them are brought to the same scale."""
     cdef int64_t value = 0, limit
-    cdef int32_t decimals = 0, i
+    cdef int32_t decimals = 0
     if series.wild:
         return
-    if not fixed_read(text, end, &value, &decimals):
+    if not fixed_read(data, text, end, &value, &decimals):
         series.wild = True
         return
     if decimals > series.decimals:
-        limit = FIXED_LIMIT // POWERS[decimals - series.decimals]
-        for i in range(series.count):
-            if series.values[i] >= limit or series.values[i] <= -limit:
-                series.wild = True
-                return
-            series.values[i] *= POWERS[decimals - series.decimals]
-        series.decimals = decimals
-    elif decimals < series.decimals:
-        limit = FIXED_LIMIT // POWERS[series.decimals - decimals]
+        if not series_scale(series, decimals):
+            series.wild = True
+            return
+    else:
+        limit = LIMITS[series.decimals - decimals]
         if value >= limit or value <= -limit:
             series.wild = True
             return
         value *= POWERS[series.decimals - decimals]
+    if not series.gaps and row != series.count:
+        series_gap(series)
+        if series.wild:
+            return
     series.values[series.count] = value
-    series.rows[series.count] = row
+    if series.gaps:
+        series.rows[series.count] = row
     series.count += 1
+
+cdef inline int32_t series_row(const Series* series, int32_t i) noexcept nogil:
+    """The row of a number."""
+    return series.rows[i] if series.gaps else i
 
 cdef bint series_is_strict(const Series* series) noexcept nogil:
     """Whether every number is greater than the one before, or every one less."""
@@ -144,22 +252,12 @@ cdef inline int64_t spread_of(int64_t a, int64_t b, int64_t middle) noexcept nog
     a = a if a > floor else floor
     return a if a > 1 else 1
 
-cdef Block block_of(const int64_t* values) noexcept nogil:
+cdef inline Block block_of(const int64_t* values) noexcept nogil:
     """Middle and spread of sixteen numbers."""
     cdef int64_t sorted[BLOCK_ROWS]
-    cdef int places[BLOCK_ROWS]
     cdef Block block
-    cdef int i, k, greater
-    # Every number goes to the place that comparing it with all others gives it: no branch that would be guessed wrong.
-    for i in range(BLOCK_ROWS):
-        places[i] = 0
-    for i in range(1, BLOCK_ROWS):
-        for k in range(i):
-            greater = values[k] > values[i]
-            places[k] += greater
-            places[i] += 1 - greater
-    for i in range(BLOCK_ROWS):
-        sorted[places[i]] = values[i]
+    memcpy(sorted, values, sizeof(sorted))
+    sort_sixteen(sorted)
     block.middle = sorted[BLOCK_ROWS // 2]
     block.spread = sorted[BLOCK_ROWS * 3 // 4 - 1] - sorted[BLOCK_ROWS // 4]
     return block
@@ -211,9 +309,9 @@ cdef void sign_spikes(const Series* series, const Block* blocks, int32_t count, 
     if cluster.first >= 0:
         keep_cluster(best, &found, cluster)
     for i in range(found):
-        rows[series.rows[best[i].peak]].signs |= SIGN_SPIKE
-        rows[series.rows[best[i].first]].signs |= SIGN_CHANGE
-        rows[series.rows[best[i].last]].signs |= SIGN_CHANGE
+        rows[series_row(series, best[i].peak)].signs |= SIGN_SPIKE
+        rows[series_row(series, best[i].first)].signs |= SIGN_CHANGE
+        rows[series_row(series, best[i].last)].signs |= SIGN_CHANGE
 
 cdef void sign_changes(const Series* series, const Block* blocks, int32_t count, Row* rows) noexcept nogil:
     """Sign where the level changes, the row before and the row after: blocks on both sides differ by much more than they spread."""
@@ -233,14 +331,14 @@ cdef void sign_changes(const Series* series, const Block* blocks, int32_t count,
             at += 1
         at -= near
         if at > 0 and at != last:
-            rows[series.rows[at - 1]].signs |= SIGN_CHANGE
-            rows[series.rows[at]].signs |= SIGN_CHANGE
+            rows[series_row(series, at - 1)].signs |= SIGN_CHANGE
+            rows[series_row(series, at)].signs |= SIGN_CHANGE
             last = at
             found += 1
             if found == CHANGE_LIMIT:
                 return
 
-cdef void series_sign(const Series* series, Arena* arena, Row* rows) noexcept nogil:
+cdef void series_sign(const Series* series, Row* rows) noexcept nogil:
     """Sign extremes, spikes and changes of numbers that are all of one scale."""
     cdef int32_t i, least = 0, greatest = 0, count = series.count // BLOCK_ROWS
     cdef Block* blocks
@@ -249,11 +347,11 @@ cdef void series_sign(const Series* series, Arena* arena, Row* rows) noexcept no
             least = i
         if series.values[i] > series.values[greatest]:
             greatest = i
-    rows[series.rows[least]].signs |= SIGN_EXTREME
-    rows[series.rows[greatest]].signs |= SIGN_EXTREME
+    rows[series_row(series, least)].signs |= SIGN_EXTREME
+    rows[series_row(series, greatest)].signs |= SIGN_EXTREME
     if count < 3:
         return
-    blocks = <Block*>arena_take(arena, count * sizeof(Block))
+    blocks = <Block*>arena_take(series.arena, count * sizeof(Block))
     if blocks == NULL:
         return
     for i in range(count):

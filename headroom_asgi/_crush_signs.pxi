@@ -13,6 +13,8 @@ cdef enum:
     WORD_SLOTS = 128
     NAME_LIMIT = 64
     SIEVE_SIZE = 1 << 15
+    SIEVE_ERROR = 1  # an error word may stand there
+    SIEVE_NEEDLE = 2
 
 # Most important first.
 cdef enum:
@@ -113,8 +115,8 @@ cdef void fill_error_words() noexcept:
         b"erro xcep fail fata riti pani nied efus ejec bidd utho meou cras bort aceb reac avai rrup verf kill segf".split()
         + [b"d ou", b"d_ou", b"d-ou"]
     ):
-        ERROR_SIEVE[sieve_slot(word[0], word[1], word[2])] = 1
-        ERROR_SIEVE[sieve_slot(word[1], word[2], word[3])] = 1
+        ERROR_SIEVE[sieve_slot(word[0], word[1], word[2])] = SIEVE_ERROR
+        ERROR_SIEVE[sieve_slot(word[1], word[2], word[3])] = SIEVE_ERROR
 
 fill_error_words()
 WORD_TIMED = word_hash(b"timed")

@@ -75,14 +75,26 @@ cdef bint tell_plain(const Table* table, int32_t node, Buffer* out) noexcept nog
     buffer_put(out, text, size)
     return True
 
+cdef bint tell_end(const Table* table, int32_t node, Buffer* out) noexcept nogil:
+    """Append a value, with its quotes if it may be several words: what an output says must not read as if we did."""
+    cdef const uint8_t* text = table.data + node_start(table.nodes, node)
+    cdef Py_ssize_t size = node_size(table.nodes, node), i
+    for i in range(size):
+        if text[i] == 0x20 or text[i] >= 0x80:
+            if not may_stand(text, size):
+                return False
+            buffer_put(out, text, size)
+            return True
+    return tell_plain(table, node, out)
+
 cdef bint tell_two(const Table* table, int32_t first, int32_t last, Buffer* out) noexcept nogil:
     """Append the first and the last of some values, or the one that is both."""
-    if not tell_plain(table, first, out):
+    if not tell_end(table, first, out):
         return False
     if first == last:
         return True
     buffer_text(out, b" to ")
-    return tell_plain(table, last, out)
+    return tell_end(table, last, out)
 
 cdef bint tell_times(const Table* table, const Column* column, int32_t at, int32_t end, Buffer* out) noexcept nogil:
     """Append the earliest and the latest of times of one spelling."""
@@ -93,7 +105,13 @@ cdef bint tell_times(const Table* table, const Column* column, int32_t at, int32
             first = node
         elif memcmp(table.data + node_start(table.nodes, node), table.data + node_start(table.nodes, last), size) > 0:
             last = node
-    return tell_two(table, first, last, out)
+    # All of a time is known, so it needs no quotes.
+    if not tell_plain(table, first, out):
+        return False
+    if first == last:
+        return True
+    buffer_text(out, b" to ")
+    return tell_plain(table, last, out)
 
 cdef void tell_mean(int64_t total, int64_t count, int decimals, Buffer* out) noexcept nogil:
     """Append a mean, rounded to three digits or to the unit, whichever is finer; halves away from zero."""
@@ -128,6 +146,7 @@ cdef bint tell_numbers(const Table* table, const Column* column, int32_t at, int
     """Append the least and the greatest number, and the mean unless they are labels."""
     cdef int32_t i, node, least = -1, greatest = -1, decimals = 0, numbers = 0
     cdef int64_t value = 0, low = 0, high = 0, total = 0, limit
+    cdef const uint8_t* text
     cdef bint mean = column.holds == HOLDS_NUMBERS
     limit = (1LL << 55) // (end - at)
     for i in range(at, end):
@@ -137,7 +156,8 @@ cdef bint tell_numbers(const Table* table, const Column* column, int32_t at, int
         elif node_kind(table.nodes, node) != KIND_NUMBER:
             continue
         else:
-            fixed_read(table.data + node_start(table.nodes, node), table.data + node_end(table.nodes, node), &value, &decimals)
+            text = table.data + node_start(table.nodes, node)
+            fixed_read(table.data, text, text + node_size(table.nodes, node), &value, &decimals)
             value *= POWERS[column.decimals - decimals]
         if least < 0 or value < low:
             least = node
@@ -211,6 +231,15 @@ cdef bint tell_value(const Table* table, int32_t node, Buffer* out) noexcept nog
         return True
     return tell_plain(table, node, out)
 
+cdef void tell_name(const Column* column, Buffer* out) noexcept nogil:
+    """Append a column's name, in quotes if it is several words."""
+    cdef bint several = memchr(column.path, 0x20, column.path_size) != NULL and memchr(column.path, 0x22, column.path_size) == NULL
+    if several:
+        buffer_byte(out, 0x22)
+    buffer_put(out, column.path, column.path_size)
+    if several:
+        buffer_byte(out, 0x22)
+
 cdef bint tell_column(Summary* summary, int32_t k, int32_t first, int32_t end, Buffer* out) noexcept nogil:
     """Append what one column says of a run of rows; False if there is nothing, or it may not stand there."""
     cdef const Table* table = summary.table
@@ -225,7 +254,7 @@ cdef bint tell_column(Summary* summary, int32_t k, int32_t first, int32_t end, B
     if stop == at or (end - first < SUMMARY_ROWS and rank_of(column.holds)):
         return False
     if column.path_size:
-        buffer_put(out, column.path, column.path_size)
+        tell_name(column, out)
         buffer_byte(out, 0x20)
     elif table.width > 1:
         buffer_byte(out, 0x5B)

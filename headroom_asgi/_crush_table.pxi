@@ -30,10 +30,11 @@ cdef struct Crush:
     bint stems  # some column has one
     bint said  # some column is said once
     bint raws  # a text has re-laid parts
-    bint groups  # the text below the head has groups
+    int groups  # GROUPS_ bits: what the groups of the text below the head need to be said of them
     bint styled  # a string of JSON stands below the row being written, or written last
     int depth  # most containers open at once in the document being written
     bint omit  # rows may be left out
+    bint exact  # the text of an envelope stays as it is, and nothing but an envelope is taken off
 
 # A scanned JSON text: the document, or a string of it.
 cdef struct Doc:

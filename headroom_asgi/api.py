@@ -14,7 +14,7 @@ from headroom_asgi.config import HeadroomConfig, SettingFields
 from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
 from headroom_asgi.errors import ConfigError, ExpandError, HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
-from headroom_asgi.store import Store
+from headroom_asgi.store import Store, open_store
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms import (
     Context,
@@ -147,6 +147,32 @@ async def aretrieve(ref: str, *, store: Store, query: str = "", offset: int = 0,
     return originals.answer(ToolCall("", TOOL.name, dump(asked).decode("ascii"))).text
 
 
+def delete_tenant(tenant: str, *, store: Store | str) -> int:
+    """Delete everything of one tenant from a store; how many entries there were. What a running app has in its memory goes by
+    `HeadroomMiddleware.delete_tenant`.
+
+    Args:
+        tenant: its name, as the resolver gives it; "" is the one of an app without a resolver.
+        store: the store, or its address.
+
+    Raises:
+        StoreError: the store cannot be reached. What was deleted until then is.
+        HeadroomError: called inside a running event loop; use `adelete_tenant` there.
+    """
+    return _run(partial(adelete_tenant, tenant, store=store))
+
+
+async def adelete_tenant(tenant: str, *, store: Store | str) -> int:
+    """`delete_tenant` for callers inside an event loop."""
+    if not isinstance(store, str):
+        return await store.delete_tenant(tenant)
+    opened = open_store(store)
+    try:
+        return await opened.delete_tenant(tenant)
+    finally:
+        await opened.aclose()
+
+
 def _compress(
     messages: list[Any], model: str, dialect: str | None, settings: SettingFields, *, redeemable: bool
 ) -> tuple[Step, CompressResult, HeadroomConfig]:
@@ -173,4 +199,4 @@ def _run(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return anyio.run(call)
-    raise HeadroomError("called inside a running event loop; use acompress / aretrieve")
+    raise HeadroomError("called inside a running event loop; use acompress / aretrieve / adelete_tenant")

@@ -264,7 +264,8 @@ class Documents(Maker):
     def grid(self) -> Value:
         """Rows of as many scalars each."""
         width = self.rng.choice((1, 2, 5))
-        rows = [[self.scalar() for _ in range(width)] for _ in range(self.count())]
+        same = {place: self.scalar() for place in range(width) if self.chance(0.3)}
+        rows = [[same.get(place) or self.scalar() for place in range(width)] for _ in range(self.count())]
         if self.chance(0.1):
             rows[-1].append("one more")
         return Array(tuple(Array(tuple(row)) for row in rows))

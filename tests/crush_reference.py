@@ -5,15 +5,17 @@ were spelled, unpaired surrogates escaped), for the other heads the text that st
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tests.crush_reference_line import (
     COUNT,
     EMPTY,
+    FILLS,
     GAPS,
     LIMIT,
+    LINE_ENDS,
     LITERAL,
     MARK,
     OMISSIONS,
@@ -22,6 +24,7 @@ from tests.crush_reference_line import (
     STARTS,
     STEMS,
     STYLE,
+    WIDTHS,
     Array,
     Literal,
     Object,
@@ -42,12 +45,14 @@ from tests.crush_reference_line import (
     text_cell,
 )
 from tests.crush_reference_raw import END, NEVER_IN_FENCE, cut, raw_text, ungrouped
-from tests.crush_reference_table import RECORDS, Table, build, read_stem
+from tests.crush_reference_table import COLUMNS, RECORDS, Table, build, read_stem
 
 __all__ = [
+    "FILLS",
     "GAPS",
     "HEAD",
     "HEAD_OMISSIONS",
+    "LINE_ENDS",
     "LITERAL",
     "NOTES",
     "OMISSIONS",
@@ -55,6 +60,7 @@ __all__ = [
     "SAID",
     "STARTS",
     "STEMS",
+    "WIDTHS",
     "Array",
     "Literal",
     "Object",
@@ -68,12 +74,13 @@ __all__ = [
     "styled",
 ]
 
-NOTES = (GAPS, STEMS, SAID, RAWS, STARTS, OMISSIONS)
+NOTES = (GAPS, STEMS, SAID, RAWS, STARTS, FILLS, WIDTHS, LINE_ENDS, OMISSIONS)
 
 HEAD_LINE = re.compile(r"\[(text|json|jsonpyt?|json[p124t]?a?g?[lc]r?n?)((?:; [^;\]]*)*)\]")
 MAP = re.compile(rf"\{{{COUNT}\}}: \(key\)\t")
 GROUPS = re.compile(rf"\[{COUNT}\]\[\]: ")
-MATRIX = re.compile(rf"\[{COUNT}\]\[{COUNT}\]:$")
+MATRIX = re.compile(rf"\[{COUNT}\]\[{COUNT}\]:(?: (.*))?$", re.DOTALL)
+NUMBERS = re.compile(rf"{COUNT}((?:, {COUNT})*)")
 LIST = re.compile(rf"\[{COUNT}\]=(.*)$", re.DOTALL)
 TABLES = (RECORDS, MAP, GROUPS, MATRIX, LIST)
 GROUP = re.compile(r"\[(0|[1-9][0-9]*)\]")
@@ -153,15 +160,15 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
     reader = Reader(rest.split("\n"), seen)
     if wrapper and wrapper.cut:
         kind = "text"
-        value = reader.cut_off(rest, wrapper, grouped=STARTS in notes)
+        value = reader.cut_off(rest, wrapper, notes)
     elif wrapper:
         value = wrapper.around(
             reader.string_of(wrapper.style, lambda: reader.top(wrapper.depth, inside_string=True))
             if wrapper.style
-            else reader.text(rest, wrapper.depth, grouped=STARTS in notes)
+            else reader.text(rest, wrapper.depth, notes)
         )
     elif kind == "text":
-        value = ungrouped(reader.raw(rest, 0)) if STARTS in notes else reader.raw(rest, 0)
+        value = ungrouped(reader.raw(rest, 0), notes)
         value.encode()
     else:
         value = reader.top(0)
@@ -300,20 +307,19 @@ class Reader:
             lines.append(line)
         return self.text("\n".join(lines), depth)
 
-    def text(self, raw: str, depth: int, *, grouped: bool = False) -> str:
+    def text(self, raw: str, depth: int, notes: Sequence[str] = ()) -> str:
         """The string of several lines that raw text stands for."""
         check("\n" in raw, "a fence of less than two lines")
-        text = ungrouped(self.raw(raw, depth)) if grouped else self.raw(raw, depth)
+        text = ungrouped(self.raw(raw, depth), notes)
         check(not NEVER_IN_FENCE.search(text), "control character in a fence")
         return text
 
-    def cut_off(self, rest: str, wrapper: Wrapper, *, grouped: bool) -> str:
+    def cut_off(self, rest: str, wrapper: Wrapper, notes: Sequence[str]) -> str:
         """An object that was cut off inside its last string, from what stands below its head."""
         raw, mark, behind = rest.partition("⟦cut⟧")
         check(mark and "⟦" not in behind, "no mark where it was cut off, or another one behind it")
         self.seen.notes.add(RAWS)
-        text = self.raw(raw, wrapper.depth)
-        text = ungrouped(text) if grouped else text
+        text = ungrouped(self.raw(raw, wrapper.depth), notes)
         check(not NEVER_IN_FENCE.search(text), "control character in what was cut off")
         assert wrapper.cut is not None
         return cut(styled(wrapper.around(text), wrapper.cut), wrapper.depth).removesuffix('"') + behind
@@ -350,7 +356,13 @@ class Reader:
         if found := MATRIX.match(text):
             width = many(found[2], 1)
             inside = deeper(depth)
-            return Array(tuple(self.rows(found[1], indent, lambda line: Array(self.scalars(line, width, indent, inside)))))
+            fixed = self.fixed(found[3], width, inside) if found[3] is not None else [None] * width
+
+            def matrix_row(line: str) -> Value:
+                rest = iter(self.scalars(line, fixed.count(None), indent, inside))
+                return Array(tuple(next(rest) if value is None else value for value in fixed))
+
+            return Array(tuple(self.rows(found[1], indent, matrix_row)))
         found = LIST.match(text)
         assert found is not None
         if not found[2]:
@@ -407,6 +419,24 @@ class Reader:
         styles: list[str] = []
         values = tuple(self.cell(cell, styles, indent, depth) for cell in cells)
         check(all(isinstance(value, Literal | str) for value in values), "no scalar")
+        return values
+
+    def fixed(self, columns: str, width: int, depth: int) -> list[Value | None]:
+        """What stands in every row of a matrix, by column; None where a cell does."""
+        values: list[Value | None] = []
+        for column in columns.split("\t"):
+            found = NUMBERS.match(column)
+            check(found, "no number of a column")
+            assert found is not None
+            numbers = found[0].split(", ")
+            check([int(number) for number in numbers] == [*range(len(values) + 1, len(values) + len(numbers) + 1)], "numbers")
+            rest = column[found.end() :]
+            check(rest.startswith("=") if rest else len(numbers) == 1, "no value behind a column")
+            check(not rest.startswith("=(") and ("*" not in rest or rest.startswith('="')), "must be quoted")
+            value = guarded(rest[1:], depth) if rest and len(numbers) == 1 else same_value(rest[1:], depth) if rest else None
+            check(value is None or isinstance(value, Literal | str), "no scalar")
+            values += [value] * len(numbers)
+        check(len(values) == width <= COLUMNS and None in values, "columns")
         return values
 
     def cell(self, cell: str, styles: list[str], indent: int, depth: int) -> Value:

@@ -35,6 +35,9 @@ STEMS = "* = the row's text"
 SAID = "x(k) = the x with that k, listed above"
 RAWS = "⟦…⟧ says what stands there"
 STARTS = "x* = each indented line below starts with x"
+FILLS = "x*y* = each indented line below fills in the *, a tab between"
+WIDTHS = "_ = blanks, up to its width"
+LINE_ENDS = "\\n = new line"
 OMISSIONS = "rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line"
 
 DEPTH = 64

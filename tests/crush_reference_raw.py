@@ -1,9 +1,11 @@
 """Raw text of a crush text: repeated characters, repeated lines and JSON put back where their marks stand."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-from tests.crush_reference_line import COUNT, LIMIT, QUOTED, STYLE_NAME, check, unquoted
+from tests.crush_reference_line import COUNT, FILLS, LIMIT, LINE_ENDS, QUOTED, STARTS, STYLE_NAME, WIDTHS, check, unquoted
 
 CHARACTERS = re.compile(rf"⟦({QUOTED.pattern}) × {COUNT}⟧")
 LINES = re.compile(rf"⟦× {COUNT}⟧")
@@ -49,24 +51,60 @@ def raw_text(raw: str, read_block: ReadBlock) -> str:
     return done
 
 
-def ungrouped(text: str) -> str:
-    """The text with every group's beginning put back into its lines."""
+def ungrouped(text: str, notes: Sequence[str]) -> str:
+    """The text with every group's rows filled into its head, if the notes speak of groups."""
+    if not {STARTS, FILLS, WIDTHS, LINE_ENDS} & {*notes}:
+        return text
     lines = text.split("\n")
     done: list[str] = []
     size = 0
-    start: str | None = None
+    head: Head | None = None
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
-        if start is not None and line.startswith(" "):
-            done.append(start + line[1:])
-        elif line.endswith("*") and below.startswith(" "):
-            start = line[:-1]
+        if head is not None and line.startswith(" "):
+            done.append(head.filled(line[1:]))
+        elif "*" in line and not line.startswith(" ") and below.startswith(" "):
+            head = Head.read(line, notes)
             continue
         else:
             done.append(line)
-            start = None
+            head = None
         size += len(done[-1]) + 1
         check(size <= LIMIT + 1, "more than the format allows")
     return "\n".join(done)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A line with holes.
+
+    Attributes:
+        texts: what stands before each hole, and behind the last one.
+        widths: of each hole; below zero where blanks stand before what is filled in.
+    """
+
+    texts: list[str]
+    widths: list[int]
+
+    @classmethod
+    def read(cls, line: str, notes: Sequence[str]) -> "Head":
+        """The head that a line is."""
+        indent = re.match(r"_+(?![_*])", line) if WIDTHS in notes else None
+        line = indent[0].replace("_", " ") + line[indent.end() :] if indent else line
+        holes = [*re.finditer(r"_+\*|\*_+|\*(?:[,;]\*)*" if WIDTHS in notes else r"\*(?:[,;]\*)*", line)]
+        check(len(holes) <= 64, "too many holes")
+        texts = [line[before:after] for before, after in pairwise([0, *(at for hole in holes for at in hole.span()), len(line)])]
+        texts = [text.replace("\\n", "\n") if LINE_ENDS in notes else text for text in texts[::2]]
+        widths = [len(hole[0]) * (-1 if hole[0].startswith("_") else "_" in hole[0]) for hole in holes]
+        return cls(texts, widths)
+
+    def filled(self, row: str) -> str:
+        """The line or lines that a row stands for."""
+        cells = row.split("\t", len(self.widths) - 1)
+        check(len(cells) == len(self.widths), "too few cells")
+        done = self.texts[0]
+        for cell, width, text in zip(cells, self.widths, self.texts[1:], strict=True):
+            done += (cell.rjust(-width) if width < 0 else cell.ljust(width)) + text
+        return done
 
 
 def repeated(text: str, count: str) -> str:

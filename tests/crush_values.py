@@ -166,8 +166,9 @@ class Maker:
 
     def matrix(self) -> Array:
         """Rows of as many scalars each."""
-        width = self.rng.choice((1, 2, 3))
-        return Array(tuple(Array(tuple(self.scalar() for _ in range(width))) for _ in range(self.rng.choice((1, 2, 4)))))
+        same = [self.scalar() if self.chance(0.4) else None for _ in range(self.rng.choice((1, 2, 3)))]
+        count = self.rng.choice((1, 2, 4))
+        return Array(tuple(Array(tuple(value or self.scalar() for value in same)) for _ in range(count)))
 
     def repeated(self, depth: int) -> Array:
         """An array some elements of which stand many times in a row."""

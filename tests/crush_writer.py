@@ -9,12 +9,15 @@ from collections.abc import Callable
 from itertools import takewhile
 
 from tests.crush_reference import (
+    FILLS,
+    LINE_ENDS,
     LITERAL,
     NOTES,
     OMISSIONS,
     RAWS,
     STARTS,
     STEMS,
+    WIDTHS,
     Array,
     Literal,
     Object,
@@ -29,6 +32,7 @@ from tests.crush_writer_table import Plan, Planner, Table, is_scalar, records_of
 __all__ = ["Writer", "make_lines", "make_text", "make_value"]
 
 MakeRow = Callable[[int, int], list[str]]  # the lines of a row, from its number and indent
+GROUPED = (STARTS, FILLS, WIDTHS, LINE_ENDS)  # a note too many of these would make heads of lines
 CONTROLS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff⟦]")
 
 
@@ -147,7 +151,7 @@ class Writer:
 
     def headed(self, kind: str, lines: list[str]) -> str:
         """The lines below a head with the notes that they need, and now and then one that they don't."""
-        notes = {*self.notes, *(note for note in NOTES if note != STARTS and self.chance(0.05))}
+        notes = {*self.notes, *(note for note in NOTES if note not in GROUPED and self.chance(0.05))}
         return "\n".join([head(kind, *notes), *lines])
 
     def chance(self, probability: float) -> bool:
@@ -301,7 +305,7 @@ class Writer:
         return [mark, *lines, mark]
 
     def grouped(self, text: str) -> str:
-        """A text that stands below the head, with lines that begin alike under a head, or as it is."""
+        """A text that stands below the head, with lines that have something in common under a head, or as it is."""
         if "⟦" in text or "\n" not in text or self.chance(0.5):
             return text
         self.notes.add(STARTS)
@@ -309,17 +313,34 @@ class Writer:
         found: list[str] = []
         inside = False
         while lines:
-            misread = (inside and lines[0].startswith(" ")) or (lines[0].endswith("*") and lines[1:] and lines[1].startswith(" "))
-            inside = bool(misread) or self.chance(0.3)
+            indented = [line.startswith(" ") for line in lines[:2]]
+            misread = indented[0] if inside else not indented[0] and "*" in lines[0] and indented[-1]
+            inside = misread or self.chance(0.3)
             if not inside:
                 found.append(lines.pop(0))
                 continue
             group = [lines.pop(0) for _ in range(min(len(lines), self.rng.randint(1, 4)))]
             alike = takewhile(lambda places: len(set(places)) == 1, zip(*group, strict=False))
             start = "".join(place for place, *_ in alike)
-            start = "" if start.startswith(" ") or self.chance(0.2) else start[: self.rng.randint(0, len(start))]
-            found += [start + "*", *(" " + line[len(start) :] for line in group)]
+            start = (
+                "" if start.startswith(" ") or self.chance(0.2) else start[: self.rng.randint(0, len(start))].partition("*")[0]
+            )
+            found += self.filled(start, [line[len(start) :] for line in group])
         return "\n".join(found)
+
+    def filled(self, start: str, rests: list[str]) -> list[str]:
+        """A head and its rows: two holes where a sign parts all of the rests."""
+        signs = [sign for sign in ":,;=|- " if all("\t" not in rest.partition(sign)[0] and sign in rest for rest in rests)]
+        if not signs or self.chance(0.5):
+            return [start + "*", *(" " + rest for rest in rests)]
+        sign = self.rng.choice(signs)
+        self.notes.add(FILLS)
+        rows = [rest.partition(sign) for rest in rests]
+        if sign in ",;" and self.chance(0.5):
+            return [f"{start}*{sign}*", *(f" {rest}" for rest in rests)]
+        if sign in ",;":
+            return [f"{start}*", *(f" {rest}" for rest in rests)]
+        return [f"{start}*{sign}*", *(f" {first}\t{last}" for first, _, last in rows)]
 
     def raw(self, text: str, *, starts: bool = True, ends: bool = True) -> str:
         """Raw text for a text; `starts`, `ends`: whether its first and last line are whole lines."""
@@ -381,12 +402,40 @@ class Writer:
             return self.table_of(records_of(list(value.elements), 2), indent)
         width = len(lists[0])
         if width >= 1 and all(len(inner) == width and all(map(is_scalar, inner)) for inner in lists):
-            rows = self.left_out(
-                len(lists), lambda row, at: self.scalar_row(lists[row], at), lambda count: [f"[{count}][{width}]:"], indent
+            fixed = self.fixed(lists)
+            columns = (
+                self.numbered([None if number not in fixed else lists[0][number] for number in range(width)]) if fixed else ""
             )
-            return [f"[{len(lists)}][{width}]:", *rows]
+
+            def row(number: int, at: int) -> list[str]:
+                return self.scalar_row(tuple(value for place, value in enumerate(lists[number]) if place not in fixed), at)
+
+            rows = self.left_out(len(lists), row, lambda count: [f"[{count}][{width}]:{columns}"], indent)
+            return [f"[{len(lists)}][{width}]:{columns}", *rows]
         records = records_of([record for inner in lists for record in inner], 1)
         return self.table_of(records, indent, groups=[len(inner) for inner in lists])
+
+    def fixed(self, lists: list[tuple[Value, ...]]) -> set[int]:
+        """The places where all lists have the same scalar on one line, as far as the dice want; not all places."""
+        alike = {
+            place
+            for place, values in enumerate(zip(*lists, strict=True))
+            if len(set(values)) == 1 and not (isinstance(values[0], str) and values[0] in self.made.spelled)
+        }
+        alike = {place for place in alike if self.chance(0.8)}
+        return alike if len(alike) < len(lists[0]) else set()
+
+    def numbered(self, values: list[Value | None]) -> str:
+        """The columns of a matrix; None: a cell in each row."""
+        shown = []
+        for number, value in enumerate(values, 1):
+            same = number > 1 and value is not None and value == values[number - 2]
+            if same and not (isinstance(value, str) and "\n" in value) and self.chance(0.7):
+                before, sign, text = shown[-1].partition("=")
+                shown[-1] = f"{before}, {number}{sign}{text}"
+            else:
+                shown.append(str(number) if value is None else f"{number}={self.inline(value, 'constant')}")
+        return " " + "\t".join(shown)
 
     def list_of(self, values: tuple[Value, ...], indent: int) -> list[str]:
         """A list of scalars, one in a row."""

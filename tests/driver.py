@@ -19,7 +19,7 @@ ORDERS = [
         "city": ["Oslo", "Lima", "Pune", "Cork", "Bonn"][n % 5],
         "carrier": "Northwind Parcel",
     }
-    for n in range(120)
+    for n in range(400)
 ]
 
 

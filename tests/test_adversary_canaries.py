@@ -36,12 +36,12 @@ from headroom_asgi import (
 from headroom_asgi.callers import by_authorization, with_secret
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
-from tests.adversary import DIALECTS, asking, each_dialect, first_marker, model, request, streamed_or_not
-from tests.driver import ORDERS, Inner, answer_json, answer_stream, http_scope, post
+from tests.adversary import DIALECTS, MANY, asking, each_dialect, first_marker, model, request, streamed_or_not
+from tests.driver import Inner, answer_json, answer_stream, http_scope, post
 
 pytestmark = pytest.mark.anyio
 PRIVATE = "canary"  # in every text that is somebody's own
-ROWS = json.dumps([{**order, "note": f"{PRIVATE}-row"} for order in ORDERS])
+ROWS = json.dumps([{**order, "note": f"{PRIVATE}-row"} for order in MANY])
 LINES = "\n".join(f"2026-01-01 00:00:{at:02} INFO {PRIVATE}-line done" for at in range(60))
 OUTPUTS = (ROWS, LINES, f"{PRIVATE}-text " * 50, ROWS)
 HEADERS = [
@@ -296,6 +296,7 @@ def message_of(call: Callable[[], object]) -> str:
 
 ADDRESSES = [
     "canary",
+    "redis://user:canary",
     "redis://user:canary@host/main",
     "redis://user:canary@host:port/0",
     "rediss://user:canary@host/0?none=1",

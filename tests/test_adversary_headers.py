@@ -11,10 +11,12 @@ from headroom_asgi import ConfigError, PipelineEvent, PipelineStage, RouteConfig
 from headroom_asgi.callers import from_networks, with_secret
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
+from tests.adversary import MANY
 from tests.driver import Inner, Received, answer_json, answer_stream, http_scope, post, question_body, stream_of, text_answer
-from tests.test_attacks import CHAT, OK, TABLE, asks, both_dialects, streamed_or_not, wrapped
+from tests.test_attacks import CHAT, OK, asks, both_dialects, streamed_or_not, wrapped
 
 pytestmark = pytest.mark.anyio
+TABLE = json.dumps(MANY)
 BODY = question_body("openai-chat", TABLE)
 BYPASS = (b"x-headroom-bypass", b"true")
 INSIDE = {"client": ("10.1.2.3", 5)}

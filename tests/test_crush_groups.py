@@ -28,17 +28,29 @@ def lines(start: str, *rests: str) -> str:
 
 
 NAMES = [f"test_case_{number} PASSED" for number in range(12)]
+EVENTS = [
+    "started",
+    "waits for 3 workers",
+    "lost one",
+    "found another",
+    "is ready",
+    "stops",
+    "flushes its queue",
+    "has no more work",
+    "ends",
+    "was killed",
+]
 
 
 @pytest.mark.parametrize(
     ("start", "rests"),
     [
-        ("tests/unit/test_cache.py::", NAMES),
+        ("tests/unit/test_cache.py::", [f"test_case_{number}" for number in range(12)]),
         ("src/models/user.rs:", [f"{number}:fn case_{number}() {{}}" for number in range(40, 60)]),
         ("src/models/user.rs:", [f"fn case_{number}() {{}}" for number in range(40, 60)]),
-        ("[2025-11-14T", [f"19:29:5{number}.360Z] [INFO] step {number}" for number in range(10)]),
-        ("2025-11-14 ", [f"19:29:5{number} step {number}" for number in range(10)] * 2),
-        ("build (latest)\tSet up job\t2025-11-14T", [f"19:29:5{number}.360Z step {number}" for number in range(10)]),
+        ("[2025-11-14T", [f"19:29:5{number}.360Z] {event}" for number, event in enumerate(EVENTS)]),
+        ("2025-11-14 ", [f"19:29:5{number} {event}" for number, event in enumerate(EVENTS)] * 2),
+        ("build (latest)\tSet up job\t2025-11-14T", [f"19:29:5{number}.360Z {event}" for number, event in enumerate(EVENTS)]),
         ("[worker-17] ", [f"got job {number}" for number in range(20)]),
         ("service-a-1  | ", [f"got job {number}" for number in range(20)]),
     ],
@@ -79,23 +91,23 @@ def test_nothing_that_is_looked_up_as_a_whole_is_cut(text: str) -> None:
 
 def test_a_line_that_opens_a_value_is_in_no_group() -> None:
     value = json.dumps({"names": [f"name {number}" for number in range(40)]}, indent=2)
-    text = lines("2025-11-14T19:29:51 [INFO] ", *NAMES, value) + "\n"
+    text = lines("2025-11-14T19:29:51 [INFO] ", *EVENTS, value) + "\n"
     short = crushed(text)
     assert short.split("\n")[0] == head("text", STARTS, RAWS)
     assert "\n2025-11-14T19:29:51 [INFO] ⟦json2⟧\nnames" in short
 
 
 def test_lines_that_look_like_a_group_stand_under_a_bare_head() -> None:
-    group = lines("tests/unit/test_cache.py::", *NAMES)
+    group = lines("tests/unit/test_cache.py::", *EVENTS)
     text = f"/**\n * a comment\n */\n{group}\n  indented\n{group}*\n  indented\n*\n"
     short = crushed(text)
-    assert short.startswith(f"{GROUPED}*\n /**\n  * a comment\n  */\ntests/unit/test_cache.py::*\n test_case_0 PASSED\n")
-    assert "\n test_case_11 PASSED\n*\n   indented\ntests/unit" in short
-    assert short.endswith(" test_case_11 PASSED*\n*\n   indented\n*\n")
+    assert short.startswith(f"{GROUPED}*\n /**\n  * a comment\n  */\ntests/unit/test_cache.py::*\n started\n")
+    assert "\n was killed\n*\n   indented\ntests/unit" in short
+    assert short.endswith(" was killed*\n*\n   indented\n*\n")
 
 
 def test_a_text_in_an_envelope_has_groups_and_a_text_in_a_fence_has_none() -> None:
-    text = lines("tests/unit/test_cache.py::", *NAMES) + "\n/**\n * x\n"
+    text = lines("tests/unit/test_cache.py::", *EVENTS) + "\n/**\n * x\n"
     envelope = json.dumps({"type": "text", "text": text, "annotations": None})
     found = crush(envelope.encode())
     assert found is not None
@@ -114,6 +126,7 @@ def test_without_the_note_no_line_is_a_head() -> None:
     assert expand(f"{GROUPED}{body}".encode()).decode() == "ab\n"
     assert expand(f"{GROUPED}a*\n b\n c\nd\n e".encode()).decode() == "ab\nac\nd\n e"
     assert expand(f"{GROUPED}a*\n".encode()).decode() == "a*\n"
+    assert expand(f"{GROUPED} a*\n b\n".encode()).decode() == " a*\n b\n"
 
 
 PIECES = st.sampled_from(

@@ -405,7 +405,7 @@ def test_markers_say_what_python_finds_in_the_rows(make: Callable[[random.Random
 )
 def test_means_have_three_digits(values: list[float], text: str) -> None:
     rng = random.Random(12)
-    rows = [{"seq": i, "note": f"word {sentence(rng, 24)}", "value": values[i % 4]} for i in range(64)]
+    rows = [{"seq": i, "note": f"word {sentence(rng, 60)}", "value": values[i % 4]} for i in range(64)]
     # Values of few kinds would be counted: the first rows and the last ones have other ones.
     for i in (*range(8), *range(60, 64)):
         rows[i]["value"] = 900 + i % 4

@@ -250,13 +250,40 @@ def test_small_tables_are_left_whole() -> None:
 
 
 def test_parts_of_several_tables_are_numbered() -> None:
-    document = {"a": rows_of(100), "b": [[rows_of(10)], {"in a string": json.dumps(rows_of(200), indent=2)}], "c": 1}
+    document = {"a": rows_of(200), "b": [[rows_of(10)], {"in a string": json.dumps(rows_of(200), indent=2)}], "c": 1}
     found = crush(json.dumps(document).encode(), ref=b"r")
     assert found is not None
     runs = [(match[1], match[2], match[3]) for match in MARKER.finditer(found[0].decode())]
-    assert runs == [("r", "1", "56"), ("r", "1", "31"), ("r", "2", "56"), ("r", "2", "63"), ("r", "2", "67")]
-    assert [(number, count) for number, count, _ in found[1]] == [(1, 87), (2, 186)]
+    assert runs == [("r", part, rows) for part in "12" for rows in ("56", "63", "67")]
+    assert [(number, count) for number, count, _ in found[1]] == [(1, 186), (2, 186)]
     assert same(restored(found, "r"), json.dumps(document))
+
+
+def sheet(columns: str, lines: int) -> list[dict[str, Any]]:
+    """The cells of a sheet, line by line."""
+    return [
+        {"address": f"{column}{line + 1}", "value": f"some words for {column} and others for {line}", "validation": None}
+        for line in range(lines)
+        for column in columns
+    ]
+
+
+@pytest.mark.parametrize("columns", ["AB", "ABCDE"])
+def test_the_cells_of_a_sheet_all_stay(columns: str) -> None:
+    cells = sheet(columns, 150)
+    for document in (cells, {cell["address"]: cell for cell in cells}):
+        found = crush(json.dumps(document).encode(), ref=b"r")
+        assert found is not None
+        assert found[1] == []
+
+
+@pytest.mark.parametrize("name", ["A{0}", "T{0}", "B{1}", "AB0{0}", "ABCD{1}", "A{1}x", "{0}"])
+def test_other_names_are_no_places_of_cells(name: str) -> None:
+    rows = [row | {"id": name.format(i, i // 2)} for i, row in enumerate(sheet("AB", 200))]
+    document = [{"id": row["id"], "value": row["value"]} for row in rows]
+    found = crush(json.dumps(document).encode(), ref=b"r")
+    assert found is not None
+    assert len(found[1]) == 1
 
 
 def test_parts_stand_at_the_left_margin_whatever_stands_below_their_rows() -> None:

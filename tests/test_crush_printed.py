@@ -43,11 +43,11 @@ ROWS: list[tuple[Any, ...]] = [(1, "Aruba", None, 0.5), (2, "O'Neil", True, 1e-0
         ([{"id": n, "name": f"n {n}"} for n in range(9)], ["[jsonpy]", "[9]: id\tname", "0\tn 0", "1\tn 1"]),
         (
             [(n, None, "two\nlines", True, "and what else there is", None) for n in range(9)],
-            ["[jsonpyt]", "[9][6]:", '0\tnull\t"""\ttrue\tand what else there is\tnull', "two", "lines", '"""'],
+            ["[jsonpyt]", "[9][6]: 1\t2=null\t3\t4=true\t5=and what else there is\t6=null", '0\t"""', "two", "lines", '"""'],
         ),
         (
             [(n, DAY, Decimal("1.50"), UUID(int=n), float("nan")) for n in range(9)],
-            ["[jsonpyt]", "[9][5]:", f"0\t{DAY!r}\tDecimal('1.50')\t{UUID(int=0)!r}\tnan"],
+            ["[jsonpyt]", f"[9][5]: 1\t2={DAY!r}\t3=Decimal('1.50')\t4\t5=nan", f"0\t{UUID(int=0)!r}"],
         ),
     ],
 )

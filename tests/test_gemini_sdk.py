@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 ORDERS = [
     {"id": f"ORD-{10_000 + n}", "customer": f"customer {n}", "status": ["shipped", "pending"][n % 2], "total": 10.5 * n}
-    for n in range(150)
+    for n in range(400)
 ]
 TABLE = json.dumps(ORDERS)
 OURS = "headroom_retrieve"

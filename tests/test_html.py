@@ -93,6 +93,7 @@ def test_navigation_scripts_and_styles_go() -> None:
         ("\n\n <html lang=en><body>", ContentKind.HTML),
         ('<?xml version="1.0"?><!-- made by x --><!DOCTYPE html><html>', ContentKind.HTML),
         ("<ul class=menu>" + '<li><a href="/item">x</a></li>' * 20, ContentKind.HTML),
+        ("<table>" + "<tr><td>port</td><td>int</td><td>the one that it listens on</td></tr>\n" * 30, ContentKind.HTML),
         ("<div>" + "A long text with a <b>word</b> or two in it, as one would write it. " * 20, ContentKind.TEXT),
         ("# Title\n\nSome prose with <b>bold</b> words.", ContentKind.TEXT),
         ("a < b and b > c\n" * 50, ContentKind.TEXT),
@@ -123,6 +124,13 @@ def test_a_page_that_was_fetched_does_not_stay() -> None:
 
 def test_a_page_of_text_stays() -> None:
     assert omitted("<html><body>" + "<p>A sentence that somebody wrote and that is read.</p>" * 100) is None
+
+
+def test_a_table_of_short_texts_is_read() -> None:
+    table = "<table>" + "".join(f"<tr><td>option_{n}</td><td>int</td><td>how often it is tried</td></tr>\n" for n in range(60))
+    found = omitted(f"{table}</table>")
+    assert found is not None
+    assert "option_7\tint\thow often it is tried" in found
 
 
 WORDS = st.text("abcdefghijklmnopqrstuvwxyzäöü0123456789", min_size=1, max_size=9)

@@ -257,3 +257,20 @@ def test_the_section_of_the_configuration_switches_it() -> None:
     assert "logs:lines" in output_of(text, HeadroomConfig())
     assert "logs:lines" not in output_of(text, HeadroomConfig(logs=CompressorConfig(enabled=False)))
     assert "logs:lines" not in output_of(text, HeadroomConfig(logs=CompressorConfig(except_tools=["bash"])))
+
+
+def test_what_all_results_hold_names_none_of_them() -> None:
+    lines = [f"tests/test_orders.py::test_case_{n}_of_a_longer_name PASSED [{n:3}%]" for n in range(14)]
+    text = log(*lines, "tests/test_orders.py::test_refund FAILED [100%]")
+    left, _ = left_out(LogCompressor(), text, "", '{"command": "pytest tests/test_orders.py -v"}')
+    assert lines[9] not in left
+    left, _ = left_out(LogCompressor(), text, "does test_case_9_of_a_longer_name pass?", "")
+    assert lines[9] in left
+    assert lines[8] not in left
+
+
+def test_a_pasted_run_does_not_name_the_results_of_the_next_one() -> None:
+    lines = [f"tests/test_{n}.py::test_case_of_a_longer_name_{n} PASSED [{n:3}%]" for n in range(60)]
+    pasted = "\n".join([*(line.replace("PASSED", "FAILED") for line in lines)] * 4)
+    left, _ = left_out(LogCompressor(), log(*lines), f"please mend them: {pasted}", "")
+    assert lines[30] not in left

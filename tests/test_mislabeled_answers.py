@@ -130,6 +130,23 @@ async def test_our_tool_called_in_a_choice_that_nobody_asked_for_does_not_reach_
     assert TOOL.name.encode() not in received.body
 
 
+@pytest.mark.parametrize("dialect", ["gemini", "geminiarray"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_our_tool_called_in_a_candidate_that_nobody_asked_for_does_not_reach_the_client(
+    dialect: str, streamed: bool
+) -> None:
+    parts = [[{"text": "hi"}], [{"functionCall": {"name": TOOL.name, "args": {"ref": "aa"}}}]]
+    candidates = [
+        {"index": at, "content": {"role": "model", "parts": each}, "finishReason": "STOP"} for at, each in enumerate(parts)
+    ]
+    whole = json.dumps({"candidates": candidates}).encode()
+    data = whole if not streamed else b"[" + whole + b"]" if dialect == "geminiarray" else b"data: " + whole + b"\r\n\r\n"
+    received = await asked(
+        dialect, Upstream(data, media=media_of(dialect) if streamed else b"application/json"), streamed=streamed
+    )
+    assert TOOL.name.encode() not in received.body
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_several_choices_of_the_client_s_own_pass(streamed: bool) -> None:
     whole = json.dumps({"id": "a", "choices": choices((0, "search"), (1, ""))}).encode()

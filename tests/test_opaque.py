@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom_asgi import compress, retrieve
+from headroom_asgi._crush import has_run
 from headroom_asgi.compressors import Markers, Request
 from headroom_asgi.compressors.opaque import OpaqueOmitter, is_opaque
 from headroom_asgi.config import CompressorConfig
@@ -140,3 +142,12 @@ def test_it_is_left_out_of_strings_in_json_and_comes_back() -> None:
 def test_it_can_be_switched_off(switch: CompressorConfig) -> None:
     result = compress(messages_with(f"a picture\n{PICTURE}\n"), model="gpt-4o", store=MemoryStore(), opaque=switch)
     assert PICTURE in result.messages[2]["content"]
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"Z", b"0", b"+", b"/", b"=", b"_", b"-", b" ", b".", b"\n", b"\xc3", b"{"])),
+    st.integers(1, 9),
+)
+def test_a_run_is_as_many_such_bytes_in_a_row(pieces: list[bytes], least: int) -> None:
+    data = b"".join(pieces)
+    assert has_run(data, least) is (re.search(rb"[A-Za-z0-9+/=_-]{%d}" % least, data) is not None)

@@ -246,3 +246,16 @@ def test_a_breaker_remembers_a_bounded_number_of_models() -> None:
     assert not breaker.tripped(route, "", "0")
     assert breaker.tripped(route, "", "1")
     assert breaker.tripped(route, "", "1024")
+
+
+async def test_a_refusal_to_count_tokens_says_nothing_of_what_a_model_takes() -> None:
+    """Some servers count without tools: what goes to the model has the same bytes as before."""
+    inner = Picky(lambda body: unchanged(body) or b"stream" in body, answer_json(NO_TOOLS, 400))
+    app = wrapped(inner, store=MemoryStore(shared=True))
+    asked = question_body("anthropic", TABLE)
+    counted = {key: value for key, value in asked.items() if key != "stream"}
+    await post(app, PATHS["anthropic"], asked)
+    assert (await post(app, f"{PATHS['anthropic']}/count_tokens", counted)).outcome == "failed_open:refused"
+    await post(app, PATHS["anthropic"], asked)
+    assert inner.bodies[0] == inner.bodies[-1]
+    assert not unchanged(inner.bodies[0])

@@ -1,5 +1,6 @@
 """Whose request it is: resolvers, ready-made and one's own; and that nobody gets at another tenant's originals."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +12,12 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 
 from headroom_asgi import ConfigError, HeadroomMiddleware, MemoryStore
 from headroom_asgi.callers import by_authorization, by_header, by_user, from_networks, with_secret
+from tests.adversary import MANY
 from tests.driver import Inner, http_scope, post, question_body
-from tests.test_attacks import CHAT, OK, TABLE, asks, wrapped
+from tests.test_attacks import CHAT, OK, asks, wrapped
 
 pytestmark = pytest.mark.anyio
+TABLE = json.dumps(MANY)
 REF = re.compile(rb"<<ccr:([0-9a-f]{32})-\d+")
 SECRET = "correct horse battery"
 

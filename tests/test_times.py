@@ -84,6 +84,11 @@ def test_a_log_that_lost_its_times_stays_as_it_is() -> None:
     assert LogCompressor().omit(text, Request(ref=REF), Markers(REF)) is None
 
 
+def test_times_in_rows_of_a_table_stay() -> None:
+    text = "\n".join(f"pod-{n}\tRunning\t2025-10-17T23:23:11Z\t{n % 3} restarts" for n in range(60))
+    assert left(text)[0] is None
+
+
 def test_columns_that_are_no_times_stay() -> None:
     text = "\n".join(f"{n} 12:00:00 is when trains to Oslo leave on day {n} of the month" for n in range(200))
     assert left(text)[0] is None

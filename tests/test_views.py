@@ -135,11 +135,34 @@ def test_an_envelope_of_an_exact_match_tool_is_taken_off_its_text() -> None:
     assert json.loads(expand(short)) == json.loads(envelope)
 
 
-def test_an_envelope_whose_text_would_be_re_laid_stays() -> None:
+def test_json_and_repeated_lines_in_an_envelope_of_an_exact_match_tool_keep_their_bytes() -> None:
     rows = json.dumps([{"id": n, "city": "Oslo", "note": "the same for all"} for n in range(40)], indent=2)
-    assert EnvelopeCompressor().compress(json.dumps({"type": "text", "text": rows}), Request()) is None
-    envelope = json.dumps({"type": "text", "text": rows})
-    assert sent(envelope, "read_file") == envelope
+    for text in (rows, 'the "same" line\t\\\n' * 60, "".join(f'src/models/user.rs:{n}: x = "{n}"\n' for n in range(60))):
+        envelope = json.dumps({"type": "text", "text": text})
+        short = EnvelopeCompressor().compress(envelope, Request())
+        assert short is not None
+        assert short.text == f'[json in {{type: text, text: """}}]\n{text}'
+
+
+@pytest.mark.parametrize("note", ["", "\n\n(Only the first 4000 characters are shown.)"])
+def test_an_envelope_of_an_exact_match_tool_that_was_cut_off_is_taken_off_its_text(note: str) -> None:
+    text = json.dumps({"rows": [{"id": n, "city": "Oslo", "note": 'the "same" for all'} for n in range(90)]}, indent=2)
+    envelope = json.dumps({"type": "text", "text": text})[:4000] + note
+    short = sent(envelope, "read_file")
+    head, _, body = short.partition("\n")
+    said, _, behind = body.partition("⟦cut⟧")
+    assert head == '[jsonp cut in {type: text, text: """; ⟦…⟧ says what stands there]'
+    assert text.startswith(said) and len(said) > 3000
+    assert behind.endswith(note)
+    assert expand(short) == envelope
+    assert "⟦jsonp" in sent(envelope, "list_rows") or "⟦json2" in sent(envelope, "list_rows")
+
+
+def test_texts_of_an_exact_match_tool_stay_that_hold_json_or_begin_as_it_does() -> None:
+    rows = json.dumps([{"id": n, "city": "Oslo"} for n in range(100)], indent=2)
+    for text in (f"Rows:\n{rows}\nThat was all.", "\n".join(map(json.dumps, json.loads(rows))), rows[:-200]):
+        assert sent(text, "read_file") == text
+        assert sent(text, "list_cities") != text
 
 
 def test_json_of_an_exact_match_tool_stays() -> None:

@@ -100,3 +100,15 @@ def test_without_its_packages_it_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setattr(word_model, "MISSING", "onnxruntime and tokenizers are not installed: pip install 'headroom-asgi[ml]'")
     with pytest.raises(ConfigError, match=r"^kompress_model: .*\[ml\]"):
         WordModel(tiny_models.word_model(tmp_path))
+
+
+@needs_ml
+def test_tokens_that_begin_with_the_blank_before_their_word_are_that_words(tmp_path: Path) -> None:
+    """As in tokenizers of bytes, whose pieces are ` the`, ` river`, and whose windows end anywhere."""
+    tokenizers = pytest.importorskip("tokenizers")
+    text = "the river\nkeeps  the banks. " * 400 + "naïve 漢字 k"
+    made = tokenizers.ByteLevelBPETokenizer(add_prefix_space=False, trim_offsets=False)
+    made.train_from_iterator([text], vocab_size=300, special_tokens=["[PAD]"], show_progress=False)
+    folder = Path(tiny_models.word_model(tmp_path, keeps="k", vocabulary=made.get_vocab()))
+    made.save(str(folder / "tokenizer.json"))
+    assert unpacked(whole(WordModel(str(folder)).read(text))[0], len(text.split())) == ["k" in word for word in text.split()]

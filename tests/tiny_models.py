@@ -3,6 +3,7 @@
 import json
 import string
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 # One token a letter, so that windows end in the middle of words; what is no letter is unknown.
@@ -14,11 +15,17 @@ VOCABULARY = {
 
 
 def word_model(
-    folder: Path, *, keeps: str = "", labels: int = 2, inputs: tuple[str, ...] = ("input_ids", "attention_mask")
+    folder: Path,
+    *,
+    keeps: str = "",
+    labels: int = 2,
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask"),
+    vocabulary: Mapping[str, int] = VOCABULARY,
 ) -> str:
     """A folder with a model that keeps the words that have one of these letters, and finds all others superfluous."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = [[0.0, 1.0] if token[-1] in keeps else [1.0, 0.0] for token in VOCABULARY]
+    tokens = sorted(vocabulary, key=lambda token: vocabulary[token])
+    table = [[0.0, 1.0] if token not in SPECIAL and {*token} & {*keeps} else [1.0, 0.0] for token in tokens]
     (folder / "model.onnx").write_bytes(_onnx([(row * labels)[:labels] for row in table], inputs))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
     return str(folder)

@@ -20,6 +20,7 @@ from headroom_asgi.compressors.opaque import OpaqueOmitter
 from headroom_asgi.compressors.prose import Span
 from headroom_asgi.compressors.search import ListingCompressor, SearchCompressor
 from headroom_asgi.compressors.sections import Section, sections
+from headroom_asgi.compressors.selftest import prove
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
 from headroom_asgi.compressors.text import TextCompressor
 from headroom_asgi.compressors.views import ViewCompressor
@@ -35,6 +36,7 @@ COMPRESSORS: Final[Mapping[ContentKind, Compressor]] = {
 # The only ones for exact-match tools: the text that a model quotes keeps its bytes.
 EXACT_COMPRESSORS: Final[Mapping[ContentKind, Compressor]] = {
     ContentKind.JSON: EnvelopeCompressor(),
+    ContentKind.TEXT: EnvelopeCompressor(),  # JSON that was cut off
     ContentKind.VIEW: ViewCompressor(),
 }
 OMITTERS: Final[Mapping[ContentKind, Omitter]] = {
@@ -97,6 +99,7 @@ __all__ = [
     "make_ref",
     "open_string",
     "pays",
+    "prove",
     "sections",
     "split_markers",
     "text_digest",

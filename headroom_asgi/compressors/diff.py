@@ -10,7 +10,7 @@ from typing import Final
 
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.lines import lines_of, named_lines
-from headroom_asgi.compressors.omission import Markers, pays
+from headroom_asgi.compressors.omission import Markers, pays, quoted
 from headroom_asgi.compressors.search import generated_by
 
 # Lines around a change that stay: what `git diff` shows by itself; of a large patch, what is needed to find the place.
@@ -162,7 +162,7 @@ def _file(file: _File, lines: Sequence[str], named: AbstractSet[int], asked: str
     if looked_for or not file.hunks or not all(hunk.whole for hunk in file.hunks) or not pays(text):
         return [*whole, *file.rest]
     name = file.name()
-    changed = f"{name}, {_changes(file.hunks)}"
+    changed = f"{quoted(name)}, {_changes(file.hunks)}"
     if generated_by(name, asked):
         return [markers.leave_out(text, len(whole), "lines", f"all of {changed}, a generated file"), *file.rest]
     left, dropped = _shorter(file, context, indented=name.endswith(_INDENTED))

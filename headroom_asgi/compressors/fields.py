@@ -11,7 +11,7 @@ from typing import Final
 from headroom_asgi._crush import Document, estimate
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.columns import IDS, Column, Group, Kind, grouped, groups, head_of, left_out, without, words_of
-from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
+from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, quoted
 from headroom_asgi.errors import ScanError
 
 _MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
@@ -241,7 +241,7 @@ def _summary(columns: list[Column]) -> str:
     """Names of columns that said something, and how many did not."""
     names = list(dict.fromkeys(column.key for column in columns if column.kind is not Kind.EMPTY))
     empty = len({column.key for column in columns if column.kind is Kind.EMPTY})
-    said = [", ".join(names[:_MAX_NAMES])] if names else []
+    said = [", ".join(map(quoted, names[:_MAX_NAMES]))] if names else []
     if len(names) > _MAX_NAMES:
         said[0] += f", {len(names) - _MAX_NAMES} more"
     if empty:

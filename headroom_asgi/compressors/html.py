@@ -40,22 +40,22 @@ _MAX_CARRIED: Final = 64  # cells that reach down into the same row
 _MAX_COVERED: Final = 20_000  # places of a page that cells reach down into
 _MAX_METAS: Final = 500  # tags of a head that are looked at
 # Hardly any text beside large scripts: what the page shows stands in them.
-_FEW: Final = 1000  # characters of text
+_FEW: Final = 4000  # characters of text
 _MUCH: Final = 8192  # characters of scripts
-_SCRIPT_SHARE: Final = 50  # characters of scripts for one of text
+_SCRIPT_SHARE: Final = 25  # characters of scripts for one of text
 _MAX_FACTS: Final = 12  # of a page's head
 _MAX_FACT: Final = 500  # characters of one
 
 
 def is_page(text: str) -> bool:
-    """A text is a web page or a piece of one: by its first tag, or because most of it is tags."""
+    """A text is a web page or a piece of one: by its first tag, or because a third of it is tags."""
     head = text[:_HEAD]
     if _PAGE.match(head) is not None:
         return True
     if not head.lstrip().startswith("<"):
         return False
     tags = [match for match in _TAG.finditer(head) if match[1].lower() in _KNOWN_TAGS]
-    return len(tags) >= _MIN_TAGS and 2 * sum(match.end() - match.start() for match in tags) >= len(head)
+    return len(tags) >= _MIN_TAGS and 3 * sum(match.end() - match.start() for match in tags) >= len(head)
 
 
 class HTMLExtractor:
@@ -78,7 +78,7 @@ class HTMLExtractor:
             return None
         if len(seen) < _FEW and _in_scripts(text) > max(_MUCH, len(seen) * _SCRIPT_SHARE):
             return None
-        if len(seen) * 2 > len(text) or not pays(text[len(seen) :]):
+        if len(seen) * 3 > len(text) * 2 or not pays(text[len(seen) :]):
             return None
         marker = markers.leave_out(text, len(text), "characters of HTML", "their text and links follow")
         return f"{marker}\n{seen}\n"
@@ -225,6 +225,26 @@ def _said(name: str, said: dict[str, str]) -> str:
     return fact.replace("&", "&amp;").replace("<", "&lt;")
 
 
+# -- what nobody sees ----------------------------------------------------------------------------------------------------
+
+_TAGGED: Final = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*+)\b([^<>]*+)>")
+_MAY_HIDE: Final = re.compile(r"\bhidden\b|\bstyle\b", re.IGNORECASE)
+_HIDES: Final = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:font-size|opacity)\s*:\s*0(?![.0-9]*[1-9])"
+    r"|(?:left|top|text-indent)\s*:\s*-\d{3}",
+    re.IGNORECASE,
+)
+_HIDDEN: Final = "[hidden] "  # in front of text that the page does not show: it must not be read as if it did
+
+
+def _marked_hidden(match: re.Match[str]) -> str:
+    """A tag, behind which it says so if the page does not show what follows."""
+    if not match[2] or _MAY_HIDE.search(match[2]) is None:
+        return match[0]
+    said = _attributes(match[2])
+    return f"{match[0]}{_HIDDEN}" if "hidden" in said or _HIDES.search(said.get("style", "")) else match[0]
+
+
 # -- the text ----------------------------------------------------------------------------------------------------------
 
 _META: Final = re.compile(r"<(meta|link)\b([^<>]*+)>", re.IGNORECASE)
@@ -246,7 +266,8 @@ _BLANK_LINES: Final = re.compile(r"\n{3,}")
 
 def _read(page: str) -> str:
     """A page's text, with its title and what its head says of it first."""
-    tree = HTMLTree.parse(_MARKED.sub(_Writer(), _NOWHERE.sub("<span>", page)))
+    seen = _NOWHERE.sub("<span>", _TAGGED.sub(_marked_hidden, page))
+    tree = HTMLTree.parse(_MARKED.sub(_Writer(), seen))
     text = extract_plain_text(
         tree,
         preserve_formatting=True,

@@ -10,10 +10,10 @@ _FORMS = (b"[json", b"[text")
 _OF_A_VALUE = (b"[json]", b"[json;", b"[json in ")  # the other forms stand for a text, byte for byte
 
 
-def crushed(text: str, request: Request, name: str) -> Compressed | None:
+def crushed(text: str, request: Request, name: str, *, exact: bool = False) -> Compressed | None:
     """The kernel's shorter form, labeled `NAME:lossless` or `NAME:rows`; None if there is none.
 
-    A lossless result was read back before it is returned.
+    A lossless result was read back before it is returned. `exact`: only an envelope may be taken off.
 
     Raises:
         CompressError: it does not read back as what it stands for.
@@ -23,7 +23,7 @@ def crushed(text: str, request: Request, name: str) -> Compressed | None:
     except UnicodeEncodeError:  # an unpaired surrogate outside any JSON escape: no UTF-8, so nothing the kernel reads
         return None
     literals = needles(request.question, request.arguments) if request.ref else []
-    found = _crush.crush(data, ref=request.ref.encode("ascii"), needles=literals)
+    found = _crush.crush(data, ref=request.ref.encode("ascii"), needles=literals, exact=exact)
     if found is None:
         return None
     short, parts = found

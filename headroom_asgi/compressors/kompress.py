@@ -11,7 +11,7 @@ from typing import Final
 from headroom_asgi._crush import estimate
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.marker import make_ref, text_digest
-from headroom_asgi.compressors.needles import topics
+from headroom_asgi.compressors.needles import stem, topics
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
 from headroom_asgi.compressors.prose import Span, sentences
 
@@ -121,7 +121,7 @@ class Kompress:
             return None
         asked = topics(request.question, request.arguments)
         goes = [
-            may and not stay and topics(text[start:end]).isdisjoint(asked)
+            may and not stay and stem(text[start:end].rstrip(",")) not in asked
             for may, stay, (start, end) in zip(loose, stays, words, strict=True)
         ]
         rest = _without(text, words, goes)

@@ -13,6 +13,7 @@ from headroom_asgi.compressors.omission import Markers, pays
 _MAX_LINES: Final = 100_000
 # A literal that so many lines hold is what the whole text is about; it tells no line from another.
 _MANY_LINES: Final = 24
+_FEW_LINES: Final = 3  # whatever share of the text that is
 # Bytes compared with literals in all, which bounds the time: a hundred literals over ten megabytes.
 _LOOKED_AT: Final = 1_000_000_000
 
@@ -22,9 +23,16 @@ def lines_of(text: str) -> list[str]:
     return text.split("\n") if text.count("\n") < _MAX_LINES else []
 
 
-def named_lines(lines: Sequence[str], request: Request) -> set[int]:
-    """Numbers of the lines that hold a literal of the question or of the call's arguments."""
+def named_lines(lines: Sequence[str], request: Request, share: int = 1) -> set[int]:
+    """Numbers of the lines that hold a literal of the question or of the call's arguments.
+
+    Args:
+        lines: of the text.
+        request: what is asked.
+        share: a literal that more than one line in so many holds names none of them: a file's name in the results of its tests.
+    """
     literals = needles(request.question, request.arguments)
+    most = min(_MANY_LINES, max(_FEW_LINES, len(lines) // share))
     if not literals:
         return set()
     data = "\n".join(lines).encode("utf-8", "surrogatepass").lower()
@@ -33,7 +41,7 @@ def named_lines(lines: Sequence[str], request: Request) -> set[int]:
     for literal in literals[: _LOOKED_AT // (len(data) + 1)]:
         found: set[int] = set()
         at = data.find(literal.lower())
-        while at >= 0 and len(found) <= _MANY_LINES:
+        while at >= 0 and len(found) <= most:
             line = bisect_right(starts, at) - 1
             if not _is_joined(data, at, at + len(literal)):
                 found.add(line)
@@ -41,7 +49,7 @@ def named_lines(lines: Sequence[str], request: Request) -> set[int]:
             else:
                 at += 1
             at = data.find(literal.lower(), at)
-        if len(found) <= _MANY_LINES:
+        if len(found) <= most:
             named |= found
     return named
 

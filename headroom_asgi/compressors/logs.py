@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import Final
 
@@ -26,6 +27,9 @@ _LARGE_TAIL: Final = 200
 _LOOKED_AT: Final = 400  # characters of a line that are looked at for words
 _FACE: Final = 60  # characters of a line among which its letters are counted
 _LETTERS: Final = 6  # of a line that can be repeated with other numbers; lines of numbers are data
+
+_NAMING_SHARE: Final = 4  # what more than one line in so many holds tells no line from another
+_PASTED: Final = 10_000  # characters of a question that is more than one
 
 _PASSED = "passed test"
 _PROGRESS = "progress"
@@ -55,12 +59,17 @@ class LogCompressor:
             _mark_ordinary(reasons, near)
         _mark_traces(reasons, lines)
         _keep_edges(reasons)
-        named = named_lines(lines, request)
+        named = named_lines(lines, _as_asked(request), _NAMING_SHARE)
         for number in named:
             reasons[number] = ""
         left = leave_out_runs(lines, reasons, markers, lambda start, end: _said(lines[start:end], Counter(reasons[start:end])))
         whole = {lines[number] for number in named}
         return without_times(left or text, request, whole, markers) or left
+
+
+def _as_asked(request: Request) -> Request:
+    """What is asked, without a question that has a log in it: it names every line of the next run."""
+    return request if len(request.question) <= _PASTED else replace(request, question="")
 
 
 # -- results of tests, and progress ---------------------------------------------------------------------------------------
@@ -239,6 +248,7 @@ def _mark_ordinary(reasons: list[str], near: Sequence[bool]) -> None:
 _OPENS = re.compile(
     r"Traceback \(most recent|goroutine [0-9]+ \[|thread '[^'\n]{1,80}' |(?:Caused by: |[\w.$]{1,200}(?:Exception|Error)\b)"
 )
+_OPENING: Final = ("Traceback (", "goroutine ", "thread '", "Caused by: ", "Exception", "Error")  # one of them stands there
 _INDENT: Final = (" ", "\t")
 _FRAME = re.compile(r"\s+\S|\S{1,200}\([^\n]{0,100}\)\s*$|\s*$|created by ")
 
@@ -253,6 +263,10 @@ def _mark_traces(reasons: list[str], lines: Sequence[str]) -> None:
         known.add(frames)
 
 
+def _opens(line: str) -> bool:
+    return any(word in line for word in _OPENING) and _OPENS.search(line) is not None
+
+
 def _traces(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Where the frames of stack traces stand: the lines behind one that opens a trace, up to one that is no frame."""
     at = 0
@@ -260,7 +274,7 @@ def _traces(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
         start = at + 1
         at = start
         framed = start < len(lines) and lines[start][:1] in _INDENT
-        if not (framed or lines[start - 1].startswith("goroutine")) or _OPENS.search(lines[start - 1][:_LOOKED_AT]) is None:
+        if not (framed or lines[start - 1].startswith("goroutine")) or not _opens(lines[start - 1][:_LOOKED_AT]):
             continue
         while at < len(lines) and _FRAME.match(lines[at][:_LOOKED_AT]) and lines[at].strip():
             at += 1

@@ -85,7 +85,12 @@ def needles(question: str, arguments: str = "") -> list[bytes]:
 def topics(question: str, arguments: str = "") -> frozenset[str]:
     """What a text is about, by its words: in lower case, of four letters or more, cut after six, so that endings do not count."""
     text = f"{question[-_MAX_TEXT:]} {arguments[:_MAX_TEXT]}".lower()
-    return frozenset(word[:_STEM] for word in _LONG_WORD.findall(text) if word not in _PROSE)
+    return frozenset(stem(word) for word in _LONG_WORD.findall(text) if word not in _PROSE)
+
+
+def stem(word: str) -> str:
+    """What words that differ in their endings have in common, roughly."""
+    return word[:_STEM]
 
 
 @lru_cache(maxsize=_KEPT_QUESTIONS)

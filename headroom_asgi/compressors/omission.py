@@ -1,5 +1,6 @@
 """What is left out of one text: who does it, names, markers, and the pieces themselves."""
 
+import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -14,6 +15,16 @@ MARK: Final = "<<ccr:"  # how a marker starts
 
 _UNPRINTABLE = dict.fromkeys([*range(0x20), 0x7F, 0x85, 0x2028, 0x2029, *map(ord, "<>")], " ")
 _MAX_SUMMARY = 240  # characters
+_ONE_WORD = re.compile(r"[^\s\"'`<>;!?*|]{1,80}")
+_MAX_QUOTED = 60  # characters
+
+
+def quoted(name: str) -> str:
+    """A name out of a text, for a summary: as it is if it is one word, else in quotes, so that no sentence becomes ours."""
+    if _ONE_WORD.fullmatch(name):
+        return name
+    name = " ".join(name.translate(_UNPRINTABLE).replace('"', "'").split())
+    return f'"{name if len(name) <= _MAX_QUOTED else name[: _MAX_QUOTED - 1] + "…"}"'
 
 
 class Markers:

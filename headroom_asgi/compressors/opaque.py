@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from headroom_asgi._crush import has_run
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.needles import needles
 from headroom_asgi.compressors.omission import Markers, pays
@@ -21,6 +22,7 @@ _BLOB: Final = re.compile(
     r"(?<=;base64,)[A-Za-z0-9+/=_-]{200,}+|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{2048,}+|(?:^[A-Za-z0-9+/]{60,76}\r?\n){24,}+",
     re.MULTILINE,
 )
+_LEAST_BLOB: Final = 60  # characters in a row in the least of these
 
 
 def is_opaque(string: bytes) -> bool:
@@ -44,6 +46,8 @@ class OpaqueOmitter:
 
     def omit(self, text: str, request: Request, markers: Markers) -> str | None:
         """The text with a marker in the very place of each string that was left out; None where there is none."""
+        if not has_run(text.encode("utf-8", "surrogatepass"), _LEAST_BLOB):
+            return None
         pieces: list[str] = []
         at = 0
         asked: list[str] | None = None

@@ -17,7 +17,6 @@ _SHORT: Final = 50
 _LONG: Final = 120
 
 _MIN_LETTERS: Final = 40  # of a paragraph; with fewer it is a title or a fact
-_LETTER: Final = re.compile(r"[^\W\d_]")
 # Of a hundred characters so many at most are digits and signs that hardly stand in prose: with dates and sources some 5 to 10, in
 # lists of facts, code and addresses 15 to 40.
 _ODD: Final = re.compile(r"[0-9{}<>=+*/\\|_#$&@^~;`\[\]]")
@@ -93,7 +92,8 @@ def _blocks(text: str, start: int, end: int) -> Iterator[Span]:
 
 
 def _is_prose(block: str) -> bool:
-    return len(_LETTER.findall(block)) >= _MIN_LETTERS and 100 * len(_ODD.findall(block)) <= _ODD_SHARE * len(block)
+    odd = len(_ODD.findall(block))
+    return len(block) - odd - block.count(" ") >= _MIN_LETTERS and 100 * odd <= _ODD_SHARE * len(block)
 
 
 def _parts(text: str, start: int, end: int) -> list[Span]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.lines import leave_out_runs, lines_of, named_lines
-from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
+from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, quoted
 
 # Of one file so many hits stay: who looks for a place finds it by then, who wants all of them can ask.
 _HITS: Final = 30
@@ -112,7 +112,7 @@ class _Found:
         parts = []
         for place, count in places.most_common(_NAMED):
             numbers = [entry.number for entry in run if entry.place == place and entry.number]
-            parts.append(f"{place} lines {min(numbers)} to {max(numbers)}" if numbers else f"{place} {count}")
+            parts.append(f"{quoted(place)} {f'lines {min(numbers)} to {max(numbers)}' if numbers else count}")
         if len(places) > _NAMED:
             parts.append(f"{len(places) - _NAMED} more")
         return f"{reasons}: {', '.join(parts)}" if parts else reasons

@@ -10,10 +10,10 @@ from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
 
 _MARKER_TOKENS: Final = 48
 _MAX_TEXT: Final = 20_000  # characters of the question, and of the arguments
-# What stands before a line's time: the number of a view or of a search hit, the names of a job and of its step.
+# Before a line's time may stand the number of a view or of a search hit, and the names of a job and of its step.
 _TIME = re.compile(
     r"""
-    (?P<before> (?:\ {0,8}[0-9]{1,7}[:\t→-])? (?:[^\t\n]{1,80}\t[^\t\n]{1,120}\t\ufeff?)? )
+    (?P<before> (?:\ {0,8}[0-9]{1,7}[:\t→-])? (?P<names>[^\t\n]{1,80}\t[^\t\n]{1,120}\t\ufeff?)? )
     (?P<time> [\[(]?
       (?P<second> (?:[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T\ ]|[A-Z][a-z]{2}\ [\ 0-9][0-9]\ )? [0-9]{2}:[0-9]{2}:[0-9]{2})
       (?:[.,][0-9]{1,9})? (?:Z|\ ?UTC|\ ?[+-][0-9]{2}:?[0-9]{2})?
@@ -32,7 +32,8 @@ _ASKS_FOR_TIMES = re.compile(
 def without_times(text: str, request: Request, whole: Container[str], markers: Markers) -> str | None:
     """The log behind a marker, with a time only where its second is another than that of the last one; None if that does not pay.
 
-    What is left out is less than a second of each time. The marker gives back the log as it came.
+    What is left out is less than a second of each time. The marker gives back the log as it came. Where names stand before the
+    times, they have to be the same: rows of a table differ in them, and their times are theirs.
 
     Args:
         text: a log.
@@ -45,13 +46,13 @@ def without_times(text: str, request: Request, whole: Container[str], markers: M
     lines = text.split("\n")
     left: list[str] = []
     gone: list[str] = []
-    last = ""
+    last: tuple[str | None, ...] = ()  # whose time it was, and its second
     for line in lines:
         found = _TIME.match(line) if line[:1] in _STARTS or "\t" in line[:_WIDE] else None
         if found is None:
             left.append(line)
-        elif found["second"] != last or line in whole:
-            last = found["second"]
+        elif found.group("names", "second") != last or line in whole:
+            last = found.group("names", "second")
             left.append(line)
         else:
             gone.append(found["time"])

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from headroom_asgi.config import Route
@@ -25,7 +25,7 @@ from headroom_asgi.retrieval import (
 from headroom_asgi.store import Store
 from headroom_asgi.transforms import SCANNED_PER_COMPRESSED
 from headroom_asgi.types import Edit
-from headroom_asgi.wire import Payload, Round, Turn, splice
+from headroom_asgi.wire import Payload, Round, Turn, WireFormat, splice
 
 _log = get_logger(__name__)
 
@@ -206,27 +206,31 @@ class Conversation:
             turn: what the client gets.
             names: of what this exchange left out.
         """
+        key = ""
         if self.replays and not self.client.held and outcome.hides:
-            entry = packed(Entry(digest_of(turn), outcome.rounds))
+            entry, key = packed(Entry(digest_of(turn), outcome.rounds)), key_of(turn, self.parent)
             # A request that was sent twice at once may leave two: what was put back once must not change.
-            await self._put(key_of(turn, self.parent), entry, if_absent=True)
+            await self._put(key, entry, if_absent=True)
         if self.is_held and self.store.shared:
-            await self._hold(outcome, names)
+            await self._hold(outcome, names, key)
         return True
 
-    async def _hold(self, outcome: Outcome, names: Iterable[str]) -> None:
+    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str) -> None:
         wire = self.client.wire
-        ids = dict.fromkeys(wire.held_by(answer) for answer in (outcome.answers[0], outcome.answers[-1]))
-        ids.pop("", None)
-        if not ids:
-            return
+        first, last = outcome.answers[0], outcome.answers[-1]
+        goes_on = wire.held_by(last)
+        kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
         known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
-        last = outcome.rounds[-1]
-        entry = Entry("", (last,) if last.results else (), list(ids)[-1], known, offered=True)
+        waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
+        entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=turn)
         if known:
             await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
-        for name in ids:
-            await self._put(held_key(name), packed(entry))
+        for name in dict.fromkeys(wire.held_by(answer) for answer in (first, last)):
+            if name:
+                await self._put(held_key(name), packed(entry))
+        for name in dict.fromkeys(wire.kept_as(answer) for answer in (first, last)):
+            if name and goes_on not in kept:  # a conversation goes on under its own name, its answers have theirs
+                await self._put(held_key(name), packed(replace(entry, goes_on="")))
 
     async def pin(self) -> bool:
         """Let all further requests of this conversation go as they come."""
@@ -250,6 +254,19 @@ async def recalled(engine: Engine, route: Route, tenant: str, payload: Payload, 
     if spared and known.is_new and not known.pinned and not known.doubtful:
         known.pinned = await asked("pin_failed", known.pin()) is not None
     return known
+
+
+async def kept_answers(store: Store, wire: WireFormat, tenant: str, name: str) -> Entry | None:
+    """What is known of the exchange that has the answer that the provider keeps under this name."""
+    key = held_key(name)
+    values = await store.get_many(LEDGER, [key], tenant=tenant)
+    entry = unpacked(values[key], wire) if key in values else None
+    return entry if entry is not None and name in entry.kept else None
+
+
+async def forget_answers(store: Store, tenant: str, entry: Entry) -> int:
+    """Forget an exchange whose answers the provider keeps no longer; how many entries that were."""
+    return await store.delete(LEDGER, entry.keys, tenant=tenant)
 
 
 def _ids(change: _Change) -> set[str]:

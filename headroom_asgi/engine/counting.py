@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from headroom_asgi._crush import estimate
@@ -50,6 +50,7 @@ class Counter:
 
     def __init__(self, added: str) -> None:
         self._pool = _worker()
+        self._warming: Future[None] | None = None
         self._pending = 0
         self._lock = threading.Lock()
         self._added = added
@@ -58,7 +59,12 @@ class Counter:
 
     def warm(self) -> None:
         """Load the token ranks in the worker, before the first request needs them."""
-        self._pool.submit(_guarded, lambda: Tokenizer("").load())
+        self._warming = self._pool.submit(_guarded, lambda: Tokenizer("").load())
+
+    def wait(self) -> None:
+        """Until they are loaded, or cannot be."""
+        if self._warming is not None:
+            wait([self._warming])
 
     def tally(self, model: str, decisions: Sequence[Decision], *, offered: bool) -> Tally:
         """Figures for the changed texts, and the tool if it was offered: counted if all of it was counted before, else

@@ -61,10 +61,12 @@ class Engine:
         self._new_store: Callable[[], Store] = partial(open_store, store) if isinstance(store, str) else MemoryStore
         self._own_store = own
         self.store: Store = self._new_store() if store is None or isinstance(store, str) else _bounded(store)
-        memo = Memo(settings.memo_bytes)
+        self._memo = Memo(settings.memo_bytes)
         self._pipelines: dict[Route, TransformPipeline] = {}
         for route in (*settings.routes, settings.default):
-            pipeline = TransformPipeline(transforms=settings.transforms, route=route, memo=memo)
+            pipeline = TransformPipeline(transforms=settings.transforms, route=route, memo=self._memo)
+            pipeline.prove()
+            _log.info("compressors_on", route=route.path, names=[rule.name for rule in route.compressors])
             self._pipelines |= {route.at(mode): pipeline for mode in get_args(Mode)}  # a caller may ask for another one
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
         self.breaker = Breaker()
@@ -92,12 +94,21 @@ class Engine:
                     await self.manager.emit(stage, operation="process")
             self._ready = not self._stages
 
+    async def warmed(self) -> None:
+        """The token ranks are there, which takes half a second in which little else runs."""
+        await anyio.to_thread.run_sync(self.counter.wait)
+
     async def aclose(self) -> None:
         """Release workers, and the store if it is ours. An app that is started again gets new ones."""
         self.counter.close()
         if self._own_store:
             old, self.store = self.store, self._new_store()
             await old.aclose()
+
+    async def delete_tenant(self, tenant: str) -> int:
+        """Forget everything of one tenant; how many entries the store had. What was computed already goes, whosever it is."""
+        self._memo.clear()
+        return await self.store.delete_tenant(tenant)
 
     async def work(self, size: int, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call a function here if it works on little, else in a worker of the bounded pool. A full pool waits."""

@@ -20,6 +20,7 @@ from headroom_asgi.logs import get_logger
 from headroom_asgi.pipeline import PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
+    SCANNED_PER_COMPRESSED,
     Context,
     Phase,
     PipelineReport,
@@ -52,9 +53,9 @@ class Exchange(Staged):
         """
         reply: Reply | None = None
         try:
-            payload = await self.engine.work(len(self.original), self.wire.decode, self.original, self.endpoint)
+            size = len(self.original) // SCANNED_PER_COMPRESSED
+            payload = await self.engine.work(size, self.wire.decode, self.original, self.endpoint)
             self.safe = self.payload = payload
-            self.wire = payload.wire  # at some addresses, bodies of several dialects arrive
             self.safe = self.payload = await self._recall(payload)
             if self.payload is None:
                 self.notes.outcome = "skipped:pinned_off"
@@ -168,7 +169,7 @@ class Exchange(Staged):
     async def _pipeline(self, context: Context) -> tuple[Step, Reply | None]:
         """Drive the steps: emit the stage at each pause, send edits back in."""
         assert self.payload is not None
-        size = len(self.payload.body)
+        size = len(self.payload.body) // SCANNED_PER_COMPRESSED  # to look up is to hash
         steps = self.engine.pipeline(self.route).steps(self.payload, context, model=self.payload.model, model_limit=None)
         reply, edited, done = None, None, False
         while True:
@@ -226,6 +227,8 @@ class Exchange(Staged):
         """Keep the originals of what was left out; whether that was done. A request that will come again holds them too."""
         if masks := report.remembered_masks():
             await self._asked("store_failed", kept(self.engine.store, masks, tenant=self.tenant, ttl_s=self.route.ttl_s))
+        if not report.left_out:
+            return True
         work = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
         return await self._asked("store_failed", work) is not None
 
@@ -269,7 +272,7 @@ class Exchange(Staged):
         searched = self.originals.size if asked and self.originals is not None else 0
         step = await self.engine.work(searched, _told, flow, answer)
         if isinstance(step, Outcome):
-            self.notes.retrievals = step.retrievals
+            self.notes.retrievals, self.notes.misses = step.retrievals, step.misses
         return step
 
     async def _load(self, answer: Answer) -> None:
@@ -323,13 +326,17 @@ class Exchange(Staged):
         self.notes.outcome, self.notes.prefix_risk = "reasoning_dropped", True
 
     async def refused(self) -> None:
-        """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones."""
+        """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones.
+
+        Where no model answers (tokens are counted), that says nothing of what a model takes.
+        """
         assert self.payload is not None
         _log.warning("body_refused", request_id=self.request_id, route=self.route.path, model=self.model_name)
-        self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
+        if self.endpoint.answered:
+            self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
         self.notes.outcome, self.originals = "failed_open:refused", None
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
-        if self.conversation is not None:
+        if self.conversation is not None and self.endpoint.answered:
             await self._asked("pin_failed", self.conversation.pin())
 
     def unread(self) -> None:
@@ -338,10 +345,13 @@ class Exchange(Staged):
         """
         assert self.payload is not None
         _log.warning("answer_unreadable", request_id=self.request_id, route=self.route.path, reason="unsupported_encoding")
-        self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
+        if self.endpoint.answered:
+            self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
 
     async def merged(self, outcome: Outcome) -> bytes:
         """One answer out of the rounds', as the client gets it; the very bytes of a single one that needs no change."""
+        if outcome.is_whole and not self.wire.echoes:
+            return outcome.answers[0].document.data
         size = sum(len(answer.document.data) for answer in outcome.answers)
         merge = partial(self.wire.merge, notice=outcome.notice, stopped=outcome.stopped)
         return await self.engine.work(size, merge, outcome.answers, outcome.kept)

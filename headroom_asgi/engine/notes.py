@@ -29,6 +29,7 @@ class Notes:
             reasoning had to go.
         controls: what a trusted caller's headers said: `bypass`, `mode`, `tenant`.
         rounds, retrievals: calls of the inner app, and originals that were asked for.
+        misses: of the latter those that could not be given.
         status: of the response.
         sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
     """
@@ -45,6 +46,7 @@ class Notes:
     controls: tuple[str, ...] = ()
     rounds: int = 0
     retrievals: int = 0
+    misses: int = 0
     status: int = 0
     sent: bool = False
     received: bool = False
@@ -64,6 +66,7 @@ class Notes:
             controls=self.controls,
             rounds=self.rounds,
             retrievals=self.retrievals,
+            misses=self.misses,
             obstacle=self.obstacle,
             replayed=self.replayed,
             replay_refused=self.replay_refused,

@@ -30,16 +30,32 @@ class Reply:
     content_type: str
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Incoming:
+    """What is known of a request before its body is looked at.
+
+    Attributes:
+        route: the settings that hold.
+        wire: the dialect of its address.
+        endpoint: what its address says.
+        request_id: which it is.
+        tenant: whose it is.
+    """
+
+    route: Route
+    wire: WireFormat
+    endpoint: Endpoint
+    request_id: str
+    tenant: str = ""
+
+
 @dataclass(slots=True, repr=False)
 class Staged:
     """The only object that changes while one request is handled: its state, and the stages that extensions hear of.
 
     Attributes:
         engine: what all exchanges share.
-        route: the settings that hold.
-        wire: the request's dialect.
-        endpoint: what the request's address says.
-        tenant, request_id: whose it is, and which.
+        incoming: what is known of the request before its body is looked at.
         headers: of the request as extensions see and edit them, lower-case names.
         original: the body as the client sent it, decoded from its content coding.
         payload: what goes upstream as it stands; None while, or if, the body is not decoded.
@@ -51,11 +67,7 @@ class Staged:
     """
 
     engine: Engine
-    route: Route
-    wire: WireFormat
-    endpoint: Endpoint
-    tenant: str
-    request_id: str
+    incoming: Incoming
     headers: dict[str, str]
     original: bytes
     payload: Payload | None = None
@@ -64,6 +76,31 @@ class Staged:
     originals: Originals | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+
+    @property
+    def route(self) -> Route:
+        """The settings that hold."""
+        return self.incoming.route
+
+    @property
+    def wire(self) -> WireFormat:
+        """The request's dialect: that of its body, as at some addresses bodies of several arrive."""
+        return self.incoming.wire if self.payload is None else self.payload.wire
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the request's address says."""
+        return self.incoming.endpoint
+
+    @property
+    def tenant(self) -> str:
+        """Whose the request is."""
+        return self.incoming.tenant
+
+    @property
+    def request_id(self) -> str:
+        """Which it is."""
+        return self.incoming.request_id
 
     @property
     def body(self) -> bytes:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar, Unpack
 
 import anyio
@@ -9,12 +10,13 @@ import anyio
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.callers import TenantResolver, settled
 from headroom_asgi.config import HeadroomConfig, Route, SettingFields
-from headroom_asgi.engine import Engine, Exchange, Reply
+from headroom_asgi.engine import Engine, Exchange, Incoming, Reply, forget_answers, kept_answers
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.body import Received, read, replay
 from headroom_asgi.middleware.codings import CodingError, codings_of, decode
 from headroom_asgi.middleware.control import MAX_TENANT, Control, said_in, without
+from headroom_asgi.middleware.kept import Asked, asked_in, delete, pass_input, retell
 from headroom_asgi.middleware.lifespan import run_lifespan
 from headroom_asgi.middleware.upstream import Call, call_in_rounds, call_once
 from headroom_asgi.store import Store
@@ -69,11 +71,23 @@ class HeadroomMiddleware:
         await self._engine.start()
         given, scope = scope, without(scope)
         found = self._match(scope)
-        if found is None:
+        asked = self._asked_about(scope) if found is None else None
+        if found is None and asked is None:
             await self.app(scope, receive, send)
-        else:
-            control = await self._control(given) if given is not scope else Control()
+            return
+        control = await self._control(given) if given is not scope else Control()
+        if found is not None:
             await self._handle(*found, control, scope, receive, send)
+        elif asked is not None:
+            await self._about(asked, control, scope, receive, send)
+
+    async def delete_tenant(self, tenant: str) -> int:
+        """Delete everything of one tenant from the store, and from the memory of this process; how many entries there were.
+
+        Args:
+            tenant: its name, as the resolver gives it; "" is the one of an app without a resolver.
+        """
+        return await self._engine.delete_tenant(tenant)
 
     def _match(self, scope: Scope) -> tuple[WireFormat, Endpoint, Route] | None:
         """Dialect, endpoint and route of a request that is ours to handle."""
@@ -93,6 +107,34 @@ class HeadroomMiddleware:
             return None
         return *found, route
 
+    def _asked_about(self, scope: Scope) -> Asked | None:
+        """What a request asks about an answer that the provider keeps, if one of ours may be meant."""
+        asked = asked_in(scope)
+        if asked is None or not self._engine.store.shared or "headroom" in (scope.get("extensions") or {}):
+            return None
+        return asked if self._settings.route(head.route_path(scope)).mode != "off" else None
+
+    async def _about(self, asked: Asked, control: Control, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request about an answer that the provider keeps. Of exchanges that nothing is known of it passes."""
+        tenant = None if control.passes else await self._whose(control, scope, "")
+        entry = None
+        try:
+            if tenant is not None:
+                entry = await kept_answers(self._engine.store, asked.wire, tenant, asked.name)
+        except Exception as error:  # stores of others raise what they like
+            _log.warning("recall_failed", error=type(error).__name__)
+        if tenant is None or entry is None:
+            await self.app(scope, receive, send)
+        elif asked.rest:
+            await pass_input(self.app, asked, entry.kept, scope, receive, send)
+        elif not asked.deletes:
+            await retell(self.app, asked, entry.kept, scope, send, max_bytes=self._settings.default.max_response_bytes)
+        elif await delete(self.app, asked, entry.kept, scope, send):
+            try:
+                await forget_answers(self._engine.store, tenant, entry)
+            except Exception as error:
+                _log.warning("forget_failed", error=type(error).__name__)
+
     async def _handle(
         self, wire: WireFormat, endpoint: Endpoint, route: Route, control: Control, scope: Scope, receive: Receive, send: Send
     ) -> None:
@@ -100,11 +142,7 @@ class HeadroomMiddleware:
         headers = [(bytes(key), bytes(value)) for key, value in scope["headers"]]
         exchange = Exchange(
             engine=self._engine,
-            route=control.lowered(route),
-            wire=wire,
-            endpoint=endpoint,
-            tenant="",
-            request_id=head.request_id(headers) or uuid.uuid4().hex,
+            incoming=Incoming(control.lowered(route), wire, endpoint, head.request_id(headers) or uuid.uuid4().hex),
             headers=head.visible(headers),
             original=b"",
         )
@@ -146,12 +184,10 @@ class HeadroomMiddleware:
         headers = scope["headers"]
         if head.is_signed(headers, scope.get("query_string", b"")) and not exchange.route.resigns:
             return "skipped:signed_body"
-        if control.tenant is not None:
-            exchange.tenant = control.tenant
-        elif self._settings.tenant is not None:
-            exchange.tenant = await self._tenant_of(self._settings.tenant, scope, exchange.request_id)
-            if not exchange.tenant:
-                return "failed_open:tenant"
+        tenant = await self._whose(control, scope, exchange.request_id)
+        if tenant is None:
+            return "failed_open:tenant"
+        exchange.incoming = replace(exchange.incoming, tenant=tenant)
         body = received.body
         codings = codings_of(head.get(headers, b"content-encoding"))
         if len(body) > self._settings.max_body_bytes:
@@ -165,6 +201,14 @@ class HeadroomMiddleware:
         except CodingError as error:
             return f"skipped:{error.reason}"
         return ""
+
+    async def _whose(self, control: Control, scope: Scope, request_id: str) -> str | None:
+        """The tenant of a request; None if nobody can tell."""
+        if control.tenant is not None:
+            return control.tenant
+        if self._settings.tenant is None:
+            return ""
+        return await self._tenant_of(self._settings.tenant, scope, request_id) or None
 
     async def _tenant_of(self, resolver: TenantResolver, scope: Scope, request_id: str) -> str:
         """The tenant's name; "" (and a log line) if the resolver fails or names none: nobody's originals are then made."""

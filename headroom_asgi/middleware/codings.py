@@ -67,7 +67,7 @@ def stream_decoder(codings: Sequence[str], max_bytes: int) -> Callable[[bytes], 
 
     It raises CodingError where the response is corrupt, or one piece of it becomes larger than `max_bytes`.
     """
-    if not codings or any(name not in _STREAMS for name in codings):
+    if not 0 < len(codings) <= _MAX_CODINGS or any(name not in _STREAMS for name in codings):
         return None
     decoders = [(_STREAMS[name](max_bytes), _ZSTD_SLICE if name == "zstd" else _SLICE) for name in reversed(codings)]
 
@@ -214,8 +214,8 @@ def _brotli_stream(max_bytes: int) -> Callable[[bytes], bytes]:
     def decompress(data: bytes) -> bytes:
         out = [decoder.process(data, output_buffer_limit=_PIECE)]
         size = len(out[0])
-        # A byte of it can stand for megabytes.
-        while size <= max_bytes and not (decoder.is_finished() or decoder.can_accept_more_data()):
+        # A byte of it can stand for megabytes. The decoder does not say that it has more to give.
+        while out[-1] and size <= max_bytes and not decoder.is_finished():
             out.append(decoder.process(b"", output_buffer_limit=_PIECE))
             size += len(out[-1])
         return b"".join(out)

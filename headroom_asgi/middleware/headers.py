@@ -147,10 +147,13 @@ def of_response(headers: Headers, exchange: Exchange, *, size: int | None, chang
         size: bytes of the whole body, None if it is not known (a stream).
         changed: the body is not the inner app's.
     """
-    kept = [(k, v) for k, v in headers if not (changed and _goes(k, _STALE_IN_RESPONSE, body_changed=True))]
-    if changed and size is not None:
-        kept.append((b"content-length", b"%d" % size))
-    return kept + ours(exchange)
+    return (of_body(headers, size) if changed else list(headers)) + ours(exchange)
+
+
+def of_body(headers: Headers, size: int | None) -> Headers:
+    """Response headers for another body than the inner app's, of that many bytes; None if that is not known."""
+    kept = [(k, v) for k, v in headers if not _goes(k, _STALE_IN_RESPONSE, body_changed=True)]
+    return kept + ([(b"content-length", b"%d" % size)] if size is not None else [])
 
 
 def ours(exchange: Exchange) -> Headers:

@@ -6,7 +6,7 @@ from headroom_asgi.types import ASGIApp, Message, Receive, Scope, Send
 
 
 async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
-    """SETUP and PRE_START before the app sees the lifespan, POST_START when it has started.
+    """SETUP and PRE_START before the app sees the lifespan; POST_START when it has started and our own tables are loaded.
 
     Servers that run no lifespan, and apps that refuse it, get these stages with their first request.
     """
@@ -14,6 +14,7 @@ async def run_lifespan(app: ASGIApp, engine: Engine, scope: Scope, receive: Rece
 
     async def watched(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
+            await engine.warmed()
             await engine.start()
         elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"):
             await engine.aclose()

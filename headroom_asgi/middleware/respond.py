@@ -75,11 +75,7 @@ class Relay:
         return self._start is not None and not self._started and self._way is Way.WATCH
 
     async def release(self) -> None:
-        """The start has been held long enough: send it, and what came so far."""
-        if not self._kind.sure:
-            self._kind.sure = True
-            await self._enter()
-            await self._stream(self._kind.first, last=False)
+        """The start has been held long enough: send it, and what came so far. What the round brings its first bytes still say."""
         await self._flush()
 
     def follow(self, flow: Generator[bytes, Answer, Outcome]) -> None:
@@ -139,6 +135,8 @@ class Relay:
         kind, way = self._kind, self._kind.way
         if self._round > 1:
             way = self._later_way(way, self._came)
+        elif self._started and self._flow is None:
+            way = Way.WATCH  # under a start that went out already, what we only listen to passes, whatever it is
         if way is Way.SWALLOW:
             self._way = way
             return
@@ -350,6 +348,8 @@ class Relay:
 
     async def _send_start(self, *, changed: bool, size: int | None = None) -> None:
         assert self._start is not None
+        if self._started:  # it was held no longer than allowed, and what came then was no stream
+            return
         self._started = True
         given = [(bytes(k), bytes(v)) for k, v in self._start.get("headers", [])]
         out = head.of_response(given, self._exchange, size=size, changed=changed)

@@ -109,41 +109,59 @@ async def call_in_rounds(call: Call, exchange: Exchange) -> None:
 
 
 @dataclass(slots=True, repr=False)
+class _Round:
+    """One call of the inner app.
+
+    Attributes:
+        answered: its answer is complete, or nobody waits for it any more: what servers tell by a disconnect.
+        over: it returned.
+    """
+
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    over: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(slots=True, repr=False)
 class _Rounds:
     call: Call
     exchange: Exchange
     gone: anyio.Event = field(default_factory=anyio.Event)
     error: Exception | None = None
-    running: list[anyio.Event] = field(default_factory=list)
+    running: list["_Round"] = field(default_factory=list)
     deadline: float = inf  # until then the start of a stream may be held, over all rounds
     finished: bool = False
 
     async def run(self, group: TaskGroup) -> None:
-        """All rounds, one after the other; then wait for what the inner app does after its answers."""
+        """All rounds, one after the other; then wait for what the inner app does after its answers.
+
+        Once the client has left, none is begun: nobody would get what it costs.
+        """
         flow = self.exchange.flow()
         relay = Relay(self.exchange, self.call.send, flow)
         gate = Gate(self.exchange, relay, self.call.send)
         number = 1
         relay.begin_round()
         await self._round(group, self.call.prepared(self.exchange, next(flow), number), relay, gate.feed)
-        if gate.second is not None:
+        if gate.second is not None and not self.gone.is_set():
             number += 1
             relay.follow(self.exchange.flow())
             await self._round(group, self.call.second(self.exchange, gate.second), relay, gate.again)
             if self.error is None:
                 await gate.settle()
-        while (body := relay.next_body) is not None:
+        while (body := relay.next_body) is not None and not self.gone.is_set():
             number += 1
             relay.begin_round()
             await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
             while relay.again_in is not None:
                 await self._pause(relay, relay.again_in)
+                if self.gone.is_set():
+                    break
                 relay.begin_again()
                 await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
         self.finished = True
-        self.gone.set()  # as servers say once a response is complete
-        for over in self.running:
-            await over.wait()
+        self.gone.set()
+        for each in self.running:
+            await each.over.wait()
 
     async def watch(self, scope: anyio.CancelScope, everything: anyio.CancelScope) -> None:
         """The only reader of the server's receive: notices that the client left."""
@@ -155,6 +173,8 @@ class _Rounds:
                 _log.warning("receive_failed", request_id=self.exchange.request_id, error=type(error).__name__)
                 return
             self.gone.set()
+            for each in self.running:
+                each.answered.set()
             await anyio.sleep(_GRACE_S)
             if not self.finished:
                 everything.cancel()
@@ -164,15 +184,16 @@ class _Rounds:
     ) -> None:
         """One call of the inner app in a task of its own, until its answer is complete."""
         outbox, inbox = anyio.create_memory_object_stream[Message](0)
-        over = anyio.Event()
-        self.running.append(over)
-        group.start_soon(self._app, *prepared, relay, outbox, over)
+        this = _Round()
+        self.running.append(this)
+        group.start_soon(self._app, *prepared, relay, outbox, this)
         async with inbox:
             await self._pump(inbox, relay, feed)
+        this.answered.set()
 
-    async def _app(self, scope: Scope, body: bytes, relay: Relay, outbox: ObjectSendStream[Message], over: anyio.Event) -> None:
+    async def _app(self, scope: Scope, body: bytes, relay: Relay, outbox: ObjectSendStream[Message], this: "_Round") -> None:
         async def later() -> Message:
-            await self.gone.wait()
+            await this.answered.wait()
             return {"type": "http.disconnect"}
 
         answering = False
@@ -194,7 +215,7 @@ class _Rounds:
                     if answering or not relay.failed(error):
                         self.error = self.error or error
         finally:
-            over.set()
+            this.over.set()
 
     async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay, feed: Callable[[Message], Awaitable[bool]]) -> None:
         """Give on messages until the round's answer is complete; meanwhile keep the client of a stream from waiting too long."""
@@ -212,11 +233,12 @@ class _Rounds:
                 return
 
     async def _pause(self, relay: Relay, seconds: float) -> None:
-        """Wait before a round is tried again; the client's stream stays alive."""
+        """Wait before a round is tried again, as long as there is a client, whose stream stays alive."""
         end = anyio.current_time() + seconds
-        while (now := anyio.current_time()) < end:
-            await anyio.sleep(min(end, relay.silent_until) - now)
-            if anyio.current_time() >= relay.silent_until:
+        while (now := anyio.current_time()) < end and not self.gone.is_set():
+            with anyio.move_on_after(min(end, relay.silent_until) - now):
+                await self.gone.wait()
+            if anyio.current_time() >= relay.silent_until and not self.gone.is_set():
                 await relay.keep_alive()
 
 

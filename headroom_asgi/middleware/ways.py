@@ -34,7 +34,7 @@ class Way(Enum):
     DONE = auto()  # the client's answer has ended; what still comes is dropped
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Kind:
     """What one answer of the inner app is.
 

@@ -25,6 +25,8 @@ class Report:
         left_out: rows (lines, blocks) that were left out and can be asked for.
         rounds: calls of the inner app.
         retrievals: originals that the model asked for.
+        misses: those that were never written in its conversation, or were more than may be handed out; many of them are a model
+            that guesses, or was told to.
         controls: what a trusted caller's headers decided: `bypass`, `mode`, `tenant`. A conversation keeps its prefix, and its
             originals, where all its requests say the same.
         obstacle: why the model was not offered our tool, so that nothing was left out: a mode, or a fact of the request.
@@ -53,6 +55,7 @@ class Report:
     left_out: int = 0
     rounds: int = 0
     retrievals: int = 0
+    misses: int = 0
     controls: tuple[str, ...] = ()
     obstacle: str = ""
     replayed: int = 0

@@ -7,7 +7,7 @@ while True:
     body = flow.send(answer)        # the next round's body, or StopIteration, whose value is the Outcome
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +31,7 @@ class Outcome:
         notice: a text for an answer that would otherwise say nothing, else "".
         stopped: the last reason says that calls follow, but none is left: say that the model stopped.
         retrievals: calls of our tool that were answered.
+        misses: those that asked for what was not written in this conversation, or more than may be handed out, or wrongly.
         reason: `done` (the last answer has no call of ours), or why calls of ours are not the client's: `cut` (the round ended
             early, so they may be incomplete), `mixed` (the client's own calls stand beside them and end the turn), `max_rounds`.
     """
@@ -41,11 +42,18 @@ class Outcome:
     stopped: bool
     retrievals: int
     reason: str
+    misses: int = 0
 
     @property
     def hides(self) -> bool:
         """Something happened that the client does not see, and that can be put back when it sends the turn again."""
         return self.reason == "mixed" or (self.reason == "done" and len(self.rounds) > 1)
+
+    @property
+    def is_whole(self) -> bool:
+        """One answer, all of which the client sees."""
+        single = len(self.rounds) == 1 and len(self.kept[0]) == len(self.rounds[0].answer.parts)
+        return single and not self.notice and not self.stopped
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -94,15 +102,28 @@ def rounds(
             break
         spent += sum(len(result.text.encode("utf-8", "surrogatepass")) for result in results)
         body = wire.append(body, answer, results)
-    says_something = any(part.kind in (PartKind.TEXT, PartKind.CALL) for parts in kept for part in parts)
     return Outcome(
         rounds=tuple(done),
         kept=tuple(kept),
-        notice="" if reason == "done" or says_something else _NOTICE,
+        notice=_notice(kept, done=reason == "done"),
         stopped=reason == "max_rounds",
         retrievals=retrievals,
         reason=reason,
+        misses=sum(result.is_error for each in done for result in each.results),
     )
+
+
+def seen(answers: Sequence[Answer], *, structured: bool) -> tuple[tuple[tuple[Part, ...], ...], str]:
+    """What the client saw of the answers of an exchange that is over: the parts of each, and the notice that it got."""
+    last = len(answers) - 1
+    kept = tuple(_kept(answer, redacted=at > 0, texts=at == last or not structured) for at, answer in enumerate(answers))
+    return kept, _notice(kept, done=all(call.name != TOOL.name for call in answers[-1].calls))
+
+
+def _notice(kept: Sequence[Sequence[Part]], *, done: bool) -> str:
+    """The text of an answer that would otherwise say nothing, although the model was not through."""
+    says_something = any(part.kind in (PartKind.TEXT, PartKind.CALL) for parts in kept for part in parts)
+    return "" if done or says_something else _NOTICE
 
 
 def _kept(answer: Answer, *, redacted: bool, texts: bool) -> tuple[Part, ...]:

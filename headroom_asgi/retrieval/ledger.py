@@ -18,7 +18,7 @@ from headroom_asgi.wire import Answer, Payload, Round, Turn, WireFormat, dump
 
 MAX_ENTRY_BYTES: Final = 4 * 1024 * 1024  # originals of 256 KiB, escaped six times as long, and the answers around them
 MAX_NAMES: Final = 4096  # of originals in a conversation that the provider holds; some 150 kB
-_FORM: Final = 1
+_FORM: Final = 2
 # Ids that two conversations will not share have that many characters beside the tool's name, and among them that many different
 # digits and capitals: of ids that count (`functions.search:3`, `call_000000000012`) few are, of random ones nearly all.
 _RANDOM_LENGTH: Final = 16
@@ -35,6 +35,8 @@ class Entry:
         goes_on: where the provider holds the conversation: the id from which it goes on.
         names: and what was left out of it so far, as markers name it.
         offered: and that it has our tool.
+        kept: the ids under which the provider keeps the answers of the exchange, one a round.
+        turn: the key of the exchange's other entry, for a client that sends the turn again; "" if there is none.
     """
 
     digest: str = ""
@@ -42,6 +44,13 @@ class Entry:
     goes_on: str = ""
     names: tuple[str, ...] = ()
     offered: bool = False
+    kept: tuple[str, ...] = ()
+    turn: str = ""
+
+    @property
+    def keys(self) -> list[str]:
+        """Where everything is that is known of an exchange whose answers the provider keeps."""
+        return [held_key(name) for name in self.kept] + ([self.turn] if self.turn else [])
 
 
 def digest_of(turn: Turn) -> str:
@@ -85,7 +94,11 @@ def packed(entry: Entry) -> bytes:
         b"[%s,%s]" % (each.answer.document.data, dump([[result.text, result.is_error] for result in each.results]))
         for each in entry.rounds
     )
-    data = b"[%d,%s,[%s]]" % (_FORM, dump([entry.digest, entry.goes_on, entry.names, entry.offered]), b",".join(rounds))
+    data = b"[%d,%s,[%s]]" % (
+        _FORM,
+        dump([entry.digest, entry.goes_on, entry.names, entry.offered, entry.kept, entry.turn]),
+        b",".join(rounds),
+    )
     if len(data) > MAX_ENTRY_BYTES:
         raise StoreError(f"an entry of {len(data)} bytes is beyond {MAX_ENTRY_BYTES}")
     return data
@@ -96,14 +109,14 @@ def unpacked(data: bytes, wire: WireFormat) -> Entry:
     try:
         document = Document(data)
         form, head, rounds = document.elements(0)
-        digest, goes_on, names, offered = json.loads(document.raw(head))
+        digest, goes_on, names, offered, kept, turn = json.loads(document.raw(head))
         read = [_round(document, node, wire) for node in document.elements(rounds)]
-        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in (digest, goes_on, *names))
+        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in (digest, goes_on, turn, *names, *kept))
     except (HeadroomError, ValueError, TypeError) as error:
         raise StoreError("an entry cannot be read") from error
     if not known:
         raise StoreError("an entry of another form")
-    return Entry(digest, tuple(read), goes_on, tuple(names), offered)
+    return Entry(digest, tuple(read), goes_on, tuple(names), offered, tuple(kept), turn)
 
 
 def _round(document: Document, node: int, wire: WireFormat) -> Round:

@@ -21,7 +21,7 @@ _STYLE = r"\(json[a-z0-9]*\)"
 _TABLE = re.compile(
     rf"[ ]*+(?:-[ ](?:(?:\[0\])+[ ])?|{_NAME}[ ])?(?:{_STYLE}[ ])?"
     r"(?:(?P<list>\[[0-9]{1,9}\]:[ ])|(?P<map>\{[0-9]{1,9}\}:[ ])|(?P<lists>\[[0-9]{1,9}\]\[\]:[ ])"
-    r"|(?P<matrix>\[[0-9]{1,9}\]\[[0-9]+\]:$)|(?P<cells>\[[0-9]{1,9}\]=))(?P<columns>.*)"
+    r"|(?P<matrix>\[[0-9]{1,9}\]\[[0-9]+\]:(?:$|[ ]))|(?P<cells>\[[0-9]{1,9}\]=))(?P<columns>.*)"
 )
 _COUNT = re.compile(r"[\[{]([0-9]+)")
 _SAID = re.compile(rf"[ ]*+{_PATH}[ ]\[([0-9]{{1,9}})\]:[ ](.*)")
@@ -297,7 +297,7 @@ class _Reader:
         if match["cells"] is not None:
             columns: tuple[Column, ...] = (Column(("",), match["columns"] or None),)
         else:
-            columns = () if match["matrix"] is not None else columns_of(match["columns"])
+            columns = columns_of(match["columns"]) if match["columns"] else ()  # those of a matrix may have no names
         scope = Scope(parent, at, columns, with_cells(columns), kind=Kind.ROWS)
         number = self._found.open(scope)
         at += 1

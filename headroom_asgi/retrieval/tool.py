@@ -27,6 +27,10 @@ TOOL: Final = ToolSpec(
 )
 
 PAGE_BYTES: Final = 65_536  # one answer: some 16,000 tokens, which fits beside a conversation in every model that calls tools
+# What a model that was talked into it may ask for within one exchange, beside the bytes: texts of earlier exchanges at once, and
+# characters to search through, some twelve seconds of work in the worst case.
+_MAX_LOADED: Final = 64
+_MAX_SEARCHED: Final = 64 * 1024 * 1024
 _MIN_PAGE_BYTES = 512  # less room than this holds no useful excerpt and its notes
 _CRUSHED = ("[json", "[text")  # how a text starts that is one of lines already
 _MAX_ROW = 400  # characters of an element or member that is found as one
@@ -56,7 +60,7 @@ class Originals:
         view: a text to a form of it with a line for each thing that can be found, where it knows one.
     """
 
-    __slots__ = ("_earlier", "_max_bytes", "_texts", "_view")
+    __slots__ = ("_earlier", "_max_bytes", "_searched", "_sought", "_texts", "_view")
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class Originals:
         self._earlier = frozenset(earlier)
         self._max_bytes = max_bytes
         self._view = view
+        self._sought: set[str] = set()  # names of earlier exchanges that were looked for
+        self._searched = 0  # characters
 
     @property
     def size(self) -> int:
@@ -77,10 +83,13 @@ class Originals:
         return max(map(len, self._texts.values()), default=0)
 
     def missing(self, calls: Iterable[ToolCall]) -> list[str]:
-        """Names that calls ask for, and earlier exchanges wrote, whose texts are not here yet."""
+        """Names that calls ask for, and earlier exchanges wrote, whose texts are not here yet; no more than may be brought."""
         wanted = (_parse(call.arguments) for call in calls if call.name == TOOL.name)
         names = dict.fromkeys(each.ref for each in wanted if not isinstance(each, str))
-        return [name for name in names if name in self._earlier and name not in self._texts]
+        wanting = [name for name in names if name in self._earlier and name not in self._sought]
+        wanting = wanting[: max(0, _MAX_LOADED - len(self._sought))]
+        self._sought.update(wanting)
+        return wanting
 
     def load(self, texts: Mapping[str, str]) -> None:
         """Texts of earlier exchanges. ValueError for a name that none of them wrote."""
@@ -89,23 +98,27 @@ class Originals:
         self._texts |= texts
 
     def answer(self, call: ToolCall, spent: int = 0) -> ToolResult:
-        """The result of one call. Pure: the same call gets the same answer, as long as there is room for it.
+        """The result of one call: the same for the same call, as long as there is room for it.
 
         Args:
             call: a call of our tool.
             spent: bytes handed out in this exchange so far.
         """
+        room = min(PAGE_BYTES, self._max_bytes - spent)
+        if room < _MIN_PAGE_BYTES:  # however wrong the call is: wrong ones are answered as well, and there may be many
+            return ToolResult(call, _LIMIT_REACHED, is_error=True)
         wanted = _parse(call.arguments)
         if isinstance(wanted, str):
             return ToolResult(call, wanted, is_error=True)
         text = self._texts.get(wanted.ref)
         if text is None:
-            return ToolResult(call, _unknown(wanted.ref), is_error=True)
-        room = min(PAGE_BYTES, self._max_bytes - spent)
-        if room < _MIN_PAGE_BYTES:
-            return ToolResult(call, _LIMIT_REACHED, is_error=True)
+            unsought = wanted.ref in self._earlier and wanted.ref not in self._sought
+            return ToolResult(call, _LIMIT_REACHED if unsought else _unknown(wanted.ref), is_error=True)
         found = None
         if wanted.query:
+            self._searched += len(text)
+            if self._searched > _MAX_SEARCHED and self._searched > len(text):
+                return ToolResult(call, _LIMIT_REACHED, is_error=True)
             found = excerpt(self._lines(text), wanted.query, _call(wanted.ref))
             text = found.text
         if wanted.offset and wanted.offset >= len(text):

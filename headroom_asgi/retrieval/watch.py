@@ -7,17 +7,12 @@ behind it (keep-alives do not wait for text). The frames that end a round are he
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
 
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.retrieval.fates import Fate, Item, WatchedPart
 from headroom_asgi.retrieval.flow import Outcome
+from headroom_asgi.retrieval.frames import CONTENT, TERMINAL, ends_round, is_text, leads_to_text, says_nothing, shows
 from headroom_asgi.wire import Answer, Event, EventKind, Frame, StreamCodec
-
-_TERMINAL: Final = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
-_CONTENT: Final = frozenset(
-    {EventKind.TEXT, EventKind.SIGNED, EventKind.LEADING, EventKind.OTHER, EventKind.CALL, EventKind.PIECE}
-)
 
 
 class Watch:
@@ -56,6 +51,7 @@ class Watch:
         self._queue: deque[Item] = deque()
         self._queued_bytes = 0
         self._tail: list[Item] = []  # from the first frame on that ends the round
+        self._tail_bytes = 0
         self._settled = False  # the content of the tail has gone out
         self._swallowed_bytes = 0
         self._asked = False  # our tool was called
@@ -107,13 +103,13 @@ class Watch:
         if self._tool is None:
             self._look_on(frames)
             return b"", self._assembled()
-        self._run([frame for frame in frames if not _says_nothing(frame)])
+        self._run([frame for frame in frames if not says_nothing(frame)])
         self._decide_all()
         if self._first and not self._asked:
             # A broken rest goes on where nothing was taken out, since it may be half of what would have been.
             name = self._tool.encode("utf-8")
             self._tail += [
-                Item(frame, [None] * len(frame.events)) for frame in frames if _says_nothing(frame) and name not in frame.raw
+                Item(frame, [None] * len(frame.events)) for frame in frames if says_nothing(frame) and name not in frame.raw
             ]
         answer = self._assembled()
         if answer is None:
@@ -140,7 +136,7 @@ class Watch:
         self._settle()
         if outcome.notice:
             self._out.append(self._codec.notice(outcome.notice, self._next))
-        frames = [item.frame for item in self._tail if any(event.kind in _TERMINAL for event in item.frame.events)]
+        frames = [item.frame for item in self._tail if any(event.kind in TERMINAL for event in item.frame.events)]
         self._out.append(self._codec.finish(frames, outcome.answers, stopped=outcome.stopped))
         return self._take()
 
@@ -160,7 +156,7 @@ class Watch:
         """Frames that pass whatever they say."""
         for frame in frames:
             self._note(frame)
-            self._visible = self._visible or any(_shows(event) for event in frame.events)
+            self._visible = self._visible or any(shows(event) for event in frame.events)
 
     def _run(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
@@ -180,9 +176,10 @@ class Watch:
                 self._text = True
                 self._settle(ends=True)
                 self._emit(item, ends=True)
-            elif self._tail or _ends_round(frame):
+            elif (self._tail and not self._goes_on(frame)) or ends_round(frame):
                 self._tail.append(item)
-            elif self._queue and not self._text and _says_nothing(frame):
+                self._tail_bytes += len(frame.raw)
+            elif self._queue and not self._text and says_nothing(frame):
                 self._emit(item)  # text may wait long
             else:
                 self._queue.append(item)
@@ -197,8 +194,19 @@ class Watch:
             elif event.kind in (EventKind.FINISH, EventKind.END):
                 self._ended = True
 
+    def _goes_on(self, frame: Frame) -> bool:
+        """Content behind nothing but usage: that was no end, but a figure so far, and it goes on in front of the content."""
+        if self._ended or not any(event.kind in CONTENT for event in frame.events):
+            return False
+        self._queue += self._tail
+        self._queued_bytes += self._tail_bytes
+        self._tail, self._tail_bytes = [], 0
+        return True
+
     def _bound(self, item: Item) -> None:
         """Keep what is held, and what a call of ours may hold, within bounds."""
+        if self._tail_bytes > self._max_hold_bytes:
+            raise ResponseError(f"more than {self._max_hold_bytes} bytes behind the end of a round")
         if self._queued_bytes > self._max_hold_bytes:
             self._decide_all()
             self._text = True
@@ -219,7 +227,7 @@ class Watch:
         for event, part in zip(item.frame.events, item.parts, strict=True):
             if part is not None and part.leads_to.fate is Fate.OPEN:
                 return True
-            if not self._text and (_is_text(event) or _leads_to_text(part)):
+            if not self._text and (is_text(event) or leads_to_text(part)):
                 return True
         return False
 
@@ -259,7 +267,7 @@ class Watch:
                 if part.name == self._tool or (part.name and part.pieces > 1):
                     self._decide(part)
             return part
-        if event.kind not in _CONTENT or event.index is None:
+        if event.kind not in CONTENT or event.index is None:
             return None
         part = self._parts.get(event.index)
         if part is None or event.begins:
@@ -323,13 +331,13 @@ class Watch:
         kept = []
         shows_text = False
         for event, part in zip(frame.events, item.parts, strict=True):
-            if event.kind in _TERMINAL:
+            if event.kind in TERMINAL:
                 keep = (self._first and not self._redacted) if ends is None else ends
             else:
                 keep = self._keeps(event, part)
             if keep:
                 kept.append(frame.moved(event, self._place(event, part)))
-                self._visible = self._visible or _shows(event)
+                self._visible = self._visible or shows(event)
                 shows_text = shows_text or (event.kind is EventKind.TEXT and event.visible)
         if shows_text:
             if self._gap:
@@ -347,7 +355,7 @@ class Watch:
         if part is not None and part.leads_to.fate is Fate.OURS:
             self._redacted = True
             return False
-        if not self._text and (_is_text(event) or _leads_to_text(part)):
+        if not self._text and (is_text(event) or leads_to_text(part)):
             self._redacted = True
             return False
         return True
@@ -364,29 +372,3 @@ class Watch:
     def _take(self) -> bytes:
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
-
-
-def _ends_round(frame: Frame) -> bool:
-    """The frame ends the round; usage beside content or the start is only a figure so far."""
-    kinds = {event.kind for event in frame.events}
-    return not kinds.isdisjoint((EventKind.FINISH, EventKind.END)) or (
-        EventKind.USAGE in kinds and kinds <= {EventKind.USAGE, EventKind.OPAQUE}
-    )
-
-
-def _says_nothing(frame: Frame) -> bool:
-    """A keep-alive, or what no dialect can read."""
-    return all(event.kind is EventKind.OPAQUE for event in frame.events)
-
-
-def _is_text(event: Event) -> bool:
-    """Text that shows, or the start or end of a text part; an empty delta outside any part is neither."""
-    return event.kind is EventKind.TEXT and (event.visible or event.index is not None)
-
-
-def _leads_to_text(part: WatchedPart | None) -> bool:
-    return part is not None and part.leads_to is not part and part.leads_to.is_text
-
-
-def _shows(event: Event) -> bool:
-    return event.kind in _CONTENT and (event.kind is not EventKind.TEXT or event.visible)

@@ -27,6 +27,8 @@ _MIN_SAVED_TOKENS = 32
 _MIN_SAVED_SHARE = 10
 _MIN_LOSSLESS_SHARE = 30
 _MANY_SAVED_TOKENS = 256
+# Where prose is looked at, a byte takes as long as so many do elsewhere.
+_PROSE_WEIGHT = 16
 
 
 class ContentRouter(Transform):
@@ -44,6 +46,11 @@ class ContentRouter(Transform):
         self._exact = route.exact_match_tools
         self._memo = memo if memo is not None else Memo(HeadroomConfig().memo_bytes)
         self._table = DispatchTable(route.compressors, route.interceptors)
+
+    def prove(self) -> None:
+        """Show that every compressor that is on does something. ConfigError, naming it, if one does not."""
+        if self._enabled:
+            self._table.prove()
 
     def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
         """A decision for every segment: left alone for a reason, remembered, or still open."""
@@ -103,8 +110,9 @@ class ContentRouter(Transform):
         )
 
     def pending_bytes(self, decisions: Sequence[Decision]) -> int:
-        """Bytes of the literals that `compress` would work on."""
-        return sum(end - start for d in decisions if not d.settled for start, end in [d.segment.span])
+        """Bytes of the literals that `compress` would work on, as many as take it that long."""
+        weight = _PROSE_WEIGHT if self._table.has_prose else 1
+        return weight * sum(end - start for d in decisions if not d.settled for start, end in [d.segment.span])
 
     def _first_look(self, segment: Segment, context: Context, keys: "_Keys") -> Decision:
         if not self._enabled:

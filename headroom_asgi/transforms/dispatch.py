@@ -1,7 +1,9 @@
 """The dispatch table: which kind of text goes to whom, and what comes of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from headroom_asgi._crush import Document
 from headroom_asgi.compressors import (
@@ -19,6 +21,7 @@ from headroom_asgi.compressors import (
     Span,
     detect,
     open_string,
+    prove,
     sections,
     split_markers,
 )
@@ -31,6 +34,8 @@ from headroom_asgi.wire import literal, splice
 
 _LONG_LITERAL = 512  # bytes of a string in JSON from which on it is looked into
 _MAX_DEPTH = 4  # of JSON in strings of JSON
+# The first line of a text that was shortened before: by another of us on the way, or in a transcript that is played again.
+_SHORT = re.compile(r"\[(?:json|text)[a-z0-9]*(?:;| in | cut in |\]\n)")
 
 
 class DispatchTable:
@@ -64,6 +69,15 @@ class DispatchTable:
         self._interceptors = tuple(interceptors)
         self._terminal = on.get(TERMINAL)
 
+    def prove(self) -> None:
+        """Show that everything that is on does something; once in a process. ConfigError if something does not."""
+        for compressor, _ in (*self._compressors.values(), *self._exact.values()):
+            prove(compressor)
+        for omitter, _ in chain.from_iterable(self._omitters.values()):
+            prove(omitter)
+        for prose, _ in self._prose:
+            prove(prose)
+
     def handles(self, kind: ContentKind, tool: str, *, exact: bool, redeemable: bool) -> bool:
         """Something can be done about texts of that kind from that tool, whose output may have to keep its bytes."""
         if redeemable and any(EVERY_TOOL in one.tools or is_named(tool, one.tools) for one in self._interceptors):
@@ -73,6 +87,11 @@ class DispatchTable:
         excepted += [compressor[1]] if compressor is not None else []
         excepted += [except_tools for _, except_tools in self._prose] if redeemable and not exact else []
         return not all(is_named(tool, except_tools) for except_tools in excepted)
+
+    @property
+    def has_prose(self) -> bool:
+        """Something is done about prose."""
+        return bool(self._prose)
 
     def reads_words(self, tool: str) -> bool:
         """Something is done about a tool's texts that has to know which words stay."""
@@ -103,6 +122,8 @@ class DispatchTable:
         Raises:
             CompressError: a lossless form does not read back.
         """
+        if _SHORT.match(split_markers(text)[1]):
+            return None
         run = _Run(tool, request, Markers(request.ref))
         rest = text
         if request.ref:

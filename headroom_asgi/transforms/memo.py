@@ -43,6 +43,12 @@ class Memo:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
 
 class Outcome:
     """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.

@@ -76,6 +76,12 @@ class TransformPipeline:
             if not isinstance(transform, Transform) or not isinstance(getattr(transform, "name", None), str):
                 raise ConfigError(f"transforms: {transform!r} is not a Transform with a name")
 
+    def prove(self) -> None:
+        """Show that every compressor that is on does something. ConfigError, naming it, if one does not."""
+        for transform in self.transforms:
+            if isinstance(transform, ContentRouter):
+                transform.prove()
+
     def _build_default_transforms(self) -> list[Transform]:
         """The default transforms, in their order."""
         return [CacheAligner(self._route), ContentRouter(self._route, self._memo), Repeats(self._route, self._memo)]
@@ -214,15 +220,13 @@ class _Run:
             warnings=tuple(self._warnings),
             timing=dict(self._timing),
         )
-        pending = 0 if phase is Phase.COMPRESSED else self._pending_bytes(decisions)
+        pending = 0 if phase is Phase.COMPRESSED else self._pending_bytes()
         return Step(phase, self.payload, report, pending, wanted or {})
 
-    def _pending_bytes(self, decisions: tuple[Decision, ...]) -> int:
-        """What the next phase costs, in bytes to compress: what is open, and the body where edits make it scanned again."""
+    def _pending_bytes(self) -> int:
+        """What the next phase costs, in bytes to compress: what is open, and all results, which are compared with each other."""
         open_bytes = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
-        custom = len(self._transforms) > len(self._decisions)
-        rescans = open_bytes or custom or any(d.compressed is not None for d in decisions)
-        return open_bytes + (len(self.payload.body) // SCANNED_PER_COMPRESSED if rescans else 0)
+        return open_bytes + len(self.payload.body) // SCANNED_PER_COMPRESSED
 
     def _routers(self) -> list[tuple[int, ContentRouter]]:
         return [(i, t) for i, t in enumerate(self._transforms) if isinstance(t, ContentRouter)]

@@ -1,5 +1,6 @@
 """The dialects of model providers: requests to segments and edits, answers and streams to neutral events and back."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ __all__ = [
     "dialect_named",
     "dump",
     "guess_dialect",
+    "keeper_of",
     "literal",
     "rewrite",
     "splice",
@@ -63,6 +65,14 @@ def dialect_for(path: str, query: str = "") -> tuple[WireFormat, Endpoint] | Non
     for wire in DIALECTS:
         if (endpoint := wire.endpoint(path, query)) is not None:
             return wire, endpoint
+    return None
+
+
+def keeper_of(path: str) -> tuple[WireFormat, re.Match[str]] | None:
+    """The dialect whose provider keeps the answer that an address is about, and where the path names it."""
+    for wire in DIALECTS:
+        if wire.kept is not None and (found := wire.kept.search(path)) is not None:
+            return wire, found
     return None
 
 

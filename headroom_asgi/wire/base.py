@@ -272,6 +272,8 @@ class WireFormat(ABC):
     example_path: ClassVar[str]
     messages: ClassVar[str] = "messages"  # the member of a body that holds the conversation
     stream_types: ClassVar[frozenset[str]] = frozenset({EVENTS})
+    echoes: ClassVar[bool] = False  # answers repeat what was asked, our tool as well
+    kept: ClassVar[re.Pattern[str] | None] = None  # paths about answers that the provider keeps; groups `name` and `rest`
 
     def endpoint(self, path: str, query: str = "") -> Endpoint | None:  # noqa: ARG002 - dialects may look at it
         """What an address says, None if it is none of this dialect's.
@@ -374,6 +376,18 @@ class WireFormat(ABC):
     def hold(self, payload: Payload, held: str) -> list[Edit]:  # noqa: ARG002 - dialects without ids need none
         """The edits that make a request go on from another id than `payload.held`."""
         return []
+
+    def kept_as(self, answer: Answer) -> str:  # noqa: ARG002 - few providers keep answers
+        """The name under which the provider keeps an answer, "" if it keeps none."""
+        return ""
+
+    def retold(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, name: str) -> bytes:  # noqa: ARG002
+        """What the provider keeps of the rounds of an exchange, as the client got it, and under the name that it knows."""
+        return self.merge(answers, kept, notice=notice, stopped=False)
+
+    def was_structured(self, answer: Answer) -> bool:  # noqa: ARG002
+        """Whether an answer that is kept says that structured output was asked for."""
+        return False
 
     def unsigned(self, payload: Payload) -> list[Edit]:  # noqa: ARG002 - few dialects refuse a request for its reasoning
         """The edits that take signed reasoning out of the conversation, as far as the provider takes it without."""

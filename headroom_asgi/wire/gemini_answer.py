@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
 from headroom_asgi.errors import ResponseError, ScanError
-from headroom_asgi.types import Edit
+from headroom_asgi.types import RETRIEVE_NAME, Edit
 from headroom_asgi.wire.answers import Answer, Finish, Part
-from headroom_asgi.wire.gemini_parts import SENT_SENTINEL, checks_signatures, is_blank, read_part, signature_of
+from headroom_asgi.wire.gemini_parts import SENT_SENTINEL, call_of, checks_signatures, is_blank, read_part, signature_of
 from headroom_asgi.wire.nodes import elements_at, find, given, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, overlay, rewrite, splice
 from headroom_asgi.wire.usage import total
@@ -31,6 +31,14 @@ def parts_of(document: Document, candidate: int) -> list[int]:
     return elements_at(document, candidate, "content", "parts")
 
 
+def check_candidates(document: Document) -> None:
+    """ResponseError if a candidate that nobody asked for calls the retrieve tool, as the client would get that call."""
+    for candidate in elements_at(document, 0, "candidates")[1:]:
+        calls = [call for part in parts_of(document, candidate) if (call := call_of(document, part)) >= 0]
+        if any(text_at(document, call, "name") == RETRIEVE_NAME for call in calls):
+            raise ResponseError("a candidate that nobody asked for calls the retrieve tool")
+
+
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every part of the first candidate, in order."""
     try:
@@ -39,6 +47,7 @@ def read_answer(body: bytes) -> Answer:
         raise ResponseError(f"the answer is not JSON: {error}") from error
     if all(document.get(0, key) < 0 for key in _BODY_MEMBERS):
         raise ResponseError("the answer has no candidates")
+    check_candidates(document)
     candidate = candidate_of(document)
     done = candidate >= 0 and text_at(document, candidate, "finishReason") in _DONE_REASONS
     parts = tuple(read_part(document, node) for node in parts_of(document, candidate))

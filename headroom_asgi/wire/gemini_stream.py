@@ -4,16 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from headroom_asgi._crush import OBJECT, Document
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi._crush import Document
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer, PartKind
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
-from headroom_asgi.wire.gemini_answer import SOURCES, candidate_of, counted, gives_reason, parts_of, read_answer, resign
+from headroom_asgi.wire.gemini_answer import (
+    SOURCES,
+    candidate_of,
+    check_candidates,
+    counted,
+    gives_reason,
+    parts_of,
+    read_answer,
+    resign,
+)
 from headroom_asgi.wire.gemini_assembly import Assembly
 from headroom_asgi.wire.gemini_framing import ArrayFraming, EventFraming, Piece
 from headroom_asgi.wire.gemini_parts import call_of, checks_signatures, is_array, read_call, read_part, signature_of
-from headroom_asgi.wire.nodes import find, given, is_true, text_at
+from headroom_asgi.wire.nodes import find, given, is_true, object_in, text_at
 from headroom_asgi.wire.splice import arrange, dump, literal, replace, splice
 
 _KINDS: Final = {PartKind.TEXT: EventKind.TEXT, PartKind.SIGNED: EventKind.SIGNED, PartKind.OTHER: EventKind.OTHER}
@@ -149,13 +158,14 @@ class GeminiCodec(StreamCodec):
 
     def _frame(self, piece: Piece) -> Frame:
         now = self._round
-        document = _object(piece.data)
+        document = object_in(piece.data)
         if document is None:
             ends = piece.closes and not now.failed
             return Frame(piece.raw, [Event(EventKind.END if ends else EventKind.OPAQUE)], _Chunk(now, piece))
         if given(document, 0, "error") >= 0:
             now.failed = True
             return Frame(piece.raw, [Event(EventKind.ERROR)], _Chunk(now, piece, document))
+        check_candidates(document)
         candidate = candidate_of(document)
         chunk = _Chunk(now, piece, document, candidate)
         now.assembly.add(document)
@@ -210,17 +220,6 @@ class GeminiCodec(StreamCodec):
         """The edits that give a chunk the identity of the first round."""
         node = document.get(0, _IDENTITY)
         return replace(document, node, self._identity) if node >= 0 and self._identity else []
-
-
-def _object(data: bytes | None) -> Document | None:
-    """The JSON object of a chunk; None if it is something else (keep-alives, a broken rest)."""
-    if data is None:
-        return None
-    try:
-        document = Document(data)
-    except ScanError:
-        return None
-    return document if document.kind(0) == OBJECT else None
 
 
 def _says_something(document: Document, events: Sequence[Event]) -> bool:

@@ -309,16 +309,19 @@ def _joined(values: Sequence[bytes], *, texts: bool) -> bytes:
 
 
 def _logprobs(answers: Sequence[Answer], kept: Sequence[Sequence[Part]]) -> list[Edit]:
-    """Log probabilities of the texts of earlier rounds, in front of the last round's, if that has any."""
+    """Log probabilities of what earlier rounds said, in front of the last round's, if that has any."""
     last = answers[-1].document
-    node = find(last, _choice(last), "logprobs", "content")
-    earlier = [
-        answer.document.raw(element)
-        for answer, parts in zip(answers[:-1], kept[:-1], strict=True)
-        if any(part.kind is PartKind.TEXT for part in parts)
-        for element in elements_at(answer.document, find(answer.document, _choice(answer.document), "logprobs", "content"))
-    ]
-    return insert_elements(last, node, 0, earlier) if earlier and node >= 0 and last.kind(node) == ARRAY else []
+    edits: list[Edit] = []
+    for key in ("content", "refusal"):
+        node = find(last, _choice(last), "logprobs", key)
+        earlier = [
+            answer.document.raw(score)
+            for answer, parts in zip(answers[:-1], kept[:-1], strict=True)
+            if any(part.node == answer.document.get(_message(answer.document), key) for part in parts)
+            for score in elements_at(answer.document, _choice(answer.document), "logprobs", key)
+        ]
+        edits += insert_elements(last, node, 0, earlier) if earlier and node >= 0 and last.kind(node) == ARRAY else []
+    return edits
 
 
 def complete_answer(response: Mapping[str, Any], model: str) -> bytes:

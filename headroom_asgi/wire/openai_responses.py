@@ -20,7 +20,7 @@ from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, te
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
 from headroom_asgi.wire.openai_responses_turns import appended, paired_wrongly, reheld, replayed, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
-from headroom_asgi.wire.splice import dump, insert_elements
+from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid
 
 _STRUCTURED: Final = frozenset({"json_object", "json_schema"})
 # Tools that the client runs, so that their outputs come in requests.
@@ -43,7 +43,11 @@ class OpenAIResponses(WireFormat):
         (re.compile(r"(^|/)responses/(compact|input_tokens)\Z"), Endpoint(answered=False)),
     )
     example_path: ClassVar[str] = "/v1/responses"
+    echoes: ClassVar[bool] = True
     messages: ClassVar[str] = "input"
+    kept: ClassVar[re.Pattern[str] | None] = re.compile(
+        r"(^|/)responses/(?!(?:compact|input_tokens)\Z)(?P<name>[^/]+)(?P<rest>|/input_items)\Z"
+    )
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: text in outputs of calls, and user texts (frozen) that say what was asked."""
@@ -134,6 +138,19 @@ class OpenAIResponses(WireFormat):
     def held_by(self, answer: Answer) -> str:
         """The conversation, or else the response."""
         return text_at(answer.document, 0, "conversation", "id") or text_at(answer.document, 0, "id")
+
+    def kept_as(self, answer: Answer) -> str:
+        """The response."""
+        return text_at(answer.document, 0, "id")
+
+    def retold(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, name: str) -> bytes:
+        """The merged answer with the id that was asked for."""
+        merged = Document(self.merge(answers, kept, notice=notice, stopped=False))
+        return merged.data if text_at(merged, 0, "id") == name else overlaid(merged.data, {"id": literal(name)})
+
+    def was_structured(self, answer: Answer) -> bool:
+        """Responses repeat what they were asked for."""
+        return text_at(answer.document, 0, "text", "format", "type") in _STRUCTURED
 
     def hold(self, payload: Payload, held: str) -> list[Edit]:
         """Another `previous_response_id`."""
