@@ -998,7 +998,7 @@ _LEDGER: Final = (
     Mutant(
         "breaker-breaks-prefixes",
         "engine/conversation.py",
-        "if spared and known.is_new and",
+        "if spared and known.is_unknown and",
         "if spared and",
         "test_refused.py::test_new_conversations_are_spared_for_a_while_and_those_under_way_are_not",
     ),
@@ -1204,6 +1204,27 @@ _HOSTILE: Final = (
 )
 
 _STORES: Final = (
+    Mutant(
+        "too-many-tools-are-too-many-tokens",
+        "engine/refusals.py",
+        "(?<!array )too long",
+        "too long",
+        "test_refused.py::test_a_client_with_as_many_tools_as_there_may_be_gets_its_answer",
+    ),
+    Mutant(
+        "held-conversations-are-refused-at-each-turn",
+        "engine/conversation.py",
+        "return self.is_new or (",
+        "return self.is_new and not (",
+        "test_refused.py::test_a_conversation_that_the_provider_holds_is_spared_at_its_later_turns",
+    ),
+    Mutant(
+        "cut-rounds-look-like-answers",
+        "middleware/respond.py",
+        "        if not self._started and self._watch is not None:",
+        "        if self._watch is None:",
+        "test_later_rounds.py::test_a_later_round_that_is_cut_before_the_client_saw_anything_is_a_bad_gateway",
+    ),
     Mutant(
         "checksums-are-not-compared",
         "store/records.py",

@@ -101,6 +101,16 @@ async def test_while_the_client_has_seen_nothing_it_is_told_and_may_try_again_it
     assert (len(inner.bodies), response.status) == (2, 503)
 
 
+@both_dialects
+async def test_a_later_round_that_is_cut_before_the_client_saw_anything_is_a_bad_gateway(dialect: str) -> None:
+    reports = CapturedReports()
+    inner = Inner(asking(dialect, text=""), answer_stream([b""]))
+    response = await ask(inner, dialect, observers=[reports])
+    assert (len(inner.bodies), response.status, reports[0].status) == (2, 502, 502)
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["error"]["type"] == "server_error"
+
+
 @pytest.mark.parametrize(
     ("limit_s", "wait", "calls"),
     [(20.0, b"0", 4), (0.0, b"0", 2), (20.0, b"21", 2), (20.0, b"Wed, 21 Oct 2099 07:28:00 GMT", 2), (20.0, b"0.0", 4)],

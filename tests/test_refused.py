@@ -25,7 +25,7 @@ from tests.driver import (
     text_answer,
     whole_body,
 )
-from tests.talks import SPEAKERS, Model, Talk
+from tests.talks import FIELDS, SPEAKERS, Model, Talk
 
 pytestmark = pytest.mark.anyio
 TABLE = json.dumps(ORDERS)
@@ -148,6 +148,18 @@ async def test_other_errors_pass(mode: str, status: int) -> None:
     assert len(inner.bodies) == 1
 
 
+async def test_a_client_with_as_many_tools_as_there_may_be_gets_its_answer() -> None:
+    message = (
+        "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array with length 129 instead."
+    )
+    error = {"message": message, "type": "invalid_request_error", "param": "tools", "code": "array_above_max_length"}
+    inner = Picky(lambda body: len(json.loads(body)["tools"]) <= 128, answer_json({"error": error}, status=400))
+    tools = [{"type": "function", "function": {"name": f"f{n}", "parameters": {"type": "object"}}} for n in range(128)]
+    body = {**question_body("openai-chat", TABLE), "tools": tools}
+    assert (await post(wrapped(inner), PATH, body)).json() == OK
+    assert len(inner.bodies) == 2
+
+
 async def test_a_body_that_was_not_changed_is_not_tried_twice() -> None:
     inner = Picky(lambda body: False, answer_json(NO_TOOLS, 400))
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "q"}]}).encode()
@@ -214,6 +226,29 @@ async def test_new_conversations_are_spared_for_a_while_and_those_under_way_are_
     # What was pinned stays so: other workers share the store, and the breaker closes some day.
     assert (await post(wrapped(inner, store=store), PATH, request("new"))).outcome == "skipped:pinned_off"
     assert (await post(wrapped(inner, store=store), PATH, request("newer"))).outcome == "failed_open:refused"
+
+
+async def test_a_conversation_that_the_provider_holds_is_spared_at_its_later_turns() -> None:
+    async def react(body: bytes, send: Send) -> None:
+        said = {
+            "type": "message",
+            "id": "m",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "ok", "annotations": []}],
+        }
+        answer = {"id": f"resp_{len(inner.bodies)}", "object": "response", "status": "completed", "output": [said], "tools": []}
+        await answer_json(answer)(body, send)
+
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400), react)
+    app = wrapped(inner, store=MemoryStore(shared=True))
+    held: dict[str, str] = {}
+    outcomes = []
+    for _ in range(3):
+        response = await post(app, "/v1/responses", {**FIELDS["openai-responses"], "store": True, "input": "hi", **held})
+        held = {"previous_response_id": response.json()["id"]}
+        outcomes.append(response.outcome)
+    assert outcomes == ["failed_open:refused", "skipped:pinned_off", "skipped:pinned_off"]
+    assert len(inner.bodies) == 4
 
 
 async def test_without_a_shared_store_new_conversations_find_out_for_themselves() -> None:

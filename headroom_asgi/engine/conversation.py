@@ -86,6 +86,11 @@ class Conversation:
         return not self.turns and not self.client.held
 
     @property
+    def is_unknown(self) -> bool:
+        """No request of it went with changes of ours: it is new, or the provider holds it and nothing is known of it here."""
+        return self.is_new or (bool(self.client.held) and held_key(self.client.held) not in self.values)
+
+    @property
     def relies(self) -> bool:
         """Later requests can only ask for what is in the store now.
 
@@ -251,7 +256,7 @@ async def recalled(engine: Engine, route: Route, tenant: str, payload: Payload, 
     if replays or spared or (known.is_held and shared):
         await engine.work(len(payload.body) // SCANNED_PER_COMPRESSED, known.name)
     known.doubtful = await asked("recall_failed", known.recall()) is None
-    if spared and known.is_new and not known.pinned and not known.doubtful:
+    if spared and known.is_unknown and not known.pinned and not known.doubtful:
         known.pinned = await asked("pin_failed", known.pin()) is not None
     return known
 

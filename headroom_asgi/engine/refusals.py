@@ -11,9 +11,11 @@ from headroom_asgi.config import Route
 
 REFUSED: Final = frozenset({400, 413, 422})
 MAX_ERROR_BYTES: Final = 64 * 1024  # a longer answer is no provider's error
-# What a shorter body cannot have caused, and what the client's own body, as long or longer, would not mend.
+# What a shorter body cannot have caused, and what the client's own body, as long or longer, would not mend. (An array that is too
+# long is that of the tools, of which the client has one less.)
 _TOO_LONG: Final = re.compile(
-    rb"context[ _-]?(length|window|size|limit)|exceed.{0,40}context|too long|too many tokens|maximum.{0,40}tokens|token limit",
+    rb"context[ _-]?(length|window|size|limit)|exceed.{0,40}context|(?<!array )too long"
+    rb"|too many tokens|maximum.{0,40}tokens|token limit",
     re.IGNORECASE,
 )
 # Reasoning is bound to what was sent before it, which may not be what the client has: its own body would not fit it either.

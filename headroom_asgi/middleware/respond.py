@@ -226,8 +226,7 @@ class Relay:
         except Exception as error:  # nothing of ours may become an error of the app
             self._unreadable("answer_unreadable", error)
             if self._flow is not None and not self._kind.failed and _calls_us(body):
-                self._start = {**self._came, "status": _BAD_GATEWAY, "headers": [(b"content-type", b"application/json")]}
-                self._exchange.notes.status = _BAD_GATEWAY
+                self._turn_bad()
                 data = _UNFOLLOWED
         data = await self._exchange.received(data)
         changed = data is not body
@@ -319,10 +318,22 @@ class Relay:
             await self._give_up("an internal retrieval was cut short")
 
     async def _give_up(self, message: str) -> None:
-        """End a stream that cannot go on by the dialect's own error."""
+        """End a stream that cannot go on by the dialect's own error; by a status while nothing was sent; clients try again."""
+        if not self._started and self._watch is not None:
+            self._held = []
+            self._turn_bad()
+            await self._send_start(changed=True, size=len(_UNFOLLOWED))
+            await self._send({"type": "http.response.body", "body": _UNFOLLOWED, "more_body": False})
+            self.done = True
+            return
         if self._watch is not None:
             await self._emit(self._watch.error(message))
         await self._end()
+
+    def _turn_bad(self) -> None:
+        """What the client gets is an error of ours."""
+        self._start = {**self._came, "status": _BAD_GATEWAY, "headers": [(b"content-type", b"application/json")]}
+        self._exchange.notes.status = _BAD_GATEWAY
 
     async def _emit(self, data: bytes) -> None:
         """Bytes for the client; held with the start until something is visible, if a round may yet fail."""
