@@ -24,6 +24,9 @@ cdef enum:
     EXPANDED_NO_ROW = 2
     GROUPS_GAIN = 32 * TOKEN  # what a text must save; the note takes some 12 to 30
     FILL_LIMIT = 64
+    # So often lines may look alike and have no template; each one that is found allows for some more. This bounds the time.
+    FAILURE_LIMIT = 10000
+    FAILURE_CREDIT = 16
 
 cdef inline bint is_indented(Line line) noexcept nogil:
     return line.size > 0 and line.data[0] == 0x20
@@ -104,7 +107,7 @@ cdef int write_groups(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcep
     cdef const uint8_t* from_line
     cdef Py_ssize_t from_size
     cdef bint inside = False
-    cdef int notes = 0, lines
+    cdef int notes = 0, lines, failures = 0
     cdef Line line = line_at(data, end)
     cdef Template template, current
     cdef bint repeats = False
@@ -126,7 +129,9 @@ cdef int write_groups(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcep
             window.glances += 1
             window.total -= 1
         window.count = 0
-        lines = template_choose(&window, &template, &scratch, &saved)
+        lines = template_choose(&window, &template, &scratch, &saved) if failures < FAILURE_LIMIT else 0
+        failures = failures + (window.count > LOOK_LEAST) if lines == 0 else failures - FAILURE_CREDIT
+        failures = failures if failures > 0 else 0
         stays = 10 * rows_gain(&current, &window, &scratch) if repeats else 0
         repeats = False
         # Rows go on below the head that is there, unless another one saves more, its own cost included.

@@ -27,7 +27,7 @@ from tests import redis_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = 4  # of a host
-ROWS = 150
+ROWS = 400
 ASKED = 10  # orders of one table, each asked for by a call of its own
 AT_ONCE = 16
 START_S = 60

@@ -63,4 +63,4 @@ def test_a_page_in_a_cut_envelope_is_read() -> None:
     text = result.messages[2]["content"]
     assert "# Boots" in text
     assert "color" not in text
-    assert text.endswith("...\\n" + NOTE.removeprefix(" ..."))
+    assert text.endswith("and ...\n⟦cut⟧" + NOTE.removeprefix(" ..."))

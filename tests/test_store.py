@@ -454,7 +454,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestAnyStoreAgainstADict = StoreMachine.TestCase
-TestAnyStoreAgainstADict.settings = settings(max_examples=100, stateful_step_count=40)
+TestAnyStoreAgainstADict.settings = settings(max_examples=50, stateful_step_count=30)
 
 
 # The bounds of the one in memory.

@@ -86,7 +86,7 @@ class Originals:
         """Names that calls ask for, and earlier exchanges wrote, whose texts are not here yet; no more than may be brought."""
         wanted = (_parse(call.arguments) for call in calls if call.name == TOOL.name)
         names = dict.fromkeys(each.ref for each in wanted if not isinstance(each, str))
-        wanting = [name for name in names if name in self._earlier and name not in self._sought]
+        wanting = [name for name in names if name in self._earlier and name not in self._texts and name not in self._sought]
         wanting = wanting[: max(0, _MAX_LOADED - len(self._sought))]
         self._sought.update(wanting)
         return wanting
