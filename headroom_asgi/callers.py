@@ -26,6 +26,7 @@ _MIN_SECRET: Final = 16  # characters; fewer can be tried out
 _CREDENTIALS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 # Schemes of `authorization` by which every request carries another value; those that sign have more names, see `signs`.
 _CHANGING: Final = frozenset({"digest", "oauth", "negotiate", "ntlm", "dpop"})
+_BARE: Final = frozenset({b"basic", b"bearer"})  # without a key they are everybody's
 _SIGNING: Final = ("aws4", "goog4", "signature", "sharedkey")
 
 
@@ -67,6 +68,8 @@ def by_authorization(scope: Mapping[str, Any]) -> str:
             scheme = scheme_of(value.decode("latin-1"))
             if name == b"authorization" and (signs(scheme) or scheme in _CHANGING):
                 return ""
+            if name == b"authorization" and value.strip().lower() in _BARE:
+                continue
             found = found or bool(value.strip())
             state.update(b"%s %d %s" % (name, len(value), value))
     return f"key-{state.hexdigest()}" if found else ""
@@ -120,7 +123,7 @@ def from_networks(*networks: str) -> TrustRule:
     try:
         known = [ipaddress.ip_network(network) for network in networks if network != "unix"]
     except ValueError as error:
-        raise ConfigError(f"from_networks: {networks!r} are not networks such as '10.0.0.0/8', or 'unix'") from error
+        raise ConfigError("from_networks: one of them is no network such as '10.0.0.0/8', nor 'unix'") from error
     if not networks:
         raise ConfigError("from_networks: there are none")
     unix = "unix" in networks

@@ -984,8 +984,8 @@ _LEDGER: Final = (
     Mutant(
         "any-ref-of-the-store-honored",
         "retrieval/tool.py",
-        "if name in self._earlier and name not in self._sought",
-        "if name not in self._sought",
+        "if name in self._earlier and name not in self._texts",
+        "if name not in self._texts",
         "test_held.py::test_what_another_conversation_left_out_cannot",
     ),
     Mutant(
@@ -1205,6 +1205,20 @@ _HOSTILE: Final = (
 
 _STORES: Final = (
     Mutant(
+        "damaged-records-count-as-kept",
+        "store/sealed.py",
+        "if (tenant, inner, key) not in self._damaged]",
+        "]",
+        "test_store_sealed.py::test_a_damaged_original_is_kept_anew",
+    ),
+    Mutant(
+        "bodies-in-crumbs-fill-the-memory",
+        "middleware/body.py",
+        "if len(received.messages) >= _KEPT and",
+        "if len(received.messages) >= 1e9 and",
+        "test_body.py::test_a_body_in_crumbs_is_kept_in_larger_pieces",
+    ),
+    Mutant(
         "too-many-tools-are-too-many-tokens",
         "engine/refusals.py",
         "(?<!array )too long",
@@ -1263,8 +1277,8 @@ _STORES: Final = (
     Mutant(
         "sqlite-tenants-left-in-the-log",
         "store/sqlite.py",
-        '            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()',
-        "            pass",
+        'if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:',
+        "if False:",
         "test_store_sqlite.py::test_nothing_of_a_deleted_tenant_is_left_on_the_disk",
     ),
     Mutant(

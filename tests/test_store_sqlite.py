@@ -88,8 +88,12 @@ async def test_only_the_owner_may_read_the_files(path: Path, umask: int) -> None
 def test_a_file_that_others_may_read_is_closed_to_them(path: Path) -> None:
     path.touch()
     path.chmod(0o644)
+    side = path.with_name(f"{path.name}-wal")
+    side.touch()
+    side.chmod(0o644)
     SQLiteStore(path)
     assert mode_of(path) == 0o600
+    assert not side.exists() or mode_of(side) == 0o600
 
 
 @pytest.mark.parametrize("place", ["missing/store.db", "x" * 300, "."])

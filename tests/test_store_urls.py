@@ -89,6 +89,9 @@ async def test_values_outside_of_this_process_are_encrypted_with_the_keys_that_a
         ("memory://?max_bytes=many", "the option 'max_bytes' is not a number of bytes, such as 1000000 or 256MiB"),
         ("memory://?max_entries=1.5", "the option 'max_entries' is not a whole number"),
         ("memory://?max_age_s=soon", "the option 'max_age_s' is not a number of seconds"),
+        ("memory://?max_age_s=inf", "the option 'max_age_s' is not a number of seconds"),
+        ("memory://#?max_bytes=1", "memory:// has options, and nothing else"),
+        ("sqlite:x#y?keys_file=z", "a # in the path is written %23"),
         ("memory://?max_age_s=0", "max_age_s: 0.0 is not a number above 0"),
         ("memory://?shared=perhaps", "the option 'shared' is not true or false"),
         ("sqlite://var/lib", "the file's path is missing: sqlite:///absolute"),
@@ -110,7 +113,15 @@ def test_an_address_with_a_mistake_is_refused_at_once(
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:hush@host/x", "redis://:hush@host?nothing=1", "radis://:hush@host", "redis://:hush@a:b"]
+    "url",
+    [
+        "redis://:hush@host/x",
+        "redis://:hush@host?nothing=1",
+        "radis://:hush@host",
+        "redis://:hush@a:b",
+        "hush@host:6379",
+        "hush!:x",
+    ],
 )
 def test_no_message_repeats_a_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -102,6 +102,7 @@ def test_a_key_is_a_tenant_and_is_not_in_its_name() -> None:
     assert by_authorization(scope_with(one)) == by_authorization(scope_with(one))
     assert by_authorization(scope_with(one)) != by_authorization(scope_with(other))
     assert "sk-1" not in str(by_authorization(scope_with(one)))
+    assert not by_authorization(scope_with((b"authorization", b"Bearer ")))  # everybody's
 
 
 @pytest.mark.parametrize("name", [b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"])

@@ -2,8 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from headroom_asgi.types import Message, Receive
+
+# Messages that are kept one by one; of a body in more pieces than that, small ones are joined: each message costs 200 bytes.
+_KEPT: Final = 1024
+_JOINED_BYTES: Final = 64 * 1024
 
 
 @dataclass(slots=True, repr=False)
@@ -11,7 +16,7 @@ class Received:
     """What was read of a request body.
 
     Attributes:
-        messages: the ASGI messages as they came, for replay.
+        messages: the ASGI messages as they came, for replay; behind a thousand of them in larger pieces.
         size: bytes of body in them.
         complete: the whole body is here. If not, the client left, or the body is larger than allowed.
     """
@@ -30,10 +35,21 @@ class Received:
 async def read(receive: Receive, max_bytes: int) -> Received:
     """Read until the body is complete, the client leaves, or more than `max_bytes` came."""
     received = Received()
+    joined = bytearray()
     while True:
         message = await receive()
         if message.get("more_body", False) and not message.get("body"):
             continue  # says nothing, and any number of them may come
+        small = message.get("body", b"")
+        if len(received.messages) >= _KEPT and message.get("more_body", False) and len(joined) + len(small) <= _JOINED_BYTES:
+            joined += small
+            received.size += len(small)
+            if received.size <= max_bytes:
+                continue
+            message = {"type": "http.request", "body": b"", "more_body": True}
+        if joined:
+            received.messages.append({"type": "http.request", "body": bytes(joined), "more_body": True})
+            joined.clear()
         received.messages.append(message)
         if message["type"] != "http.request":
             return received

@@ -12,6 +12,8 @@ try:
     import brotli
 except ImportError:
     brotli = None
+if not hasattr(getattr(brotli, "Decompressor", None), "can_accept_more_data"):  # older versions cannot be bounded
+    brotli = None
 try:
     import zstandard
 except ImportError:

@@ -57,7 +57,9 @@ class SealedStore:
         if if_absent and await self._is_there(inner, key, tenant, ttl):
             return False
         record = await self._aside(len(value), self._records.pack, value, _name(tenant, ns, key))
-        return await self._store.put(inner, key, record, tenant=tenant, ttl=ttl, if_absent=if_absent)
+        written = await self._store.put(inner, key, record, tenant=tenant, ttl=ttl, if_absent=if_absent)
+        self._damaged.pop((tenant, inner, key), None)
+        return written
 
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
         """Read values (Store.get_many)."""
@@ -69,8 +71,10 @@ class SealedStore:
         return values
 
     async def touch(self, ns: str, keys: Iterable[str], *, tenant: str, ttl: float) -> int:
-        """Start idle times again (Store.touch)."""
-        return await self._store.touch(self._space + ns, keys, tenant=tenant, ttl=ttl)
+        """Start idle times again (Store.touch). What is known to be damaged is not there: who counts on it writes it anew."""
+        inner = self._space + ns
+        readable = [key for key in dict.fromkeys(keys) if (tenant, inner, key) not in self._damaged]
+        return await self._store.touch(inner, readable, tenant=tenant, ttl=ttl)
 
     async def delete(self, ns: str, keys: Iterable[str], *, tenant: str) -> int:
         """Delete entries (Store.delete)."""

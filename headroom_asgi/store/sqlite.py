@@ -247,7 +247,8 @@ class SQLiteStore:
             if len(rows) < _BATCH:
                 break
         with self._file.reading() as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise StoreError("deleted, but who reads from the file keeps its log from being emptied: do it again")
         return deleted
 
     def _stats(self) -> StoreStats:

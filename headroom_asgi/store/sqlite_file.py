@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -166,6 +166,9 @@ def _make_private(path: Path) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
     if stat.S_IMODE(found.st_mode) != 0o600:
         path.chmod(0o600)
+    for side in (path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(FileNotFoundError):
+            side.chmod(0o600)
     return None
 
 

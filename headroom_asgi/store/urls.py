@@ -1,5 +1,6 @@
 """Stores by address: `memory://`, `sqlite:///path`, `redis://host`; other packages may add schemes of their own."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -22,6 +23,7 @@ GROUP: Final = "headroom_asgi.store"
 
 _UNITS: Final = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 _SIZE: Final = re.compile(r"([0-9]+)(?:(|k|M|G|Ki|Mi|Gi)B)?")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")  # likewise
 _NAME: Final = re.compile(r"[a-z_]{1,32}")  # what may be an option; anything else may be a part of a password
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -41,9 +43,12 @@ def _whole(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError as error:
         raise ValueError("a number of seconds") from error
+    if not math.isfinite(seconds):
+        raise ValueError("a number of seconds")
+    return seconds
 
 
 def _flag(text: str) -> bool:
@@ -85,7 +90,7 @@ def open_store(url: str) -> Store:
             hold a password.
     """
     scheme, separator, _ = url.partition(":")
-    if not separator:
+    if not separator or not _SCHEME.fullmatch(scheme):
         raise ConfigError(f"store: this is not an address; expected {', '.join(sorted(_BUILT_IN))}, each with ://")
     if scheme in _BUILT_IN:
         return _BUILT_IN[scheme](url)
@@ -132,7 +137,7 @@ def _options(scheme: str, query: str, *tables: _Readers) -> list[dict[str, Any]]
 
 def _memory(url: str) -> Store:
     parts = split(url)
-    if parts.netloc or parts.path:
+    if parts.netloc or parts.path or parts.fragment:
         raise ConfigError("store: memory:// has options, and nothing else")
     (own,) = _options("memory", parts.query, _MEMORY)
     return MemoryStore(**own)
@@ -142,6 +147,8 @@ def _sqlite(url: str) -> Store:
     parts = split(url)
     if parts.netloc or not parts.path:
         raise ConfigError("store: the file's path is missing: sqlite:///absolute/path or sqlite:relative/path")
+    if parts.fragment:
+        raise ConfigError("store: a # in the path is written %23")
     own, outside = _options("sqlite", parts.query, _SQLITE, _OUTSIDE)
     return _outside("sqlite", SQLiteStore(unquote(parts.path), **own), outside)
 
