@@ -107,6 +107,11 @@ def test_only_what_earlier_exchanges_wrote_can_be_loaded() -> None:
     assert originals.missing([*calls, *broken, calls[0]]) == ["there-0"]
     with pytest.raises(ValueError, match="nothing of this conversation"):
         originals.load({"forged-0": "secret"})
+    assert [originals.answer(call).text.startswith("what was left out there is not kept") for call in calls] == [
+        True,
+        False,
+        False,
+    ]
     originals.load({"there-0": "found"})
     assert [originals.answer(call).is_error for call in calls] == [False, False, True]
     assert originals.missing(calls) == []

@@ -165,6 +165,19 @@ async def test_another_package_may_offer_a_scheme(offered: None) -> None:
     assert (await store.stats()).entries == 2
 
 
+async def test_a_record_of_another_packages_store_that_is_damaged_is_a_miss(
+    offered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Theirs()
+    monkeypatch.setattr(f"{__name__}.theirs", lambda url: inner)
+    store = open_store("theirs://host/2")
+    await put(store, "k", b"right")
+    record = await get(inner, "k")
+    assert record is not None
+    await put(inner, "k", record[:-1] + b"?")
+    assert await get(store, "k") is None
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

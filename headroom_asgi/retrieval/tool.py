@@ -40,6 +40,7 @@ _EXPECTED = (
     'call headroom_retrieve with {"ref": "..."} as it stands in a <<ccr:REF ...>> line; '
     'optional: "query" (string), "offset" and "limit" (numbers of characters, 0 or more)'
 )
+_GONE = "what was left out there is not kept any more; call the tool that it came from again if you need it"
 _LIMIT_REACHED = "retrieval limit reached, answer with what you have"
 
 _QUOTES = " \t\r\n\"'`"
@@ -113,7 +114,8 @@ class Originals:
         text = self._texts.get(wanted.ref)
         if text is None:
             unsought = wanted.ref in self._earlier and wanted.ref not in self._sought
-            return ToolResult(call, _LIMIT_REACHED if unsought else _unknown(wanted.ref), is_error=True)
+            gone = _GONE if wanted.ref in self._earlier else _unknown(wanted.ref)
+            return ToolResult(call, _LIMIT_REACHED if unsought else gone, is_error=True)
         found = None
         if wanted.query:
             self._searched += len(text)

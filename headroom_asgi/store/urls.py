@@ -104,7 +104,7 @@ def open_store(url: str) -> Store:
         raise
     except Exception as error:
         raise ConfigError(f"store: the package that offers {scheme!r} failed ({type(error).__name__})") from error
-    return GuardedStore(_checked(made), name=scheme)
+    return GuardedStore(SealedStore(_checked(made)), name=scheme)
 
 
 def _checked(store: Any) -> Store:
