@@ -185,6 +185,20 @@ async def test_an_answer_whose_other_rounds_are_gone_is_told_as_the_provider_has
     assert (await about(app, name)).body == model.kept[name]
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_app_that_fails_over_another_round_does_not_fail_the_request(method: str) -> None:
+    class Failing(Keeping):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["method"] != "POST" and not scope["path"].endswith(asked):
+                raise OSError("the provider is gone")
+            await super().__call__(scope, receive, send)
+
+    asked = ""
+    app = HeadroomMiddleware(Failing(*THREE), store=MemoryStore(shared=True), discover=False)
+    asked, _ = await answered(app)
+    assert (await post(app, f"{PATH}/{asked}", b"", method=method)).status == 200
+
+
 async def test_what_is_not_known_passes_with_the_callables_it_came_with() -> None:
     seen: list[Any] = []
 

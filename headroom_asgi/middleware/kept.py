@@ -82,7 +82,7 @@ async def retell(app: ASGIApp, asked: Asked, names: Sequence[str], scope: Scope,
     own = await _called(app, asked.scope(scope, asked.name))
     body = own.body
     if own.status in _OK:
-        others = {name: await _called(app, asked.scope(scope, name)) for name in names if name != asked.name}
+        others = {name: await _another(app, asked.scope(scope, name)) for name in names if name != asked.name}
         got = [others.get(name, own) for name in names]
         try:
             if all(each.status in _OK for each in got):
@@ -99,7 +99,7 @@ async def delete(app: ASGIApp, asked: Asked, names: Sequence[str], scope: Scope,
     own = await _called(app, asked.scope(scope, asked.name))
     deleted = own.status in _OK
     for name in names if deleted else ():
-        if name != asked.name and (status := (await _called(app, asked.scope(scope, name))).status) not in (*_OK, _GONE):
+        if name != asked.name and (status := (await _another(app, asked.scope(scope, name))).status) not in (*_OK, _GONE):
             _log.warning("answer_not_deleted", status=status)
     await _give(own, own.body, send)
     return deleted
@@ -108,6 +108,15 @@ async def delete(app: ASGIApp, asked: Asked, names: Sequence[str], scope: Scope,
 async def pass_input(app: ASGIApp, asked: Asked, names: Sequence[str], scope: Scope, receive: Receive, send: Send) -> None:
     """The input of the first answer, which is the client's: later ones have in theirs what was hidden."""
     await app(asked.scope(scope, names[0]), receive, send)
+
+
+async def _another(app: ASGIApp, scope: Scope) -> _Got:
+    """What the inner app answers of a round that the client knows nothing of: an exception there is no answer."""
+    try:
+        return await _called(app, scope)
+    except Exception as error:
+        _log.warning("answer_not_had", error=type(error).__name__)
+        return _Got()
 
 
 async def _called(app: ASGIApp, scope: Scope) -> _Got:
