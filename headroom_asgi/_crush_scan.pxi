@@ -242,7 +242,7 @@ cdef int tape_scan(const uint8_t* data, Py_ssize_t size, Tape* tape) noexcept no
     cdef int32_t opened = -1, depth = 0
     cdef int expect = EXPECT_VALUE
     cdef uint8_t byte, kind, flags
-    memset(tape, 0, sizeof(Tape))
+    tape_start(tape, size)
     if size > 0x7FFFFFFF:
         return SCAN_MEMORY
     while True:

@@ -3,7 +3,7 @@
 # What other files use:
 #   node_kind, node_flags, node_start, node_end, node_size, node_count, node_child, node_next, node_step (nodes, i)
 #   void       tape_close(Tape*)
-# and what the scanner uses: tape_scalar, tape_open, tape_shut.
+# and what the scanner uses: tape_start, tape_scalar, tape_open, tape_shut.
 #
 # Order on the tape: a container, then its children, each with all of its own; in an object a key (an ordinary STRING node with
 # NODE_KEY) stands before its value.
@@ -35,6 +35,7 @@ cdef enum:
     NODE_LENGTH = 0x7FFFFFF  # the longest scalar in one slot is of 128 MiB
     NODE_COUNT = 0x3FFFFFFF
     TAPE_LIMIT = 0x3FFFFFFF
+    TAPE_LARGE = 0x40000  # bytes of a text from which on a tape starts with the slots of a record of an API: grown to that, it leaves holes
 
 cdef struct Tape:
     Node* nodes
@@ -86,6 +87,13 @@ cdef inline int32_t node_child(const Node* nodes, int32_t i) noexcept nogil:
 cdef inline int32_t node_next(const Node* nodes, int32_t i) noexcept nogil:
     """The node after the subtree."""
     return <int32_t>(nodes[i + 1].bits >> 3 & NODE_COUNT) if nodes[i].bits & 7 <= KIND_ARRAY else node_step(nodes, i)
+
+cdef inline void tape_start(Tape* tape, Py_ssize_t size) noexcept nogil:
+    """A new tape for a text of so many bytes. What memory it cannot have now it asks for again when it grows."""
+    memset(tape, 0, sizeof(Tape))
+    if TAPE_LARGE <= size <= 0x7FFFFFFF:
+        tape.nodes = <Node*>malloc(size)
+        tape.capacity = <int32_t>(size / sizeof(Node)) if tape.nodes != NULL else 0
 
 cdef bint tape_grow(Tape* tape) noexcept nogil:
     """Room for two more slots; False (and `failed`) if there is no memory."""
