@@ -222,20 +222,19 @@ class Conversation:
 
     async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str) -> None:
         wire = self.client.wire
-        first, last = outcome.answers[0], outcome.answers[-1]
-        goes_on = wire.held_by(last)
+        goes_on = wire.held_by(outcome.answers[-1])
         kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
         known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
         waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
         entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=turn)
         if known:
             await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
-        for name in dict.fromkeys(wire.held_by(answer) for answer in (first, last)):
-            if name:
-                await self._put(held_key(name), packed(entry))
-        for name in dict.fromkeys(wire.kept_as(answer) for answer in (first, last)):
-            if name and goes_on not in kept:  # a conversation goes on under its own name, its answers have theirs
-                await self._put(held_key(name), packed(replace(entry, goes_on="")))
+        values = {held_key(wire.held_by(answer)): packed(entry) for answer in outcome.answers if wire.held_by(answer)}
+        if goes_on not in kept:  # a conversation goes on under its own name, its answers have theirs
+            values |= dict.fromkeys(map(held_key, kept), packed(replace(entry, goes_on="")))
+        # The client has the name of the first round that it knows of, or of the last one.
+        for key, value in values.items():
+            await self._put(key, value)
 
     async def pin(self) -> bool:
         """Let all further requests of this conversation go as they come."""

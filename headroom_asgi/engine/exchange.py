@@ -12,7 +12,7 @@ from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compr
 from headroom_asgi.engine.notes import outcome_of
 from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
-from headroom_asgi.engine.refusals import REFUSED, Second, second_try
+from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, second_try
 from headroom_asgi.engine.staged import Reply, Staged
 from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
@@ -27,7 +27,7 @@ from headroom_asgi.transforms import (
     Step,
     drain,
 )
-from headroom_asgi.wire import Answer, Offer, Payload, splice
+from headroom_asgi.wire import Answer, Offer, Payload
 
 _log = get_logger(__name__)
 
@@ -38,6 +38,8 @@ _STAGES = {
     Phase.DISPATCHED: PipelineStage.INPUT_ROUTED,
     Phase.COMPRESSED: PipelineStage.INPUT_COMPRESSED,
 }
+# The outcomes of exchanges whose first body was refused.
+_MENDED = {Second.UNSIGNED: "reasoning_dropped", Second.ANSWERED: "results_lost"}
 
 
 @dataclass(slots=True, repr=False)
@@ -296,34 +298,44 @@ class Exchange(Staged):
             self.notes.prefix_risk = True  # the next turn will not have what happened in this one
 
     def refusable(self, status: int) -> bool:
-        """A first answer with this status may refuse what was changed, and the client's own bytes are there to be tried."""
-        return status in REFUSED and self.body is not self.original
+        """An answer with this status may refuse what was changed, so that something else is to be tried."""
+        return status in REFUSED and (self.body is not self.original or self._forgot)
+
+    @property
+    def _forgot(self) -> bool:
+        """The provider holds what came before, with our tool in it maybe, and nothing is known of it here."""
+        known = self.conversation is not None and self.conversation.held.offered
+        return self.intercepts and self.payload is not None and bool(self.payload.held) and not known
 
     async def second_try(self, status: int, error: bytes) -> Second | None:
-        """What is to be tried after this answer. If that is our body without reasoning, `body` is that from now on."""
-        second = second_try(status, error) if self.refusable(status) else None
-        if second is Second.UNSIGNED and not await self._drop_reasoning():
+        """What is to be tried after this answer. If that is a body of ours, it is `body` from now on."""
+        if not self.refusable(status):
             return None
-        return second
+        if status == BAD_REQUEST and self._forgot and await self._mend(Second.ANSWERED, error):
+            return Second.ANSWERED
+        second = second_try(status, error)
+        if second is Second.UNSIGNED:
+            return second if await self._mend(second, error) else None
+        return second if self.body is not self.original else None
 
-    async def _drop_reasoning(self) -> bool:
-        """Take signed reasoning out of the body; whether there was any that may go."""
+    async def _mend(self, second: Second, error: bytes) -> bool:
+        """Make of our body what may be taken in its place; whether there is anything to mend."""
         assert self.payload is not None
         try:
-            size = len(self.payload.body)
-            edits = await self.engine.work(size, self.wire.unsigned, self.payload)
-            if edits:
-                self.payload = await self.engine.work(size, self.payload.again, splice(self.payload.body, edits))
-        except Exception as error:  # the first answer stands
-            _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
+            made = await self.engine.work(len(self.payload.body), mended, self.payload, second, error)
+        except Exception as failure:  # the first answer stands
+            _log.error("exchange_failed", request_id=self.request_id, error=type(failure).__name__, where=_where(failure))
             return False
-        return bool(edits)
+        self.payload = made or self.payload
+        return made is not None
 
-    def accepted(self) -> None:
-        """The provider took our body without reasoning: what the model had thought is lost to it, and the prefix is another."""
-        assert self.payload is not None
-        _log.warning("reasoning_dropped", request_id=self.request_id, route=self.route.path, model=self.model_name)
-        self.notes.outcome, self.notes.prefix_risk = "reasoning_dropped", True
+    def accepted(self, second: Second) -> None:
+        """The provider took our body without reasoning, or with answers to calls whose results are lost: what the model had
+        thought, or found, is lost to it, and the prefix is another.
+        """
+        outcome = _MENDED[second]
+        _log.warning(outcome, request_id=self.request_id, route=self.route.path, model=self.model_name)
+        self.notes.outcome, self.notes.prefix_risk = outcome, True
 
     async def refused(self) -> None:
         """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones.

@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Final
 
 from headroom_asgi.config import Route
+from headroom_asgi.retrieval import TOOL
+from headroom_asgi.wire import Payload, splice
 
 REFUSED: Final = frozenset({400, 413, 422})
 MAX_ERROR_BYTES: Final = 64 * 1024  # a longer answer is no provider's error
@@ -20,7 +22,9 @@ _TOO_LONG: Final = re.compile(
 )
 # Reasoning is bound to what was sent before it, which may not be what the client has: its own body would not fit it either.
 _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNORECASE)
-_BAD_REQUEST: Final = 400
+BAD_REQUEST: Final = 400
+# What a call is answered with that we once answered, or would have.
+_LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
 _COOL_DOWN_S: Final = 60.0  # a model that takes no tools is asked again once a minute
 _MAX_TRIPPED: Final = 1024  # models are named by clients
 
@@ -30,6 +34,7 @@ class Second(Enum):
 
     OWN = "own"  # the client's own bytes
     UNSIGNED = "unsigned"  # our body without the reasoning that is bound to another one
+    ANSWERED = "answered"  # our body with answers to calls of ours that the provider holds, and whose results are lost
 
 
 def second_try(status: int, error: bytes) -> Second | None:
@@ -37,8 +42,15 @@ def second_try(status: int, error: bytes) -> Second | None:
     if status not in REFUSED or _TOO_LONG.search(error):
         return None
     if _REASONING.search(error):
-        return Second.UNSIGNED if status == _BAD_REQUEST else None
+        return Second.UNSIGNED if status == BAD_REQUEST else None
     return Second.OWN
+
+
+def mended(payload: Payload, second: Second, refusal: bytes) -> Payload | None:
+    """The body of ours that is tried then; None if there is nothing to mend."""
+    wire = payload.wire
+    edits = wire.unsigned(payload) if second is Second.UNSIGNED else wire.reconciled(payload, refusal, TOOL, _LOST)
+    return payload.again(splice(payload.body, edits)) if edits else None
 
 
 class Breaker:

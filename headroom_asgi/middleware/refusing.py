@@ -1,4 +1,6 @@
-"""The gate before the relay: an answer that refuses our body is held while something else is tried, once."""
+"""The gate before the relay: an answer that refuses our body is held while something else is tried."""
+
+from typing import Final
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import MAX_ERROR_BYTES, Exchange, Second
@@ -6,7 +8,8 @@ from headroom_asgi.middleware.codings import CodingError, codings_of, decode
 from headroom_asgi.middleware.respond import Relay
 from headroom_asgi.types import Message, Send
 
-_OK = range(200, 300)
+_OK: Final = range(200, 300)
+_MAX_TRIES: Final = 16  # a refusal names one call whose results are lost; models seldom make more of them at once
 
 
 class Gate:
@@ -18,22 +21,30 @@ class Gate:
         send: the server's callable.
 
     Attributes:
-        second: what is to be tried after a refusal; None if nothing is.
+        second: what is to be tried after a refusal (`take`); None if nothing is.
     """
 
     def __init__(self, exchange: Exchange, relay: Relay, send: Send) -> None:
         self._exchange = exchange
         self._relay = relay
         self._send = send
-        self._held: list[Message] = []
+        self._held: list[Message] = []  # the first refusal, which stands if nothing is taken
+        self._again: list[Message] = []  # one of what was tried then
         self._size = 0
+        self._tries = 1
         self._first = True
+        self._trying: Second | None = None
         self._accepted = False  # what was tried then
         self.second: Second | None = None
 
+    def take(self) -> Second | None:
+        """What is tried now; None if there is nothing more to try. The answer goes to `again`."""
+        self._trying, self.second = self.second, None
+        return self._trying
+
     async def feed(self, message: Message) -> bool:
         """Handle one message. True when the answer is complete, for the client (`Relay.feed`) or as one that refuses our body:
-        then `second` is to be tried, the answer to that goes to `again`, and `settle` comes last.
+        then there is something to `take`, and `settle` comes last.
         """
         if self._first and message["type"] == "http.response.start":
             self._first = False
@@ -42,37 +53,56 @@ class Gate:
                 return False
         if not self._held:
             return await self._relay.feed(message)
-        self._held.append(message)
-        self._size += len(message.get("body", b""))
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        last = self._keep(self._held, message)
         if last and self._size <= MAX_ERROR_BYTES:
-            self.second = await self._exchange.second_try(self._held[0]["status"], await self._error())
+            self.second = await self._exchange.second_try(self._held[0]["status"], await self._error(self._held))
             if self.second is not None:
                 return True
         return await self._release() if last or self._size > MAX_ERROR_BYTES else False
 
     async def again(self, message: Message) -> bool:
-        """Handle one message of the answer to what was tried then. True when it is complete.
+        """Handle one message of the answer to what was tried then. True when it is complete; there may be more to `take`.
 
         To the client's own body it passes as it comes, to one of ours it is answered like any other; a refusal is dropped.
         """
-        ours = self.second is Second.UNSIGNED
-        if message["type"] == "http.response.start" and message["status"] in _OK:
-            self._accepted = True
-            if ours:
-                self._exchange.accepted()
-            else:
-                message = await self._own(message)
-        if self._accepted and ours:
+        assert self._trying is not None
+        own = self._trying is Second.OWN
+        if message["type"] == "http.response.start":
+            self._again, self._size = [], 0
+            if message["status"] in _OK:
+                self._accepted = True
+                if own:
+                    message = await self._own(message)
+                else:
+                    self._exchange.accepted(self._trying)
+        if self._accepted and not own:
             return await self._relay.feed(message)
         if self._accepted:
             await self._send(message)
-        return message["type"] == "http.response.body" and not message.get("more_body", False)
+        elif self._keep(self._again, message):
+            self.second = await self._next()
+        return _ends(message)
 
     async def settle(self) -> None:
         """What was tried then was no better received: the first answer stands."""
-        if not self._accepted:
+        if self._held and not self._accepted:
             await self._release()
+
+    async def _next(self) -> Second | None:
+        """What is left to try after another refusal: of calls whose results are lost, each has a refusal of its own."""
+        self._tries += 1
+        if self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES or self._size > MAX_ERROR_BYTES:
+            return None
+        status = self._again[0].get("status", 0)
+        left = await self._exchange.second_try(status, await self._error(self._again))
+        return left if left is Second.ANSWERED else None
+
+    def _keep(self, messages: list[Message], message: Message) -> bool:
+        """Hold a message of a refusal, as far as it may be one; whether it is the last."""
+        self._size += len(message.get("body", b""))
+        if self._size <= MAX_ERROR_BYTES or messages is self._held:
+            messages.append(message)
+        return _ends(message)
 
     async def _own(self, start: Message) -> Message:
         """The start of the answer that the client's own body got, with what we say of it."""
@@ -85,11 +115,15 @@ class Gate:
         messages, self._held = self._held, []
         return [await self._relay.feed(message) for message in messages][-1]
 
-    async def _error(self) -> bytes:
+    async def _error(self, messages: list[Message]) -> bytes:
         """What the answer says; as it came if it cannot be decoded."""
-        raw = b"".join(message.get("body", b"") for message in self._held)
-        codings = codings_of(head.get(self._held[0].get("headers", []), b"content-encoding"))
+        raw = b"".join(message.get("body", b"") for message in messages)
+        codings = codings_of(head.get(messages[0].get("headers", []), b"content-encoding"))
         try:
             return await self._exchange.engine.work(len(raw), decode, raw, codings, MAX_ERROR_BYTES)
         except CodingError:
             return raw
+
+
+def _ends(message: Message) -> bool:
+    return message["type"] == "http.response.body" and not message.get("more_body", False)

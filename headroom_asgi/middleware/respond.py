@@ -176,7 +176,8 @@ class Relay:
                 structured=structured,
                 max_hold_bytes=self._exchange.route.max_response_bytes,
             )
-        self._watch.begin_round()
+        if self._watch.begin_round(unseen=not self._started):
+            self._held = []
 
     # -- the body ------------------------------------------------------------------------------------------------------
 

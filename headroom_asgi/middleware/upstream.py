@@ -43,7 +43,7 @@ class Call:
 
     def second(self, exchange: Exchange, second: Second) -> tuple[Scope, bytes]:
         """Scope and body of the call after our body was refused."""
-        if second is Second.UNSIGNED:
+        if second is not Second.OWN:
             return self.prepared(exchange, exchange.body, 2)
         size = len(self.sent_body)
         own = head.for_round(self.headers, size, 2, body_changed=False, identity=False)
@@ -73,10 +73,10 @@ async def call_once(call: Call, exchange: Exchange) -> None:
 
     try:
         await call.app(scope, serve(body, call.receive, exchange.sent), send)
-        if gate.second is not None:
-            scope, body = call.second(exchange, gate.second)
+        while (second := gate.take()) is not None:
+            scope, body = call.second(exchange, second)
             await call.app(scope, serve(body, call.receive, exchange.sent), send_again)
-            await gate.settle()
+        await gate.settle()
     except Exception:
         await exchange.over()
         raise
@@ -142,12 +142,12 @@ class _Rounds:
         number = 1
         relay.begin_round()
         await self._round(group, self.call.prepared(self.exchange, next(flow), number), relay, gate.feed)
-        if gate.second is not None and not self.gone.is_set():
+        while not self.gone.is_set() and (second := gate.take()) is not None:
             number += 1
             relay.follow(self.exchange.flow())
-            await self._round(group, self.call.second(self.exchange, gate.second), relay, gate.again)
-            if self.error is None:
-                await gate.settle()
+            await self._round(group, self.call.second(self.exchange, second), relay, gate.again)
+        if self.error is None and not self.gone.is_set():
+            await gate.settle()
         while (body := relay.next_body) is not None and not self.gone.is_set():
             number += 1
             relay.begin_round()

@@ -15,7 +15,8 @@ class Report:
         route: the path pattern whose settings held.
         mode: `audit`, `lossless` or `ccr`.
         outcome: `compressed`, `audit`, `answered`, `skipped:REASON`, `failed_open:WHERE`, or `canceled` before it was known;
-            `reasoning_dropped` if the provider took the request without the model's earlier reasoning only.
+            `reasoning_dropped` if the provider took the request without the model's earlier reasoning only; `results_lost` if it
+            holds calls of ours of which nothing is known here any more, and took the request with an error as their results.
         stream: the client asked for a stream.
         status: of the response, 0 if there was none.
         tokens_before, tokens_after: of the texts that were changed; the tool definition counts as added text.

@@ -35,6 +35,7 @@ class Watch:
         self._max_hold_bytes = max_hold_bytes
         self._answered = 0  # rounds that brought an answer
         self._next = 0  # the client's next index
+        self._anew = False  # the client knows of none of the rounds before this one
         self._redacted = False  # something was taken out: indices shift, and what is signed from here on is dropped
         self._texted = False
         self._visible = False
@@ -71,11 +72,20 @@ class Watch:
 
     # -- what the caller does, in this order ---------------------------------------------------------------------------
 
-    def begin_round(self) -> None:
-        """A new upstream stream starts. Text of the round before it that still waits is discarded."""
+    def begin_round(self, *, unseen: bool = False) -> bool:
+        """A new upstream stream starts. Text of the round before it that still waits is discarded.
+
+        Args:
+            unseen: the client got none of the bytes so far; whether it never will, so that they are to be forgotten, is returned.
+        """
         self._settle()
         self._reset()
-        self._codec.begin_round()
+        self._anew = unseen and not self._visible and self._codec.begin_anew()
+        if self._anew:
+            self._out.clear()
+        else:
+            self._codec.begin_round()
+        return self._anew
 
     def feed(self, chunk: bytes) -> bytes:
         """The client's bytes for some of the upstream's.
@@ -349,7 +359,7 @@ class Watch:
 
     def _keeps(self, event: Event, part: WatchedPart | None) -> bool:
         if event.kind is EventKind.START:
-            return self._first
+            return self._first or self._anew
         if event.kind is EventKind.SIGNED and self._redacted and (part is None or part.index is None):
             return False
         if part is not None and part.leads_to.fate is Fate.OURS:

@@ -13,7 +13,7 @@ from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
-from headroom_asgi.wire.anthropic_turns import appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
+from headroom_asgi.wire.anthropic_turns import answered, appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
@@ -28,6 +28,8 @@ _PROGRAM_TOOL = "code_execution_"
 # With these the API leaves out, sums up or holds earlier messages.
 _EDITS_HISTORY = ("context_management", "compaction", "thread")
 
+# How the API says that a request of a thread has not the tools, or not the instructions, that it began with.
+_OTHER_TOOLS = b"thread_fingerprint_mismatch"
 _FOR_THE_PROVIDER = "x-anthropic-billing-header"  # a block of the system prompt that begins so has to stay as it is
 
 # Calls and their argument objects by id, as far as the conversation has come.
@@ -146,6 +148,14 @@ class AnthropicMessages(WireFormat):
     def unsigned(self, payload: Payload) -> list[Edit]:
         """Without thinking, but for that which has to lead the calls that wait."""
         return unsigned(payload.document)
+
+    def reconciled(self, payload: Payload, refusal: bytes, tool: ToolSpec, text: str) -> list[Edit]:
+        """Results for the calls of a thread that the API names, or the tools of the thread's first request."""
+        if not payload.held:
+            return []
+        if _OTHER_TOOLS in refusal:
+            return list(self.offer(payload, tool).edits)
+        return answered(payload.document, refusal, text)
 
     def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""

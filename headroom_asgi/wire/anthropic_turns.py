@@ -3,7 +3,9 @@
 A thread is a conversation that the API holds: requests bring what is new, and the id of the message that they go on from.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from headroom_asgi._crush import OBJECT, STRING, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
@@ -14,6 +16,8 @@ from headroom_asgi.wire.nodes import elements_at, given, text_at
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid, overlay, replace, splice
 from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 
+# How the API names calls that no result follows.
+_UNANSWERED: Final = re.compile(rb"without `tool_result` blocks immediately after: ([\w-]+(?:, [\w-]+)*)")
 _BLOCKS = Blocks(
     is_signed=lambda document, block: text_at(document, block, "type") in SIGNED_BLOCKS,
     is_call=lambda document, block: text_at(document, block, "type") == "tool_use",
@@ -89,6 +93,20 @@ def unsigned(document: Document) -> list[Edit]:
     """The edits that take thinking out of the messages. Where it is `enabled`, calls that wait have to begin with it."""
     enabled = text_at(document, 0, "thinking", "type") == "enabled"
     return unsigned_edits(document, document.get(0, "messages"), _BLOCKS, leads_calls=enabled)
+
+
+def answered(document: Document, refusal: bytes, text: str) -> list[Edit]:
+    """The edits that put results for the calls that a refusal names in front of a request that goes on with a thread."""
+    found = _UNANSWERED.search(refusal)
+    if found is None:
+        return []
+    messages = elements_at(document, 0, "messages")
+    blocks = [block for message in messages for block in elements_at(document, message, "content")]
+    known = {text_at(document, block, key) for block in blocks for key in ("id", "tool_use_id")}
+    lost = [call_id for call_id in found[1].decode("ascii").split(", ") if call_id not in known]
+    results = [{"type": "tool_result", "tool_use_id": call_id, "content": text, "is_error": True} for call_id in lost]
+    message = b'{"role":"user","content":' + dump(results) + b"}"
+    return insert_elements(document, document.get(0, "messages"), 0, [message]) if results else []
 
 
 def _turn(document: Document, message: int, at: int | None = None) -> Turn:

@@ -393,6 +393,12 @@ class WireFormat(ABC):
         """The edits that take signed reasoning out of the conversation, as far as the provider takes it without."""
         return []
 
+    def reconciled(self, payload: Payload, refusal: bytes, tool: ToolSpec, text: str) -> list[Edit]:  # noqa: ARG002
+        """The edits that a refusal asks for where the provider holds the conversation, and what we did in it is not known here:
+        a text as the result of every call that it names, and our tool among those that must be the same.
+        """
+        return []
+
     @abstractmethod
     def codec(self, media: str = "text/event-stream") -> StreamCodec:
         """A new codec for one exchange's stream of that media type."""

@@ -71,6 +71,12 @@ class StreamCodec(ABC):
     def begin_round(self) -> None:
         """A new upstream stream starts; what was assembled is forgotten, the client's identity stays."""
 
+    def begin_anew(self) -> bool:
+        """As `begin_round`, where the client knows of none of the rounds before: their identity need not stay. False where it
+        stays all the same, and nothing was done.
+        """
+        return False
+
     @abstractmethod
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that are complete now; concatenated `raw` of all frames is the input. Also assembles the answer."""

@@ -18,7 +18,7 @@ from headroom_asgi.wire.nodes import elements_at, find, given, is_true, text_at
 from headroom_asgi.wire.openai_responses_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, texts_in, type_of
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
-from headroom_asgi.wire.openai_responses_turns import appended, paired_wrongly, reheld, replayed, turn_of, turns_of
+from headroom_asgi.wire.openai_responses_turns import answered, appended, paired_wrongly, reheld, replayed, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid
 
@@ -155,6 +155,10 @@ class OpenAIResponses(WireFormat):
     def hold(self, payload: Payload, held: str) -> list[Edit]:
         """Another `previous_response_id`."""
         return reheld(payload, held)
+
+    def reconciled(self, payload: Payload, refusal: bytes, tool: ToolSpec, text: str) -> list[Edit]:  # noqa: ARG002
+        """An output for the one call that the API names."""
+        return answered(payload, refusal, text)
 
     def codec(self, media: str = "text/event-stream") -> ResponsesCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""

@@ -62,7 +62,8 @@ class _Said:
 class ResponsesCodec(StreamCodec):
     """Both directions of one exchange's stream.
 
-    Events are numbered without gaps, and the response has one id, the first round's: the SDK refuses a stream where it changes.
+    Events are numbered without gaps, and the response has one id, the first round's that the client knows of: the SDK refuses a
+    stream where it changes.
     As long as nothing was taken out, the first round's events keep their numbers and all their bytes, but for our tool, which
     responses repeat among those of the request.
     """
@@ -71,6 +72,7 @@ class ResponsesCodec(StreamCodec):
         self._number = 0  # the next sequence number
         self._encoded = 0  # frames that were given to the client
         self._intact = True  # as many as came
+        self._begun = False  # an earlier round told the client of the response
         self._noticed = ""
         self._created: Document | None = None  # what the client knows of the response
         self._owed = b""  # goes out before the next client bytes
@@ -87,13 +89,19 @@ class ResponsesCodec(StreamCodec):
 
     def begin_round(self) -> None:
         """The client's output stays, and its numbers go on. What did not come to its end was no round."""
+        self._begun = self._begun or self._final is not None
+        self._next_round()
+
+    def begin_anew(self) -> bool:
+        """The next round's id is the one from which the provider goes on with all of them."""
+        self._created, self._number, self._intact = None, 0, False
+        self._next_round()
+        return True
+
+    def _next_round(self) -> None:
         if self._final is None:
             self._rounds.pop()
         self._reset()
-
-    @property
-    def _first(self) -> bool:
-        return len(self._rounds) == 1
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame for every event."""
@@ -125,10 +133,10 @@ class ResponsesCodec(StreamCodec):
             return b""
         if said is None:
             # A piece of an event would spoil the error that follows it.
-            return b"" if frame is self._rest and not self._first else self._paid(frame, frame.raw)
-        if not self._first and said.name in _BEGINNINGS:
+            return b"" if frame is self._rest and self._begun else self._paid(frame, frame.raw)
+        if self._begun and said.name in _BEGINNINGS:
             return b""
-        self._intact = self._intact and self._first and said.position == self._encoded + 1
+        self._intact = self._intact and not self._begun and said.position == self._encoded + 1
         edits = self._numbered(said.document)
         index = events[0].index
         if index is not None:

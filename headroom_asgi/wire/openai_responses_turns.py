@@ -1,6 +1,8 @@
 """The model's turns in conversations of OpenAI Responses: found in a request, put behind it, and put back into it."""
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from headroom_asgi._crush import FALSE, NULL, STRING, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
@@ -20,6 +22,9 @@ from headroom_asgi.wire.openai_responses_items import (
 )
 from headroom_asgi.wire.splice import insert_elements, insert_members, literal, replace, splice
 from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
+
+# How the API names a call that it holds, and that nothing in a request answers.
+_UNANSWERED: Final = re.compile(rb"No tool output found for function call ([\w|:-]+(?:\.[\w|:-]+)*)")
 
 
 def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
@@ -67,6 +72,10 @@ def _output(answer: Answer, result: ToolResult) -> bytes:
             caller = given(answer.document, part.node, "caller")
             if caller >= 0:
                 members["caller"] = answer.document.raw(caller)
+    return _object(members)
+
+
+def _object(members: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join(literal(key) + b":" + value for key, value in members.items()) + b"}"
 
 
@@ -204,6 +213,19 @@ def paired_wrongly(document: Document) -> frozenset[str]:
         elif not is_of_the_model(document, item, kind):
             waiting.clear()
     return frozenset(wrong | {key for key, count in open_calls.items() if count != 1 and not (key in waiting and count == 0)})
+
+
+def answered(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
+    """The edit that adds an output for the call that a refusal names, unless the request itself has to do with that call."""
+    found = _UNANSWERED.search(refusal)
+    if found is None or not payload.held:
+        return []
+    call_id = found[1].decode("ascii", "replace")
+    document = payload.document
+    if any(call_id in keys_of(document, item) for item in elements_at(document, 0, "input")):
+        return []
+    members = {"type": b'"function_call_output"', "call_id": literal(call_id), "output": literal(text)}
+    return _inserted(document, [_object(members)], at_end=False)
 
 
 def reheld(payload: Payload, held: str) -> list[Edit]:
