@@ -14,7 +14,7 @@ from headroom_asgi.config import HeadroomConfig, SettingFields
 from headroom_asgi.engine import ORIGINALS, POLICY, keep, line_view
 from headroom_asgi.errors import ConfigError, ExpandError, HeadroomError
 from headroom_asgi.retrieval import TOOL, Originals
-from headroom_asgi.store import Store, open_store
+from headroom_asgi.store import Store, as_sealed, open_store
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms import (
     Context,
@@ -104,7 +104,7 @@ def compress(
     """
     step, result, config = _compress(messages, model, format, settings, redeemable=store is not None)
     if store is not None and result.refs:
-        _run(partial(keep, store, step.report, tenant="", ttl_s=config.retrieval.ttl_s))
+        _run(partial(keep, as_sealed(store), step.report, tenant="", ttl_s=config.retrieval.ttl_s))
     return result
 
 
@@ -120,7 +120,7 @@ async def acompress(
     work = partial(_compress, messages, model, format, settings, redeemable=store is not None)
     step, result, config = await anyio.to_thread.run_sync(work)
     if store is not None and result.refs:
-        await keep(store, step.report, tenant="", ttl_s=config.retrieval.ttl_s)
+        await keep(as_sealed(store), step.report, tenant="", ttl_s=config.retrieval.ttl_s)
     return result
 
 
@@ -136,7 +136,7 @@ def retrieve(ref: str, *, store: Store, query: str = "", offset: int = 0, limit:
 
 async def aretrieve(ref: str, *, store: Store, query: str = "", offset: int = 0, limit: int | None = None) -> str:
     """`retrieve` for callers inside an event loop."""
-    found = await store.get_many(ORIGINALS, [ref], tenant="")
+    found = await as_sealed(store).get_many(ORIGINALS, [ref], tenant="")
     if ref not in found:
         raise KeyError(ref)
     asked: dict[str, Any] = {"ref": ref, "offset": offset}

@@ -10,6 +10,7 @@ import inspect
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
 
 from headroom_asgi.errors import ConfigError
 
@@ -24,6 +25,7 @@ _MIN_SECRET: Final = 16  # characters; fewer can be tried out
 
 # Where clients of providers put their key. All of them count: whoever adds one is another tenant, never somebody else.
 _CREDENTIALS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_CREDENTIAL_IN_ADDRESS: Final = "key"  # Gemini's
 # Schemes of `authorization` by which every request carries another value; those that sign have more names, see `signs`.
 _CHANGING: Final = frozenset({"digest", "oauth", "negotiate", "ntlm", "dpop"})
 _BARE: Final = frozenset({b"basic", b"bearer"})  # without a key they are everybody's
@@ -57,7 +59,7 @@ def signs(scheme: str) -> bool:
 
 def by_authorization(scope: Mapping[str, Any]) -> str:
     """A tenant per key: a hash over what clients of providers put it into (`authorization`, `x-api-key`, `api-key`,
-    `x-goog-api-key`). "" without one, and for schemes that sign each request anew.
+    `x-goog-api-key`, `?key=` in the address). "" without one, and for schemes that sign each request anew.
 
     For keys that live long: a new key, or token, is a new tenant. Whoever knows a hash cannot go back to a random key.
     """
@@ -72,6 +74,10 @@ def by_authorization(scope: Mapping[str, Any]) -> str:
                 continue
             found = found or bool(value.strip())
             state.update(b"%s %d %s" % (name, len(value), value))
+    for name, value in parse_qsl(scope.get("query_string", b"").decode("latin-1"), encoding="latin-1"):
+        if name == _CREDENTIAL_IN_ADDRESS:
+            found = True
+            state.update(b"?%d %s" % (len(value), value.encode("latin-1")))
     return f"key-{state.hexdigest()}" if found else ""
 
 

@@ -41,8 +41,8 @@ _REFS: Final = (
     Mutant(
         "stores-that-are-handed-in-are-not-guarded",
         "engine/engine.py",
-        "else GuardedStore(store)",
-        "else store",
+        "return GuardedStore(as_sealed(store), name=type(store).__name__)",
+        "return store",
         "test_attacks.py::test_a_store_that_never_answers_holds_up_no_request",
     ),
     Mutant(
@@ -1263,7 +1263,7 @@ _STORES: Final = (
     Mutant(
         "sizes-of-records-are-believed",
         "store/records.py",
-        "        if not 0 <= size <= MAX_BYTES:",
+        "        if not 0 <= size <= most:",
         "        if size < 0:",
         "test_store_sealed.py::test_a_record_that_claims_to_be_huge_is_damaged_and_not_expanded",
     ),
@@ -1289,6 +1289,34 @@ _STORES: Final = (
         "test_store.py::test_no_entry_outlives_the_absolute_cap",
     ),
     Mutant(
+        "stores-that-are-handed-in-are-not-sealed",
+        "store/urls.py",
+        "isinstance(store, (MemoryStore, SealedStore, GuardedStore)) else SealedStore(store)",
+        "isinstance(store, (MemoryStore, SealedStore, GuardedStore)) else store",
+        "test_store_handed_in.py::test_what_a_store_of_ones_own_damages_is_a_miss",
+    ),
+    Mutant(
+        "any-number-of-answers-is-waited-for",
+        "store/guarded.py",
+        "        return patience(_TOGETHER * self._timeout_s + size / _BYTES_PER_S)",
+        "        return patience(math.inf)",
+        "test_store_waits.py::test_a_request_with_many_originals_waits_for_some_of_them_only_and_its_bytes_are_the_same",
+    ),
+    Mutant(
+        "large-answers-are-slow-ones",
+        "store/guarded.py",
+        "            more_s += size_of(result) / _BYTES_PER_S",
+        "            more_s += 0 * size_of(result)",
+        "test_store_guarded.py::test_large_values_may_take_longer_to_come_back",
+    ),
+    Mutant(
+        "deletions-end-where-a-connection-does",
+        "store/redis.py",
+        "                    if pause_s is None or self._closed:",
+        "                    if self is not None:",
+        "test_store_deletion.py::test_a_deletion_goes_on_where_its_connections_are_cut",
+    ),
+    Mutant(
         "breaker-never-opens",
         "store/guarded.py",
         "            if self._failures >= _FAILURES and not self._reason:",
@@ -1312,9 +1340,9 @@ _STORES: Final = (
     Mutant(
         "errors-of-stores-are-quoted",
         "store/guarded.py",
-        "            failure = str(error) if isinstance(error, StoreError) else type(error).__name__\n            raise",
-        "            failure = str(error)\n            raise",
-        "test_store_guarded.py::test_no_message_quotes_the_error",
+        "    return str(error) if ours and isinstance(error, StoreError) else type(error).__name__",
+        "    return str(error) if isinstance(error, StoreError) else type(error).__name__",
+        "test_store_guarded.py::test_no_message_and_no_line_of_the_log_quotes_the_error",
     ),
 )
 

@@ -27,6 +27,19 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def await_port(port: int, log: Path) -> None:
+    """Return once somebody listens there."""
+    until = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.02)
+        else:
+            return
+
+
 class Server:
     """A redis-server of our own, gone when the tests are."""
 
@@ -44,15 +57,7 @@ class Server:
         quiet = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--logfile", str(self.folder / "log"))
         command = ["redis-server", *listening, "--dir", str(self.folder), *quiet, *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + START_S
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                assert time.monotonic() < until, (self.folder / "log").read_text()
-                time.sleep(0.02)
-            else:
-                return
+        await_port(self.port, self.folder / "log")
 
     def stop(self) -> None:
         self.process.kill()
@@ -100,6 +105,7 @@ def sentinel(server: Server, service: str) -> Iterator[int]:
     command = ["redis-server", str(config), "--sentinel", "--port", str(port), "--dir", str(server.folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
+        await_port(port, server.folder / "log")
         yield port
     finally:
         process.kill()

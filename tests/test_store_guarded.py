@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from stores import Clock, get, keys, put
 
 from headroom_asgi.errors import ConfigError, StoreDownError, StoreError, StoreRefusedError
-from headroom_asgi.store import GuardedStore, MemoryStore
+from headroom_asgi.store import GuardedStore, MemoryStore, SQLiteStore
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +34,8 @@ class Moody(MemoryStore):
         self.asked += 1
         if self.mood == "gone":
             raise OSError("confidential")
+        if self.mood == "talkative":
+            raise StoreError(f"confidential {list(keys)}")
         if self.mood == "stuck":
             await anyio.sleep_forever()
         if self.mood == "slow":
@@ -170,10 +174,37 @@ async def test_trials_become_rarer_while_they_fail(store: GuardedStore, inner: M
         clock.now += 0.1
 
 
-async def test_no_message_quotes_the_error(store: GuardedStore, inner: Moody) -> None:
-    inner.mood = "gone"
-    with pytest.raises(StoreError, match=r"^test: OSError$"):
+@pytest.mark.parametrize(("mood", "kind"), [("gone", "OSError"), ("talkative", "StoreError")])
+async def test_no_message_and_no_line_of_the_log_quotes_the_error(
+    store: GuardedStore, inner: Moody, clock: Clock, mood: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner.mood = mood
+    for _ in range(3):
+        with pytest.raises(StoreError, match=rf"^test: {kind}$"):
+            await get(store)
+    clock.now += 1
+    await trial(store, inner)
+    with pytest.raises(StoreDownError, match=rf"left alone: {kind}$"):
         await get(store)
+    assert [line.reason for line in caplog.records] == [kind]
+
+
+async def test_what_our_own_stores_say_is_told(tmp_path: Path) -> None:
+    file = SQLiteStore(tmp_path / "s.db")
+    await put(file)
+    await file.aclose()
+    with pytest.raises(StoreError, match=r"^file: the store is closed$"):
+        await get(GuardedStore(file, name="file"))
+
+
+async def test_a_store_that_cannot_be_closed_keeps_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Stubborn(MemoryStore):
+        async def aclose(self) -> None:
+            raise OSError("confidential")
+
+    await GuardedStore(Stubborn(), name="mine").aclose()
+    (line,) = caplog.records
+    assert (line.getMessage(), line.store, line.reason) == ("store_not_closed", "mine", "OSError")
 
 
 async def test_scans_go_through_and_can_be_left(store: GuardedStore) -> None:
@@ -198,6 +229,23 @@ async def test_a_large_value_may_take_longer(clock: Clock) -> None:
         await put(store)
     with pytest.raises(StoreDownError):
         await put(store)
+
+
+async def test_large_values_may_take_longer_to_come_back(clock: Clock) -> None:
+    class Slow(MemoryStore):
+        async def get_many(self, *args: Any, **rest: Any) -> dict[str, bytes]:
+            clock.now += 1.0
+            return await super().get_many(*args, **rest)
+
+    store = GuardedStore(Slow(), clock=clock)
+    for name in ("one", "two"):
+        await put(store, name, b"x" * 12_500_000, ttl=1000)
+    for _ in range(5):
+        assert len(await store.get_many("ns", ["one", "two"], tenant="t")) == 2
+    for _ in range(3):
+        assert await get(store, "two")
+    with pytest.raises(StoreDownError):
+        await get(store, "two")
 
 
 async def test_it_is_shared_if_the_store_inside_is() -> None:

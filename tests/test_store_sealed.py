@@ -11,7 +11,6 @@ from stores import get, keys, put
 
 from headroom_asgi.errors import ConfigError, StoreRefusedError
 from headroom_asgi.store import Keys, MemoryStore, SealedStore
-from headroom_asgi.store import records as records_module
 from headroom_asgi.store.records import DamagedError, Records
 
 pytestmark = pytest.mark.anyio
@@ -64,12 +63,22 @@ def test_what_compresses_is_compressed_and_nothing_else() -> None:
     assert len(records.pack(incompressible[:300], b"")) == 300 + 17
 
 
-def test_a_record_that_claims_to_be_huge_is_damaged_and_not_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_claims_to_be_huge_is_damaged_and_not_expanded() -> None:
     records = Records(compress=True)
     record = records.pack(TEXT, b"name")
-    monkeypatch.setattr(records_module, "MAX_BYTES", len(TEXT) - 1)
     with pytest.raises(DamagedError, match="too large"):
-        records.unpack(record, b"name")
+        records.unpack(record, b"name", most=len(TEXT) - 1)
+    assert records.unpack(record, b"name", most=len(TEXT)) == TEXT
+
+
+async def test_small_records_that_stand_for_very_much_together_are_not_all_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SealedStore(MemoryStore(), compress=True)
+    for number in range(10):
+        await put(store, f"k{number}", b"0" * 10_000)
+    monkeypatch.setattr("headroom_asgi.store.sealed.MAX_BYTES", 35_000)
+    found = await store.get_many("ns", [f"k{number}" for number in range(10)], tenant="t")
+    assert len(found) == 3
+    assert await get(store, "k9") == b"0" * 10_000  # by itself it is fine
 
 
 @pytest.mark.parametrize("form", ["aes", "zstd and aes"])

@@ -1,6 +1,7 @@
 """Whose request it is: resolvers, ready-made and one's own; and that nobody gets at another tenant's originals."""
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 
 from headroom_asgi import ConfigError, HeadroomMiddleware, MemoryStore
 from headroom_asgi.callers import by_authorization, by_header, by_user, from_networks, with_secret
+from headroom_asgi.testing import CapturedReports
 from tests.adversary import MANY
 from tests.driver import Inner, http_scope, post, question_body
 from tests.test_attacks import CHAT, OK, asks, wrapped
@@ -109,6 +111,46 @@ def test_a_key_is_a_tenant_and_is_not_in_its_name() -> None:
 def test_keys_are_found_where_clients_of_providers_put_them(name: bytes) -> None:
     assert by_authorization(scope_with((name, b"secret")))
     assert by_authorization(scope_with((name, b"secret"))) != by_authorization(scope_with((name, b"other")))
+
+
+def test_a_key_in_the_address_counts_however_it_is_spelled() -> None:
+    names = [
+        by_authorization(scope_with(query_string=query))
+        for query in (b"key=AIza-1", b"alt=sse&key=AIza-1", b"key=%41Iza-1&alt=sse", b"key=AIza-2", b"key=AIza-1&key=AIza-2")
+    ]
+    assert names[0] == names[1] == names[2]
+    assert len(set(names)) == 3
+    assert "AIza" not in "".join(names)
+    # Beside another key it is one more; without a value, or under another name, it is none.
+    goog = (b"x-goog-api-key", b"AIza-1")
+    assert by_authorization(scope_with(goog)) != by_authorization(scope_with(goog, query_string=b"key=AIza-1"))
+    assert [by_authorization(scope_with(query_string=query)) for query in (b"key=", b"monkey=AIza-1", b"key", b"\xff=%ff%")] == [
+        ""
+    ] * 4
+    assert by_authorization(scope_with(query_string=b"key=%ff%zz\xff"))
+
+
+async def test_gemini_keys_in_the_address_are_tenants_and_nowhere_to_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    inner, reports = Inner(OK), CapturedReports()
+    app = wrapped(inner, tenant=by_authorization, observers=[reports])
+    body = {
+        "contents": [
+            {"role": "user", "parts": [{"text": "What is up?"}]},
+            {"role": "model", "parts": [{"functionCall": {"name": "list_orders", "args": {}}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": "list_orders", "response": {"result": TABLE}}}]},
+        ],
+        "tools": [{"functionDeclarations": [{"name": "list_orders", "description": "d"}]}],
+    }
+    refs = []
+    with caplog.at_level(logging.DEBUG):
+        for key in (b"AIzaSecretOne", b"AIzaSecretTwo", b"AIzaSecretOne"):
+            response = await post(app, "/v1beta/models/gemini-3-pro:generateContent", body, query_string=b"key=" + key)
+            assert response.outcome == "compressed"
+            assert inner.scopes[-1]["query_string"] == b"key=" + key
+            refs += REF.findall(inner.bodies[-1])[:1]
+    assert refs[0] == refs[2] != refs[1]
+    said = repr([vars(line) for line in caplog.records]) + repr(list(reports)) + repr(response.headers)
+    assert "AIzaSecret" not in said
 
 
 def test_who_adds_a_key_is_somebody_else_never_the_key_s_owner() -> None:

@@ -1,6 +1,7 @@
 """What all exchanges of one middleware share: settings, extensions, pipelines, store, workers."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple, get_args
 
@@ -17,7 +18,7 @@ from headroom_asgi.logs import get_logger
 from headroom_asgi.observers import Observer, Report, log_report
 from headroom_asgi.pipeline import PipelineExtensionManager, PipelineStage
 from headroom_asgi.retrieval import TOOL
-from headroom_asgi.store import GuardedStore, MemoryStore, Store, open_store
+from headroom_asgi.store import GuardedStore, MemoryStore, Store, as_sealed, open_store
 from headroom_asgi.transforms import Memo, TransformPipeline
 from headroom_asgi.wire import dump
 
@@ -120,6 +121,10 @@ class Engine:
             self._limiters.set(limiter)
         return await anyio.to_thread.run_sync(partial(function, *args), limiter=limiter)
 
+    def patience(self, size: int) -> AbstractContextManager[object]:
+        """A limit for all that a request asks of the store at one time (GuardedStore.patience); memory answers at once."""
+        return self.store.patience(size) if isinstance(self.store, GuardedStore) else nullcontext()
+
     def observe(self, report: Report) -> None:
         """Tell every observer; one that fails is logged and does not disturb the others."""
         for observer in self._observers:
@@ -130,8 +135,10 @@ class Engine:
 
 
 def _bounded(store: Store) -> Store:
-    """A store that no request waits for: one in memory answers at once, any other is guarded, by its owner or here."""
-    return store if type(store) is MemoryStore or isinstance(store, GuardedStore) else GuardedStore(store)
+    """A store that no request waits for: one in memory answers at once; any other is guarded and sealed, by its owner or here."""
+    if type(store) is MemoryStore or isinstance(store, GuardedStore):
+        return store
+    return GuardedStore(as_sealed(store), name=type(store).__name__)
 
 
 def _up_to(stage: PipelineStage) -> tuple[str, ...]:

@@ -103,10 +103,13 @@ class Exchange(Staged):
             _log.warning("replay_refused", request_id=self.request_id, reasons=sorted(set(known.refused)))
         return restored
 
-    async def _asked(self, event: str, work: Awaitable[T]) -> T | None:
-        """What a store does. None, and a log line, if it fails: stores of others raise what they like."""
+    async def _asked(self, event: str, work: Awaitable[T], *, size: int = 0) -> T | None:
+        """What a store does; some of `size` bytes. None, and a log line, if it fails (stores of others raise what they like), or
+        takes too long: no number of answers that are just fast enough holds up a request.
+        """
         try:
-            return await work
+            with self.engine.patience(size):
+                return await work
         except StoreDownError:
             return None  # said once, when it went down
         except Exception as error:
@@ -231,8 +234,9 @@ class Exchange(Staged):
             await self._asked("store_failed", kept(self.engine.store, masks, tenant=self.tenant, ttl_s=self.route.ttl_s))
         if not report.left_out:
             return True
+        size = sum(map(len, report.originals().values()))
         work = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
-        return await self._asked("store_failed", work) is not None
+        return await self._asked("store_failed", work, size=size) is not None
 
     def _note(self, step: Step, *, offered: bool) -> None:
         """Outcome and figures, once it is known what was done."""
@@ -281,7 +285,9 @@ class Exchange(Staged):
         """Bring what is asked for and an earlier exchange left out, where the provider holds the conversation."""
         assert self.originals is not None
         if names := self.originals.missing(answer.calls):
-            self.originals.load(await self._asked("store_failed", load(self.engine.store, names, tenant=self.tenant)) or {})
+            # None of them is larger than the body in which it came.
+            work, size = load(self.engine.store, names, tenant=self.tenant), self.engine.settings.max_body_bytes
+            self.originals.load(await self._asked("store_failed", work, size=size) or {})
 
     async def remember(self, outcome: Outcome) -> None:
         """Leave in the store what later requests need; before the client, which then may send one, has the end of its answer."""
@@ -363,10 +369,10 @@ class Exchange(Staged):
     async def merged(self, outcome: Outcome) -> bytes:
         """One answer out of the rounds', as the client gets it; the very bytes of a single one that needs no change."""
         if outcome.is_whole and not self.wire.echoes:
-            return outcome.answers[0].document.data
+            return self.retraced(outcome.answers[0].document.data)
         size = sum(len(answer.document.data) for answer in outcome.answers)
         merge = partial(self.wire.merge, notice=outcome.notice, stopped=outcome.stopped)
-        return await self.engine.work(size, merge, outcome.answers, outcome.kept)
+        return self.retraced(await self.engine.work(size, merge, outcome.answers, outcome.kept))
 
     def close(self) -> None:
         """The exchange is over: tell the observers."""

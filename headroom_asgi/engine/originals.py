@@ -38,9 +38,16 @@ async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: floa
 
 
 async def load(store: Store, names: Sequence[str], *, tenant: str) -> dict[str, str]:
-    """Texts that were kept, by the names that markers give them, as far as they are still there."""
-    values = await store.get_many(ORIGINALS, names, tenant=tenant)
-    return {name: value.decode("utf-8", "surrogatepass") for name, value in values.items()}
+    """Texts that were kept, by the names that markers give them, as far as they are still there.
+
+    They may be large, so each has the time that a store has for an answer.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        values = await store.get_many(ORIGINALS, [name], tenant=tenant)
+        if name in values:
+            found[name] = values[name].decode("utf-8", "surrogatepass")
+    return found
 
 
 def line_view(text: str) -> str:

@@ -185,6 +185,17 @@ class Staged:
         self.notes.sent = True
         return Reply(data, self.endpoint.media if stream else "application/json")
 
+    def retraced(self, told: bytes) -> bytes:
+        """An answer with places of the client's request where it names some; the same object if it names none."""
+        known = self.conversation
+        if known is None or self.payload is None or not (self.notes.replayed or self.notes.rounds > 1):
+            return told
+        try:
+            return self.wire.retraced(told, self.payload, known.client)
+        except Exception as error:  # the answer itself is fine
+            _log.warning("places_not_found", request_id=self.request_id, error=type(error).__name__)
+            return told
+
     async def over(self) -> None:
         """The inner app returned or failed: what has not fired by now fires."""
         await self.sent()

@@ -170,8 +170,10 @@ class Relay:
             tool = TOOL.name if self._flow is not None else None
             payload = self._exchange.payload
             structured = payload is not None and payload.structured and tool is not None
+            codec = self._exchange.wire.codec(self._kind.media)
+            codec.retracing(self._exchange.retraced)
             self._watch = Watch(
-                self._exchange.wire.codec(self._kind.media),
+                codec,
                 tool,
                 structured=structured,
                 max_hold_bytes=self._exchange.route.max_response_bytes,

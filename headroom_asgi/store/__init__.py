@@ -8,7 +8,7 @@ from headroom_asgi.store.redis import RedisStore
 from headroom_asgi.store.redis_client import RedisTLS
 from headroom_asgi.store.sealed import SealedStore
 from headroom_asgi.store.sqlite import SQLiteStore
-from headroom_asgi.store.urls import open_store
+from headroom_asgi.store.urls import as_sealed, open_store
 
 __all__ = [
     "GuardedStore",
@@ -20,5 +20,6 @@ __all__ = [
     "SealedStore",
     "Store",
     "StoreStats",
+    "as_sealed",
     "open_store",
 ]

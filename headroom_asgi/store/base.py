@@ -1,10 +1,14 @@
 """What a store promises; every store passes the same contract suite."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from headroom_asgi.errors import StoreRefusedError
+from headroom_asgi.errors import StoreError, StoreRefusedError
+from headroom_asgi.logs import get_logger
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,40 @@ class Store(Protocol):
         """
 
     async def delete_tenant(self, tenant: str) -> int:
-        """Delete everything of one tenant; how many entries were there."""
+        """Delete everything of one tenant, however long that takes; how many entries were there.
+
+        Who has to be done by some time sets a limit around it: what was deleted until then is, and another call goes on.
+        """
 
     async def stats(self) -> StoreStats:
         """The figures of this store."""
 
     async def aclose(self) -> None:
         """Release what the store holds. May be called again."""
+
+
+@dataclass(slots=True)
+class Deletion:
+    """What is being deleted.
+
+    Attributes:
+        deleted: entries so far.
+    """
+
+    deleted: int = 0
+
+
+@contextmanager
+def deletion() -> Iterator[Deletion]:
+    """Count what is deleted inside; if it ends before its time, a StoreError or the log says how many that were."""
+    so_far = Deletion()
+    try:
+        yield so_far
+    except StoreError as error:
+        raise StoreError(f"{error} ({so_far.deleted} entries were deleted)") from error
+    except BaseException:  # whoever waited for it has left
+        _log.warning("deletion_stopped", deleted=so_far.deleted)
+        raise
 
 
 def checked_ttl(ttl: float) -> float:

@@ -1,8 +1,10 @@
 """A store that leaves another one alone while that is slow or gone, so that nobody waits for it."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -22,9 +24,11 @@ _FAILURES: Final = 3
 # Seconds until a store that was left alone is tried again; twice as many after each trial that fails.
 _PAUSE_S: Final = 1.0
 _MAX_PAUSE_S: Final = 30.0
-# A call may take a second longer for this many bytes that it sends.
+# A call may take a second longer for this many bytes that it sends or brings.
 _BYTES_PER_S: Final = 25_000_000
-# Seconds for what looks at a whole store; no request waits for that.
+# What is asked together may take as long as so many calls that only just come back in time.
+_TOGETHER: Final = 2.5
+# Seconds for a step of what looks at a whole store; no request waits for that.
 _PATIENCE_S: Final = 60.0
 # What a trial writes and reads.
 _TRIAL: Final = ("health", "trial", b"well")
@@ -82,9 +86,20 @@ class GuardedStore:
         put = partial(self._store.put, ns, key, value, tenant=tenant, ttl=ttl, if_absent=if_absent)
         return await self._call(put, len(value) / _BYTES_PER_S)
 
+    def patience(self, size: int) -> AbstractContextManager[object]:
+        """A limit for all the calls inside together, whatever their number: each of them may be just fast enough.
+
+        Args:
+            size: bytes that they send.
+
+        Raises:
+            TimeoutError: they took longer. The breaker does not count that.
+        """
+        return patience(_TOGETHER * self._timeout_s + size / _BYTES_PER_S)
+
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
         """Read values (Store.get_many)."""
-        return await self._call(partial(self._store.get_many, ns, list(keys), tenant=tenant))
+        return await self._call(partial(self._store.get_many, ns, list(keys), tenant=tenant), size_of=_size)
 
     async def touch(self, ns: str, keys: Iterable[str], *, tenant: str, ttl: float) -> int:
         """Start idle times again (Store.touch)."""
@@ -110,27 +125,31 @@ class GuardedStore:
 
     async def delete_tenant(self, tenant: str) -> int:
         """Delete everything of one tenant (Store.delete_tenant)."""
-        return await self._call(partial(self._store.delete_tenant, tenant), _PATIENCE_S)
+        return await self._call(partial(self._store.delete_tenant, tenant), math.inf)
 
     async def stats(self) -> StoreStats:
         """As the store inside."""
         return await self._call(self._store.stats, _PATIENCE_S)
 
     async def aclose(self) -> None:
-        """Close the store inside."""
+        """Close the store inside, as far as it lets itself be closed: an app that ends is not kept from it."""
         for task in self._trials:
             task.cancel()
-        with anyio.move_on_after(self._timeout_s):
-            await self._store.aclose()
+        try:
+            with anyio.move_on_after(self._timeout_s):
+                await self._store.aclose()
+        except Exception as error:
+            _log.warning("store_not_closed", store=self._label, reason=_reason(error))
 
     # -- the breaker ---------------------------------------------------------------------------------------------------
 
-    async def _call(self, call: Callable[[], Awaitable[T]], more_s: float = 0.0) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]], more_s: float = 0.0, size_of: Callable[[T], int] = lambda _: 0) -> T:
         """The result of a call, while the store is not left alone.
 
         Args:
             call: to the store inside.
             more_s: seconds that it may take longer than others.
+            size_of: bytes of its result, which took their time without being slow.
         """
         if self._reason:
             self._try_again()
@@ -144,6 +163,7 @@ class GuardedStore:
                 finally:
                     stalled_s = wait.stalled_s
             answered = True
+            more_s += size_of(result) / _BYTES_PER_S
         except StoreRefusedError:
             answered = True
             raise
@@ -151,7 +171,7 @@ class GuardedStore:
             failure = "no answer in time"
             raise StoreError(f"{self._label}: {failure}") from error
         except Exception as error:
-            failure = str(error) if isinstance(error, StoreError) else type(error).__name__
+            failure = _reason(error)
             raise StoreError(f"{self._label}: {failure}") from error
         finally:
             if (
@@ -192,8 +212,21 @@ class GuardedStore:
                 await self._store.put(ns, key, value, tenant="", ttl=_PATIENCE_S)
                 found = await self._store.get_many(ns, [key], tenant="")
         except Exception as error:
-            self._reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+            self._reason = _reason(error)
             return
         if found.get(key) == value and self._reason:
             self._reason, self._failures = "", 0
             _log.warning("store_up", store=self._label)
+
+
+def _size(values: Mapping[str, bytes]) -> int:
+    return sum(map(len, values.values()))
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, if these are words of ours: the text of any other one, StoreError or not, may quote what is private."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    ours = trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(f"{__package__}.")
+    return str(error) if ours and isinstance(error, StoreError) else type(error).__name__

@@ -84,14 +84,14 @@ class Records:
         sealed: bytes = self._cipher(key, head[-_SALT:]).encrypt(nonce, payload, head + name)
         return head + nonce + sealed
 
-    def unpack(self, record: bytes, name: bytes) -> bytes:
-        """The value of a record. DamagedError, and never another value, if anything is wrong with it."""
+    def unpack(self, record: bytes, name: bytes, *, most: int = MAX_BYTES) -> bytes:
+        """The value of a record. DamagedError, never another value, if it is larger than `most` or anything is wrong with it."""
         form = record[0] if record else 0
         encrypted = form & _AES != 0
         if form & ~(_ZSTD | _AES) != _PLAIN or encrypted != self.encrypts:
             raise DamagedError("of another form")
         payload = self._decrypted(record, name) if encrypted else _checked(record, name)
-        return _expanded(payload) if form & _ZSTD else payload
+        return _expanded(payload, most) if form & _ZSTD else payload
 
     def _decrypted(self, record: bytes, name: bytes) -> bytes:
         assert self._keys is not None
@@ -129,13 +129,13 @@ def _checked(record: bytes, name: bytes) -> bytes:
     return payload
 
 
-def _expanded(payload: bytes) -> bytes:
+def _expanded(payload: bytes, most: int) -> bytes:
     """What was compressed, once its size is known to be a value's."""
     if zstandard is None:
         raise DamagedError("compressed, and zstandard is not installed here")
     try:
         size = zstandard.frame_content_size(payload)
-        if not 0 <= size <= MAX_BYTES:
+        if not 0 <= size <= most:
             raise DamagedError("too large")
         value: bytes = zstandard.ZstdDecompressor().decompress(payload)
     except zstandard.ZstdError as error:

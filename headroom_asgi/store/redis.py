@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from headroom_asgi.errors import ConfigError, StoreError, StoreRefusedError
-from headroom_asgi.store.base import StoreStats, checked_ttl, decoded, encoded
+from headroom_asgi.store.base import StoreStats, checked_ttl, decoded, deletion, encoded
 from headroom_asgi.store.memory import DAY_S, MIB
 from headroom_asgi.store.redis_client import Connector, RedisTLS, imported, parsed
 from headroom_asgi.store.redis_scripts import ADD, DELETE, GET, LIVE, PUT, TOUCH, Script
@@ -16,6 +16,10 @@ from headroom_asgi.store.redis_talk import BATCH, Command, Talk, count, next_bat
 
 # Entries that the figures are taken from; where there are more, these stand for all.
 _SAMPLED: Final = 2048
+# Keys that the server looks at in one step of a scan: a fraction of a millisecond in which it does nothing else.
+_LOOKED_AT: Final = 1024
+# Seconds until a deletion that failed half-way goes on, each time: together 15, for a server to come back, or for another one.
+_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 _Call: TypeAlias = tuple[Script, str, tuple[str | bytes, ...]]
 
@@ -30,7 +34,7 @@ class RedisStore:
         url: e.g. `rediss://user:password@host:6380/0`, `redis+sentinel://a,b,c/service`, `redis+cluster://a:7000,b:7000`.
         prefix: what all keys begin with; stores with different ones don't see each other.
         max_age_s: seconds after which an entry expires however often it is used.
-        max_value_bytes: larger values are refused.
+        max_value_bytes: larger values are refused; they have to come over the network within `timeout_s`.
         max_connections: per server and event loop; who finds all of them taken waits.
         timeout_s: seconds for connecting, and for each answer.
         tls: files for `rediss`.
@@ -47,7 +51,7 @@ class RedisStore:
         *,
         prefix: str = "headroom",
         max_age_s: float = 7 * DAY_S,
-        max_value_bytes: int = 64 * MIB,
+        max_value_bytes: int = 16 * MIB,
         max_connections: int = 16,
         timeout_s: float = 0.25,
         tls: RedisTLS = RedisTLS(),  # noqa: B008 (it is frozen)
@@ -128,12 +132,27 @@ class RedisStore:
         return {decoded(name): int(count) for name, count in zip(found[::2], found[1::2], strict=True)}
 
     async def delete_tenant(self, tenant: str) -> int:
-        """Delete everything of one tenant (Store.delete_tenant). The server looks at all its keys for that."""
-        deleted = 0
-        async with aclosing(self._scan(f"{self._prefix}:{_quoted(tenant)}:")) as batches:
-            async for batch in batches:
-                deleted += sum(await self._calls([(DELETE, name, ()) for name in batch]))
-        return deleted
+        """Delete everything of one tenant (Store.delete_tenant). The server looks at all its keys for that.
+
+        What fails half-way is begun again, as long as that deletes something, or a few times if it does not.
+        """
+        self._talk()  # nothing to wait for where there can't be any
+        pauses = iter(_PAUSES_S)
+        with deletion() as so_far:
+            while True:
+                before = so_far.deleted
+                try:
+                    async with aclosing(self._scan(f"{self._prefix}:{_quoted(tenant)}:")) as batches:
+                        async for batch in batches:
+                            so_far.deleted += sum(await self._calls([(DELETE, name, ()) for name in batch]))
+                    break
+                except StoreError:
+                    pauses = iter(_PAUSES_S) if so_far.deleted > before else pauses
+                    pause_s = next(pauses, None)
+                    if pause_s is None or self._closed:
+                        raise
+                    await asyncio.sleep(pause_s)
+        return so_far.deleted
 
     async def stats(self) -> StoreStats:
         """Entries and bytes, estimated where there are more than a few thousand; hits and misses are this store's own."""
@@ -208,7 +227,7 @@ class RedisStore:
     async def _scan(self, start: str) -> AsyncGenerator[list[str], None]:
         """The server's keys that begin so, some at a time; some may come twice."""
         talk = self._talk()
-        names = talk.client.scan_iter(match=f"{start}*", count=BATCH)
+        names = talk.client.scan_iter(match=f"{start}*", count=_LOOKED_AT)
         while batch := await talk.alone(partial(next_batch, names)):
             yield batch
 

@@ -116,11 +116,15 @@ class SealedStore:
         return False
 
     def _unpacked(self, ns: str, records: Mapping[str, bytes], tenant: str) -> tuple[dict[str, bytes], dict[str, str]]:
-        """The values of those records that can be read, and what is wrong with the others."""
-        values, damaged = {}, {}
+        """The values of those records that can be read, and what is wrong with the others.
+
+        Together they are no larger than one value may be: a few bytes of a record may stand for very many.
+        """
+        values, damaged, room = {}, {}, MAX_BYTES
         for key, record in records.items():
             try:
-                values[key] = self._records.unpack(record, _name(tenant, ns, key))
+                values[key] = self._records.unpack(record, _name(tenant, ns, key), most=room)
+                room -= len(values[key])
             except DamagedError as error:
                 damaged[key] = str(error)
         return values, damaged

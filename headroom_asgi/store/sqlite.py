@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import anyio.to_thread
 
 from headroom_asgi.errors import ConfigError, StoreError, StoreRefusedError
-from headroom_asgi.store.base import StoreStats, checked_ttl, decoded, encoded, renewal_s
+from headroom_asgi.store.base import StoreStats, checked_ttl, decoded, deletion, encoded, renewal_s
 from headroom_asgi.store.memory import DAY_S, MIB
 from headroom_asgi.store.sqlite_file import SQLiteFile
 from headroom_asgi.store.workers import Workers
@@ -122,7 +122,13 @@ class SQLiteStore:
 
     async def delete_tenant(self, tenant: str) -> int:
         """Delete everything of one tenant (Store.delete_tenant): afterwards none of it is in the file or its log."""
-        return await self._work(self._delete_tenant, encoded(tenant))
+        with deletion() as so_far:
+            more = True
+            while more:  # a few at a time, so that other writers get their turns, and a caller who leaves ends it
+                deleted, more = await self._work(self._delete_some, encoded(tenant))
+                so_far.deleted += deleted
+            await self._work(self._empty_log)
+        return so_far.deleted
 
     async def stats(self) -> StoreStats:
         """Entries and bytes of the file; the other figures are this process's."""
@@ -232,24 +238,20 @@ class SQLiteStore:
                 self._insert(db, name, content, size, self._max_age_s, now, counts=True)
         return totals
 
-    def _delete_tenant(self, tenant: bytes) -> int:
-        deleted: int = 0
-        while True:  # a few at a time, so that other writers get their turns
-            with self._file.writing() as db:
-                now = self._clock()
-                rows = db.execute(
-                    "SELECT id, expires > ? FROM entries WHERE tenant = ? LIMIT ?", (now, tenant, _BATCH)
-                ).fetchall()
-                _drop(db, [row for row, _ in rows])
-            live = sum(int(alive) for _, alive in rows)
-            deleted += live
-            self._expirations += len(rows) - live
-            if len(rows) < _BATCH:
-                break
+    def _delete_some(self, tenant: bytes) -> tuple[int, bool]:
+        """Delete entries of a tenant; how many were there, and whether there may be more."""
+        with self._file.writing() as db:
+            now = self._clock()
+            rows = db.execute("SELECT id, expires > ? FROM entries WHERE tenant = ? LIMIT ?", (now, tenant, _BATCH)).fetchall()
+            _drop(db, [row for row, _ in rows])
+        live = sum(int(alive) for _, alive in rows)
+        self._expirations += len(rows) - live
+        return live, len(rows) == _BATCH
+
+    def _empty_log(self) -> None:
         with self._file.reading() as db:
             if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 raise StoreError("deleted, but who reads from the file keeps its log from being emptied: do it again")
-        return deleted
 
     def _stats(self) -> StoreStats:
         with self._file.reading() as db:

@@ -107,6 +107,11 @@ def open_store(url: str) -> Store:
     return GuardedStore(SealedStore(_checked(made)), name=scheme)
 
 
+def as_sealed(store: Store) -> Store:
+    """A store that was handed in, with its values sealed. One in memory, or that its owner has wrapped, stays as it is."""
+    return store if isinstance(store, (MemoryStore, SealedStore, GuardedStore)) else SealedStore(store)
+
+
 def _checked(store: Any) -> Store:
     """The store, if it is one. ConfigError if methods are missing."""
     missing = [name for name in vars(Store) if not name.startswith("_") and not hasattr(store, name)]
@@ -172,9 +177,9 @@ def _outside(scheme: str, store: Store, options: Mapping[str, Any]) -> Store:
     keys = None
     if given:
         keys = Keys.from_file(options[given[0]]) if given[0] == "keys_file" else Keys.from_variable(options[given[0]])
-    sealed = SealedStore(store, keys=keys, compress=options.get("compress"))
+    inside = SealedStore(store, keys=keys, compress=options.get("compress"))
     times = {"timeout_s": options["timeout_s"], "slow_s": options["timeout_s"] / 2} if "timeout_s" in options else {}
-    return GuardedStore(sealed, name=scheme, **times)
+    return GuardedStore(inside, name=scheme, **times)
 
 
 _BUILT_IN: Final[Mapping[str, Callable[[str], Store]]] = {"memory": _memory, "sqlite": _sqlite} | dict.fromkeys(SCHEMES, _redis)

@@ -12,6 +12,7 @@ from headroom_asgi._crush import ARRAY, NULL, STRING, TRUE, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, read_answer, stream_of
+from headroom_asgi.wire.anthropic_places import retraced
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
 from headroom_asgi.wire.anthropic_turns import answered, appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
@@ -156,6 +157,10 @@ class AnthropicMessages(WireFormat):
         if _OTHER_TOOLS in refusal:
             return list(self.offer(payload, tool).edits)
         return answered(payload.document, refusal, text)
+
+    def retraced(self, told: bytes, sent: Payload, client: Payload) -> bytes:
+        """Places of blocks that the API dropped."""
+        return retraced(told, sent.document, client.document)
 
     def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""

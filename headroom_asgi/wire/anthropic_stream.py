@@ -31,6 +31,7 @@ _APPENDED = {
     "thinking_delta": ("thinking", "thinking"),
     "input_json_delta": ("partial_json", "input"),
 }
+_NAMING = frozenset({"message_start", "message_delta"})  # events that may name places in the request
 _SET = {"signature_delta": ("signature",), "compaction_delta": ("content", "encrypted_content")}
 
 
@@ -88,6 +89,7 @@ class AnthropicCodec(StreamCodec):
     def __init__(self) -> None:
         self._open = OpenBlocks(spell_stop)
         self._rounds = 0
+        self._retrace: Callable[[bytes], bytes] = bytes
         self._reset()
 
     def _reset(self) -> None:
@@ -103,6 +105,10 @@ class AnthropicCodec(StreamCodec):
         self._open.owe(self._open.close())
         self._rounds += 1
         self._reset()
+
+    def retracing(self, retrace: Callable[[bytes], bytes]) -> None:
+        """Starts and ends of messages say what the API dropped of a request."""
+        self._retrace = retrace
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame for every event."""
@@ -143,7 +149,7 @@ class AnthropicCodec(StreamCodec):
             self._open.begin(event.index or 0)
         elif frame.data == "content_block_stop":
             self._open.end(event.index or 0)
-        data = self._open.paid(frame.raw if event.index == frame.events[0].index else _moved(event))
+        data = self._open.paid(self._spelled(frame) if event.index == frame.events[0].index else _moved(event))
         if frame is self._rest:  # of a stream that broke off: it has no end of its own
             self._open.owe(b"\n\n")
         return data
@@ -164,9 +170,11 @@ class AnthropicCodec(StreamCodec):
         out = []
         for frame in frames:
             if frame is last and (len(answers) > 1 or len(deltas) > 1 or stopped):
-                out.append(spell("message_delta", _final(frame.events[0].data, answers, stopped=stopped)))
+                final = _final(frame.events[0].data, answers, stopped=stopped)
+                out.append(spell("message_delta", self._retrace(final)))
             elif frame is last or frame.data != "message_delta":
-                out.append(frame.raw + b"\n\n" if frame is self._rest else frame.raw)
+                raw = self._spelled(frame)
+                out.append(raw + b"\n\n" if frame is self._rest else raw)
         return self._open.paid(self._open.close() + b"".join(out))
 
     def error(self, message: str) -> bytes:
@@ -186,6 +194,14 @@ class AnthropicCodec(StreamCodec):
         read_event = self._readers.get(name)
         events = read_event(self, document) if read_event else []
         return Frame(event.raw, events, name) if events else Frame(event.raw, [Event(EventKind.OPAQUE)])
+
+    def _spelled(self, frame: Frame) -> bytes:
+        """An event as it came, but for places in a request that is not the client's."""
+        if frame.data not in _NAMING:
+            return frame.raw
+        data = frame.events[0].data.data
+        told = self._retrace(data)
+        return frame.raw if told is data else spell(frame.data, told)
 
     def _read_message_start(self, document: Document) -> list[Event]:
         if self._start is None:

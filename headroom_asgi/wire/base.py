@@ -7,7 +7,6 @@ are ours and what the client sees; the dialect knows where text sits and how thi
 import json
 import re
 from abc import ABC, abstractmethod
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from headroom_asgi.errors import PayloadError
 from headroom_asgi.sse import begins_events
 from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
+from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.opening import Opening
 from headroom_asgi.wire.splice import splice
@@ -140,7 +140,7 @@ class Payload:
     structured: bool
     segments: tuple[Segment, ...]
     endpoint: Endpoint = ANSWERED
-    cover: "Cover | None" = None
+    cover: Cover | None = None
     held: str = ""
     holds: bool = False
     history_edited: bool = False
@@ -180,27 +180,6 @@ class Payload:
     def edited(self, edits: Sequence[Edit]) -> "Payload":
         """The payload with edits made of which its facts do not depend; it is decoded when somebody looks into it."""
         return Edited(self, edits) if edits else self
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Cover:
-    """A request that has the body of another one in it, in base64.
-
-    Attributes:
-        document: the request around it.
-        node: the STRING that holds it.
-        inside: the body that came.
-    """
-
-    document: Document
-    node: int
-    inside: bytes
-
-    def around(self, body: bytes) -> bytes:
-        """The request with that body in it; the bytes that came if it is the one that came."""
-        if body is self.inside:
-            return self.document.data
-        return splice(self.document.data, [Edit(*self.document.span(self.node), b'"' + b64encode(body) + b'"')])
 
 
 class Edited(Payload):
@@ -398,6 +377,10 @@ class WireFormat(ABC):
         a text as the result of every call that it names, and our tool among those that must be the same.
         """
         return []
+
+    def retraced(self, told: bytes, sent: Payload, client: Payload) -> bytes:  # noqa: ARG002 - few answers name such places
+        """An answer, or an event of one, that names places in the request that was sent: with those in the client's own."""
+        return told
 
     @abstractmethod
     def codec(self, media: str = "text/event-stream") -> StreamCodec:

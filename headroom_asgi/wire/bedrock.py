@@ -15,7 +15,7 @@ from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Cover, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
 from headroom_asgi.wire.bedrock_answer import complete_answer, member, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
 from headroom_asgi.wire.bedrock_stream import ConverseCodec
@@ -31,6 +31,7 @@ from headroom_asgi.wire.bedrock_turns import (
     unsigned,
 )
 from headroom_asgi.wire.blocks import unpaired
+from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.eventstream import MEDIA
 from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in

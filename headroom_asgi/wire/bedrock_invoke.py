@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -82,6 +82,10 @@ class InvokeCodec(StreamCodec):
         self._inner.begin_round()
         self._splitter = EventStreamSplitter()
         self._rounds += 1
+
+    def retracing(self, retrace: Callable[[bytes], bytes]) -> None:
+        """As in the dialect's own streams."""
+        self._inner.retracing(retrace)
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame for every message. ResponseError where the stream is corrupt."""

@@ -1,7 +1,7 @@
 """A stream in neutral form: frames of events, and what a dialect does with them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -76,6 +76,10 @@ class StreamCodec(ABC):
         stays all the same, and nothing was done.
         """
         return False
+
+    def retracing(self, retrace: Callable[[bytes], bytes]) -> None:  # noqa: ARG002 - few answers name such places
+        """Give JSON that names places in the request to this first (`WireFormat.retraced`)."""
+        return
 
     @abstractmethod
     def feed(self, chunk: bytes) -> list[Frame]:
