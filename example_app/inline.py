@@ -130,6 +130,9 @@ def wrapper_of(text: str, at: int) -> tuple[dict[str, Value], str, bool, int]:
     """
     members: dict[str, Value] = {}
     hole: tuple[str, bool] | None = None
+    if text.startswith("mcp text ", at) and (found := _HOLE.match(text, at + 9)):
+        members = {"type": "text", "text": None, "annotations": None}
+        return members, "text", found[1] is None, found.end()
     at += 1
     while text[at] not in "};]":
         key, at = _key(text, at)

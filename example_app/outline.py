@@ -12,7 +12,8 @@ from typing import TypeVar
 from example_app.inline import LITERAL, Column, Value, column_of, inline, paths, put, stem_of, text_cell, tuples, wrapper_of
 
 HEAD = re.compile(r"\[(?:(text|json[a-z0-9]*)|json(?:[a-z0-9]* cut)? in .*)(?:; [^;\]]*)*\]")
-TABLE = re.compile(r"[\[{]([1-9]\d*)[\]}](?:(: \(key\)\t|: |\[\]: |=)(.*)|\[(\d+)\]:(?: (.*))?$)", re.DOTALL)
+_KEY = r'(?:\.(?:"(?:[^"\\]|\\.)*"|[^"\[\n]+))'
+TABLE = re.compile(rf"[\[{{]([1-9]\d*)[\]}}](?:(: \(key\)\t|: |{_KEY}?\[\]: |=)(.*)|\[(\d+)\]:(?: (.*))?$)", re.DOTALL)
 _IN = re.compile(r"\[json(?:[a-z0-9]*( cut))? in (\[?)")
 _CUT = "⟦cut⟧"
 _STYLE = re.compile(r"\(json[a-z0-9]*\)")
@@ -177,8 +178,10 @@ class _Outline:
         def record(cells: list[str]) -> Value:
             return self._record(columns, said, cells, indent)
 
-        if form == "[]: ":
-            return self._groups(count, indent, width, record)
+        if form.endswith("[]: "):
+            groups = self._groups(count, indent, width, record)
+            key = form[1:-4]
+            return [{json.loads(key) if key[0] == '"' else key: group} for group in groups] if key else groups
         if form == ": ":
             return self._rows(count, indent, width, record)
         members = self._rows(count, indent, width + 1, lambda cells: (text_cell(cells[0]), record(cells[1:])))
@@ -196,7 +199,7 @@ class _Outline:
 
         return [*self._rows(count, indent, width - len(fixed), row)]
 
-    def _groups(self, count: int, indent: int, width: int, record: Callable[[list[str]], Value]) -> Value:
+    def _groups(self, count: int, indent: int, width: int, record: Callable[[list[str]], Value]) -> list[Value]:
         groups: list[Value] = []
         while len(groups) < count and (head := _GROUP.fullmatch(self.line(indent) or "")):
             self._at += 1

@@ -36,6 +36,12 @@ class Document:
         """The decoded string at a STRING node in UTF-8; an unpaired surrogate as three bytes. TypeError on other kinds."""
     def get(self, node: int, key: str) -> int:
         """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
+    def find(self, node: int, *keys: str) -> int:
+        """The node under a path of keys, -1 if there is none; `node` may be -1 as well."""
+    def text_at(self, node: int, *keys: str) -> str:
+        """The string under a path of keys, "" if there is none."""
+    def elements_at(self, node: int, *keys: str) -> list[int]:
+        """The elements of the array under a path of keys, [] if there is none."""
     def items(self, node: int) -> list[tuple[str, int]]:
         """(key, value node) of an OBJECT, in order, duplicates included. A key's own node is the one before its value's.
 
@@ -92,6 +98,18 @@ def fold(texts: list[bytes], frozen: list[bool]) -> list[bytes | None]:
     Raises:
         TypeError: not all texts are bytes.
         ValueError: the lists are not equally long.
+    """
+
+def filled(text: bytes) -> bytes | None:
+    """A text with groups (docs/crush-format.md) as it reads: each row filled in, and no notes on groups.
+
+    Stands for the same. None if it has no groups, or is to be compared as it stands.
+    """
+
+def regroup(folded: bytes, text: bytes) -> bytes | None:
+    """What folding left of the filled form of a text, with groups formed of it; None if that is not shorter.
+
+    `filled` gives what was left back.
     """
 
 def has_run(data: bytes, least: int) -> bool:

@@ -239,20 +239,21 @@ cdef bint read_json(Decoder* d) noexcept nogil:
         return refuse(d, b"neither the crush format nor JSON", tape.offset)
     return restyle(d.data, d.size, STYLE_JSON, &d.text)
 
-cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style, bint whole) noexcept nogil:
-    """{type: text, text: (json2)}, or that in a list: an object around the string that stands below the head.
+cdef bint read_place(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
+    """What stands in a head for the string below it; `hole`: where it goes, not yet known (-1)."""
+    if hole[0] >= 0:
+        return refuse(d, b"more than one place for what stands below", d.at)
+    hole[0] = d.out.size
+    if peek(d, d.at) == c"(":
+        style[0] = open_string(d)
+        return style[0] >= 0
+    if not mark_size(d, d.at):
+        return refuse(d, b"no place for what stands below", d.at)
+    d.at += 3
+    return True
 
-    Not whole: {type: text, text: \"""; it was cut off inside that string, and is closed behind it.
-    """
-    # `style` gets -1 where the string is the lines below.
-    cdef bint listed = peek(d, d.at) == c"["
-    hole[0] = -1
-    style[0] = -1
-    if listed:
-        d.at += 1
-    buffer_text(d.out, b"[{" if listed else b"{")
-    if peek(d, d.at) != c"{":
-        return refuse(d, b"not an object around what stands below", d.at)
+cdef bint read_fields(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
+    """The members of a wrapper, from its bracket on."""
     while True:
         d.at += 1
         if not read_key(d):
@@ -263,27 +264,44 @@ cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style, bint whole) noe
         d.at += 1
         skip_glue(d)
         if peek(d, d.at) == c"(" or mark_size(d, d.at):
-            if hole[0] >= 0:
-                return refuse(d, b"more than one place for what stands below", d.at)
-            hole[0] = d.out.size
-            if peek(d, d.at) == c"(":
-                style[0] = open_string(d)
-                if style[0] < 0:
-                    return False
-            else:
-                d.at += 3
+            if not read_place(d, hole, style):
+                return False
         elif peek(d, d.at) == c"[" or peek(d, d.at) == c"{" or not read_flow(d, 0):
             return refuse(d, b"not a scalar beside what stands below", d.at)
         if not starts(d, d.at, b", "):
-            break
+            return True
         buffer_byte(d.out, c",")
         d.at += 1
-    if hole[0] < 0 or (whole and not starts(d, d.at, b"}]" if listed else b"}")):
+
+cdef bint read_wrapper(Decoder* d, Py_ssize_t* hole, int* style, bint whole) noexcept nogil:
+    """{type: text, text: (json2)}, or mcp text (json2), or that in a list: an object around the string that stands below the head.
+
+    Not whole: {type: text, text: \"""; it was cut off inside that string, and is closed behind it.
+    """
+    # `style` gets -1 where the string is the lines below.
+    cdef bint listed = peek(d, d.at) == c"[", mcp
+    hole[0] = -1
+    style[0] = -1
+    if listed:
+        d.at += 1
+    buffer_text(d.out, b"[{" if listed else b"{")
+    mcp = starts(d, d.at, b"mcp text ")
+    if mcp:
+        d.at += 9
+        buffer_text(d.out, b'"type":"text","text":')
+        if not read_place(d, hole, style):
+            return False
+        buffer_text(d.out, b',"annotations":null' if whole else b"")
+    elif peek(d, d.at) != c"{":
+        return refuse(d, b"not an object around what stands below", d.at)
+    elif not read_fields(d, hole, style):
+        return False
+    if hole[0] < 0 or (whole and not starts(d, d.at, (b"]" if listed else b"") if mcp else (b"}]" if listed else b"}"))):
         return refuse(d, b"no place for what stands below, or more than that", d.at)
     if not whole and (style[0] >= 0 or hole[0] < d.out.size):
         return refuse(d, b"something behind the string that was cut off", d.at)
     buffer_text(d.out, b"}]" if listed else b"}")
-    d.at += 1 + listed if whole else 0
+    d.at += (not mcp) + listed if whole else 0
     d.base = 1 + listed
     return read_head(d)
 

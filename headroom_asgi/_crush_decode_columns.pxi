@@ -3,7 +3,7 @@
 cdef enum:
     TABLE_RECORDS = 0  # [n]:
     TABLE_MEMBERS = 1  # {n}: the values of an object
-    TABLE_GROUPS = 2  # [n][]: lists of records
+    TABLE_GROUPS = 2  # [n][]: lists of records; [n].key[]: each of them alone in an object
     TABLE_MATRIX = 3  # [n][m]: lists of scalars
     TABLE_LIST = 4  # [n]= scalars
 
@@ -18,6 +18,14 @@ cdef int64_t read_count(const Decoder* d, Py_ssize_t* at) noexcept nogil:
         count = count * 10 + (d.data[at[0]] - 48)
         at[0] += 1
     return count
+
+cdef Py_ssize_t key_end(const Decoder* d, Py_ssize_t at) noexcept nogil:
+    """The offset behind what may be a key before brackets."""
+    cdef bint quoted = peek(d, at) == c'"'
+    at += quoted
+    while peek(d, at) != c"\n" and peek(d, at) != (c'"' if quoted else c"["):
+        at += 1 + (quoted and peek(d, at) == c"\\")
+    return at + quoted
 
 cdef bint table_starts(const Decoder* d, Py_ssize_t at, TableHead* t) noexcept nogil:
     """Whether the head of a table starts at an offset; its kind, numbers and `start`, where the brackets end."""
@@ -41,7 +49,14 @@ cdef bint table_starts(const Decoder* d, Py_ssize_t at, TableHead* t) noexcept n
     if starts(d, at, b"][]: "):
         t.kind = TABLE_GROUPS
         t.start = at + 5
+        t.group_key = 0
         return True
+    if starts(d, at, b"]."):
+        t.kind = TABLE_GROUPS
+        t.group_key = at + 2
+        at = key_end(d, at + 2)
+        t.start = at + 4
+        return starts(d, at, b"[]: ")
     if not starts(d, at, b"]["):
         return False
     at += 2

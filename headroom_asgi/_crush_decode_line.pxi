@@ -56,6 +56,7 @@ cdef struct TableHead:
     int64_t count  # rows, or groups, or members
     int64_t cells  # in a row of a matrix
     Py_ssize_t start  # of its columns, behind the brackets
+    Py_ssize_t group_key  # of lists that are alone in objects: where their key stands; else 0
     Py_ssize_t line_end  # of its head
     Py_ssize_t fixed  # bytes of keys and constants in a record
     bint said  # some column is said once

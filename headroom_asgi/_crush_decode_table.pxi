@@ -235,10 +235,21 @@ cdef bint read_rows(Decoder* d, TableHead* t, int64_t count) noexcept nogil:
             return False
     return True
 
+cdef bint put_group_key(Decoder* d, TableHead* t) noexcept nogil:
+    """The key of a list that is alone in an object."""
+    cdef Py_ssize_t at = d.at, key = t.group_key
+    d.at = key
+    if not spend(d, t.start - key) or not read_key(d):
+        return False
+    key = d.at
+    d.at = at
+    return key + 4 == t.start or refuse(d, b"not a key before the brackets of lists", key)
+
 cdef bint read_groups(Decoder* d, TableHead* t) noexcept nogil:
     """The lists of a list of lists of records, each a line with its number of rows, and the rows."""
     cdef int64_t group, count
     cdef Py_ssize_t at
+    cdef bint keyed = t.group_key > 0
     for group in range(t.count):
         if d.indent < t.indent:
             return refuse(d, b"fewer lists than the head of the table says", d.at)
@@ -252,10 +263,16 @@ cdef bint read_groups(Decoder* d, TableHead* t) noexcept nogil:
         d.at = at + 1
         if not end_line(d):
             return False
-        buffer_text(d.out, b",[" if group else b"[")
+        if group:
+            buffer_byte(d.out, c",")
+        if keyed:
+            buffer_byte(d.out, c"{")
+            if not put_group_key(d, t):
+                return False
+        buffer_text(d.out, b":[" if keyed else b"[")
         if not read_rows(d, t, count):
             return False
-        buffer_byte(d.out, c"]")
+        buffer_text(d.out, b"]}" if keyed else b"]")
     return True
 
 cdef bint read_fixed(Decoder* d, TableHead* t) noexcept nogil:
@@ -331,7 +348,7 @@ cdef bint read_table(Decoder* d, int32_t indent) noexcept nogil:
         return refuse(d, b"not the head of a table", d.at)
     d.at = t.start
     t.indent = indent
-    t.around = indent + (2 if t.kind == TABLE_GROUPS or t.kind == TABLE_MATRIX else 1)
+    t.around = indent + (2 if t.kind == TABLE_GROUPS or t.kind == TABLE_MATRIX else 1) + (t.kind == TABLE_GROUPS and t.group_key > 0)
     t.lister = NULL
     t.said = False
     if not (read_list_head(d, t) if t.kind >= TABLE_MATRIX else read_columns(d, t)):

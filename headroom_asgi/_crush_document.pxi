@@ -114,8 +114,8 @@ cdef class Document:
         finally:
             buffer_close(&decoded)
 
-    def get(self, Py_ssize_t node, str key not None):
-        """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
+    cdef int32_t member(self, int32_t at, str key) except -2:
+        """The value under a key of a node, -1 if there is none."""
         cdef bytes wanted = key.encode("utf-8", "surrogatepass")
         cdef const uint8_t* text = self.text_start()
         cdef const uint8_t* name = <const uint8_t*>PyBytes_AS_STRING(wanted)
@@ -123,7 +123,6 @@ cdef class Document:
         cdef int32_t found
         cdef bint failed
         cdef Buffer scratch
-        cdef int32_t at = self.index(node)
         buffer_open(&scratch)
         # Giving the GIL up and taking it back costs more than looking through a few members.
         if node_next(self.tape.nodes, at) - at < GET_SLOTS:
@@ -136,6 +135,49 @@ cdef class Document:
         if failed:
             raise MemoryError
         return found
+
+    cdef int32_t below(self, Py_ssize_t node, tuple keys) except -2:
+        """The value under a path of keys, -1 if there is none, or no node to begin with."""
+        cdef int32_t at
+        cdef str key
+        if node < 0:
+            return -1
+        at = self.index(node)
+        for key in keys:
+            at = self.member(at, key)
+            if at < 0:
+                return -1
+        return at
+
+    cdef list children(self, int32_t at):
+        """The elements of an array, none of another node."""
+        cdef const Node* nodes = self.tape.nodes
+        cdef int32_t end = node_next(nodes, at)
+        cdef list values = []
+        if node_kind(nodes, at) == KIND_ARRAY:
+            at = node_child(nodes, at)
+            while at < end:
+                values.append(at)
+                at = node_next(nodes, at)
+        return values
+
+    def get(self, Py_ssize_t node, str key not None):
+        """The value node under `key` of an OBJECT (the last one, as parsers take it), or -1. -1 on other kinds."""
+        return self.member(self.index(node), key)
+
+    def find(self, Py_ssize_t node, *keys):
+        """The node under a path of keys, -1 if there is none; `node` may be -1 as well."""
+        return self.below(node, keys)
+
+    def text_at(self, Py_ssize_t node, *keys):
+        """The string under a path of keys, "" if there is none."""
+        cdef int32_t at = self.below(node, keys)
+        return self.string(at) if at >= 0 and node_kind(self.tape.nodes, at) == KIND_STRING else ""
+
+    def elements_at(self, Py_ssize_t node, *keys):
+        """The elements of the array under a path of keys, [] if there is none."""
+        cdef int32_t at = self.below(node, keys)
+        return self.children(at) if at >= 0 else []
 
     def items(self, Py_ssize_t node):
         """(key, value node) of an OBJECT, in order, duplicates included. Empty on other kinds."""
@@ -152,15 +194,7 @@ cdef class Document:
 
     def elements(self, Py_ssize_t node):
         """Value nodes of an ARRAY, in order. Empty on other kinds."""
-        cdef const Node* nodes = self.tape.nodes
-        cdef int32_t at = self.index(node), end = node_next(nodes, at)
-        cdef list values = []
-        if node_kind(nodes, at) == KIND_ARRAY:
-            at = node_child(nodes, at)
-            while at < end:
-                values.append(at)
-                at = node_next(nodes, at)
-        return values
+        return self.children(self.index(node))
 
     def long_strings(self, Py_ssize_t size):
         """STRING values (no keys) whose literals have at least that many bytes, in order of the text."""

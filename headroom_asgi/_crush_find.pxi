@@ -32,11 +32,26 @@ cdef inline Py_ssize_t key_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t
     at = space_end(data, at, size)
     return at + 1 if at < size and data[at] == 0x3A else ~at
 
-cdef void drop_record(Found* found, const Py_ssize_t* ends) noexcept nogil:
-    """Let a value that was cut inside a record end before it, if that is an eighth of all or less: a table would lose constants."""
+cdef bint lacks_members(const Found* found, int depth, const Py_ssize_t* ends, const int32_t* sizes, const int32_t* before) noexcept nogil:
+    """Whether what is open in an open array, down to the next open array, has fewer members than others there had."""
+    # A list of containers may be of any length, one of scalars is perhaps a row of a matrix.
+    for depth in range(depth + 1, found.depth + 1):
+        if ends[depth] >= 0 and depth < found.depth:
+            return False
+        if sizes[depth] + (depth < found.depth) < before[depth]:
+            return True
+    return False
+
+cdef void drop_record(Found* found, const Py_ssize_t* ends, const int32_t* sizes, const int32_t* before) noexcept nogil:
+    """Let a value that was cut inside a record end before it, if that is an eighth of all or less: a table would lose constants.
+
+    `sizes`: the values in each open container, by depth; `before`: most in a closed one at that depth in the array around both.
+    """
     cdef int depth
     for depth in range(1, found.depth + 1):
-        if ends[depth] >= 0 and found.end - ends[depth] <= (found.end - found.start) // 8:
+        if ends[depth] >= 0 and found.end - ends[depth] <= (found.end - found.start) // 8 and lacks_members(
+            found, depth, ends, sizes, before
+        ):
             found.end = ends[depth]
             found.objects >>= found.depth - depth
             found.depth = depth
@@ -45,8 +60,10 @@ cdef void drop_record(Found* found, const Py_ssize_t* ends) noexcept nogil:
 cdef bint json_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found* found) noexcept nogil:
     """Follow the object or array that opens at `at` to its end, or as far as it is JSON; whether one element was whole."""
     cdef Py_ssize_t ends[NEST_LIMIT]  # of the last whole element of each open array, by depth
+    cdef int32_t sizes[NEST_LIMIT]
+    cdef int32_t before[NEST_LIMIT]
     cdef uint64_t objects = 0
-    cdef int depth = 0, expect = EXPECT_VALUE
+    cdef int depth = 0, deepest = 0, expect = EXPECT_VALUE
     cdef uint8_t byte, kind = 0, flags = 0
     cdef Py_ssize_t next
     found.start = at
@@ -65,6 +82,8 @@ cdef bint json_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found
             if byte != (0x7D if objects & 1 else 0x5D):
                 break
             at += 1
+            if before[depth] < sizes[depth]:
+                before[depth] = sizes[depth]
             objects >>= 1
             depth -= 1
         elif expect == EXPECT_KEY or expect == EXPECT_FIRST_KEY:
@@ -81,6 +100,12 @@ cdef bint json_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found
             objects = objects << 1 | (byte == 0x7B)
             depth += 1
             ends[depth] = -1
+            sizes[depth] = 0
+            if depth > deepest:
+                deepest = depth
+                before[depth] = 0
+            if byte == 0x5B:
+                deepest = depth
             at += 1
             expect = EXPECT_FIRST_KEY if byte == 0x7B else EXPECT_FIRST_VALUE
             continue
@@ -98,9 +123,10 @@ cdef bint json_extent(const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Found
         found.objects = objects
         if depth == 0:
             return True
+        sizes[depth] += 1
         if not objects & 1:
             ends[depth] = at
-    drop_record(found, ends)
+    drop_record(found, ends, sizes, before)
     return found.end >= 0
 
 cdef inline bint opens_json(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:

@@ -31,12 +31,23 @@ cdef enum:
 cdef inline bint is_indented(Line line) noexcept nogil:
     return line.size > 0 and line.data[0] == 0x20
 
+cdef inline bint is_times(Line line) noexcept nogil:
+    """Whether it says that the line above stands several times; that ends no group."""
+    return line.size > 5 and memcmp(line.data, b"\xe2\x9f\xa6\xc3\x97 ", 6) == 0
+
 cdef inline bint is_head(Line line, const uint8_t* end) noexcept nogil:
     """Whether it holds a * above an indented line."""
     return (
         line.size > 0 and line.data[0] != 0x20 and memchr(line.data, 0x2A, line.size) != NULL and not ends_all(line, end)
         and is_indented(line_at(line.data + line.size + 1, end))
     )
+
+cdef bint names_lines(Line head) noexcept nogil:
+    """Whether a head stands for records of several lines, where the notes speak of such."""
+    cdef Py_ssize_t at = find_byte(head.data, 0, head.size, 0x5C)
+    while at + 1 < head.size and head.data[at + 1] != 0x6E:
+        at = find_byte(head.data, at + 1, head.size, 0x5C)
+    return at + 1 < head.size
 
 cdef inline void put_line_rest(Line line, Py_ssize_t start, const uint8_t* end, Buffer* out) noexcept nogil:
     """Append a line from an offset on, with its line feed, if it has one."""
@@ -83,10 +94,10 @@ cdef Line write_rows(const Template* t, Line first, const uint8_t* end, Buffer* 
     repeats[0] = False
     while True:
         for i in range(1, t.lines):
-            if ends_all(line, end):
+            if ends_all(line, end) or stands_alone(line):
                 return last
             line = line_at(line.data + line.size + 1, end)
-        if opens_value(line) or not template_match(t, first.data, line.data + line.size - first.data, cells):
+        if stands_alone(line) or not template_match(t, first.data, line.data + line.size - first.data, cells):
             return last
         cells_put(t, cells, out)
         rows += 1
@@ -151,7 +162,7 @@ cdef int write_groups(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcep
             inside = True
         else:
             put_line_rest(line, 0, end, out)
-            inside = False
+            inside = inside and is_times(line)
         if inside and not out.failed:
             gains += cost_of(from_line, line.data + line.size - from_line) - cost_of(out.data + from_size, out.size - from_size)
         if ends_all(line, end):
@@ -274,6 +285,8 @@ cdef int expand_groups(const uint8_t* data, Py_ssize_t size, int notes, Py_ssize
                 return EXPANDED_NO_ROW
             if not ends_all(line, end):
                 buffer_byte(out, 0x0A)
+        elif is_times(line):
+            put_line_rest(line, 0, end, out)
         else:
             inside = is_head(line, end)
             if not inside:

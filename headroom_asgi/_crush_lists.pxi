@@ -56,6 +56,9 @@ cdef bint put_list_of_records(Crush* crush, const Doc* doc, int32_t array, int e
     """Append an array of records as a table, if they make one."""
     cdef Table table
     cdef Py_ssize_t head
+    cdef int grouped = put_keyed_groups(crush, doc, array, entry, indent, depth)
+    if grouped:
+        return grouped > 0
     table_open(crush, doc, &table)
     if not table_columns(&table, array):
         return False
@@ -64,52 +67,112 @@ cdef bint put_list_of_records(Crush* crush, const Doc* doc, int32_t array, int e
     put_records(crush, doc, &table, indent, depth, head)
     return True
 
-cdef bint put_groups(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
-    """Append an array of arrays of records as one table, if they make one."""
+cdef inline int32_t group_of(const Node* nodes, int32_t element, bint keyed) noexcept nogil:
+    """The list of records that an element is, or is all of."""
+    return node_next(nodes, node_child(nodes, element)) if keyed else element
+
+cdef int32_t count_grouped(const Doc* doc, int32_t array, bint keyed) noexcept nogil:
+    """The number of records in a list of lists of records, each of them alone in an object under the same key or not; -1: it is none."""
     cdef const Node* nodes = doc.nodes
-    cdef int32_t count = node_count(nodes, array), group, record, end, total = 0, i = 0
-    cdef int32_t* sizes
-    cdef Cell* records
-    cdef Table table
-    cdef Py_ssize_t head
-    if count < 2:
-        return False
-    group = node_child(nodes, array)
-    end = node_next(nodes, array)
-    while group < end:
-        if node_kind(nodes, group) != KIND_ARRAY:
-            return False
-        record = node_child(nodes, group)
-        group = node_next(nodes, group)
-        while record < group:
+    cdef int32_t element = node_child(nodes, array), end = node_next(nodes, array), record, behind, total = 0
+    cdef int32_t key = node_child(nodes, element) if keyed else -1
+    while element < end:
+        if keyed and not (is_record(nodes, element) and node_count(nodes, element) == 1 and same_bytes(doc, key, node_child(nodes, element))):
+            return -1
+        record = group_of(nodes, element, keyed)
+        if node_kind(nodes, record) != KIND_ARRAY:
+            return -1
+        behind = node_next(nodes, record)
+        record = node_child(nodes, record)
+        while record < behind:
             if not is_record(nodes, record):
-                return False
+                return -1
             total += 1
             record = node_next(nodes, record)
-    sizes = <int32_t*>arena_take(&crush.arena, count * sizeof(int32_t))
-    records = <Cell*>arena_take(&crush.arena, total * sizeof(Cell))
-    if total < 2 or crush.arena.failed:
+        element = node_next(nodes, element)
+    return total
+
+cdef bint open_groups_table(Crush* crush, const Doc* doc, Table* table, int32_t array, int32_t total, bint keyed) noexcept nogil:
+    """Whether so many records in lists make one table; its columns and groups."""
+    cdef const Node* nodes = doc.nodes
+    cdef int32_t count = node_count(nodes, array), element = node_child(nodes, array), record, i, k
+    cdef int32_t* sizes = <int32_t*>arena_take(&crush.arena, count * sizeof(int32_t))
+    cdef Cell* records = <Cell*>arena_take(&crush.arena, total * sizeof(Cell))
+    if crush.arena.failed:
         return False
-    table_open(crush, doc, &table)
+    table_open(crush, doc, table)
     table.groups = sizes
     table.group_count = count
     total = 0
-    group = node_child(nodes, array)
     for i in range(count):
-        sizes[i] = node_count(nodes, group)
-        record = node_child(nodes, group)
-        group = node_next(nodes, group)
-        while record < group:
+        record = group_of(nodes, element, keyed)
+        sizes[i] = node_count(nodes, record)
+        record = node_child(nodes, record)
+        for k in range(sizes[i]):
             records[total].row = total
             records[total].node = record
             total += 1
             record = node_next(nodes, record)
-    if not table_from(&table, records, total):
+        element = node_next(nodes, element)
+    return table_from(table, records, total)
+
+cdef bint put_groups(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
+    """Append an array of arrays of records as one table, if they make one."""
+    cdef int32_t total = count_grouped(doc, array, False) if node_count(doc.nodes, array) > 1 else -1
+    cdef Table table
+    cdef Py_ssize_t head
+    if total < 2 or not open_groups_table(crush, doc, &table, array, total, False):
         return False
-    head = open_table(crush, 0x5B, count, entry, &indent)
+    head = open_table(crush, 0x5B, table.group_count, entry, &indent)
     buffer_text(&crush.out, b"][]: ")
+    table.group_head = 2
     put_records(crush, doc, &table, indent, depth, head)
     return True
+
+cdef bint differ(const Doc* doc, int32_t array) noexcept nogil:
+    """Whether the records in lists, each list alone in an object, have other keys or hold more than scalars: no tuples, then."""
+    cdef const Node* nodes = doc.nodes
+    cdef int32_t element = node_child(nodes, array), end = node_next(nodes, array), record, behind, value, first = 0
+    cdef Table table
+    table.data = doc.data
+    table.nodes = nodes
+    while element < end:
+        record = group_of(nodes, element, True)
+        behind = node_next(nodes, record)
+        record = node_child(nodes, record)
+        while record < behind:
+            first = first if first else record
+            if not same_keys(&table, first, record):
+                return True
+            value = node_child(nodes, record)
+            while value < node_next(nodes, record):
+                value = node_next(nodes, value)
+                if node_count(nodes, value):
+                    return True
+                value = node_next(nodes, value)
+            record = node_next(nodes, record)
+        element = node_next(nodes, element)
+    return False
+
+cdef int put_keyed_groups(Crush* crush, const Doc* doc, int32_t array, int entry, int indent, int depth) noexcept nogil:
+    """Append an array of objects that are each a list of two records or more, on average, under the same key, as one table.
+
+    0 if it is none such; -1 where the records do not make one table, so that each list should be its own.
+    """
+    cdef int32_t count = node_count(doc.nodes, array), total = count_grouped(doc, array, True) if count > 1 else -1
+    cdef Table table
+    cdef Py_ssize_t head
+    if total < 2 * <int64_t>count or not differ(doc, array):
+        return 0
+    if not open_groups_table(crush, doc, &table, array, total, True):
+        return -1
+    head = open_table(crush, 0x5B, count, entry, &indent)
+    buffer_text(&crush.out, b"].")
+    put_key(text_of(doc.data, doc.nodes + node_child(doc.nodes, node_child(doc.nodes, array)), &crush.scratch), &crush.out)
+    buffer_text(&crush.out, b"[]: ")
+    table.group_head = crush.out.size - head - 3
+    put_records(crush, doc, &table, indent, depth + 1, head)
+    return 1
 
 cdef bint put_map(Crush* crush, const Doc* doc, int32_t object, int entry, int indent, int depth) noexcept nogil:
     """Append an object of records as a table that begins each row with the record's key, if they make one."""

@@ -104,7 +104,7 @@ cdef void put_part_head(Crush* crush, const Table* table, int32_t rows, Py_ssize
     buffer_byte(&crush.parts, 0x5B if table.keys == NULL else 0x7B)
     put_int(rows, &crush.parts)
     if table.groups != NULL:
-        at += 2  # the second pair of brackets
+        at += table.group_head
     while at < stop:
         line = <const uint8_t*>memchr(at, 0x0A, stop - at) + 1
         buffer_put(&crush.parts, at, line - at)

@@ -2,7 +2,7 @@
 #
 # What other files use:
 #   bint put_open(Crush*, data, size, Buffer* kind)       the string's lines, where it was cut, what stands behind; or nothing
-#   void put_fields(Crush*, Doc*, object, hole, style, Buffer* kind)     the members of a wrapper
+#   void put_wrapper(Crush*, Doc*, hole, style, whole, Buffer* kind)      the root of a document as a wrapper, to the head
 #
 # What is left of the object stands in the head, as a wrapper does. The string is text as any other, so JSON in it, which is cut
 # as well, becomes a block.
@@ -10,8 +10,50 @@
 cdef enum:
     OPEN_TAIL = 2048  # bytes behind the cut: what a harness says about it
 
+cdef inline bint spells(const Doc* doc, int32_t node, const char* literal) noexcept nogil:
+    """Whether a value is spelled so."""
+    cdef Py_ssize_t size = strlen(literal)
+    return node_size(doc.nodes, node) == size and memcmp(doc.data + node_start(doc.nodes, node), literal, size) == 0
+
+cdef bint is_mcp(const Doc* doc, int32_t object, int32_t hole, bint whole) noexcept nogil:
+    """Whether an object is a text as MCP servers in Python send it, or (not whole) begins as one: its text is the second member."""
+    cdef int32_t key = node_child(doc.nodes, object)
+    if node_count(doc.nodes, object) != (3 if whole else 2) or not spells(doc, key, b'"type"'):
+        return False
+    key = node_next(doc.nodes, key)
+    if not spells(doc, key, b'"text"'):
+        return False
+    key = node_next(doc.nodes, key)
+    if not spells(doc, key, b'"text"') or node_next(doc.nodes, key) != hole:
+        return False
+    key = node_next(doc.nodes, hole)
+    return not whole or spells(doc, key, b'"annotations"') and node_kind(doc.nodes, node_next(doc.nodes, key)) == KIND_NULL
+
+cdef void put_place(int style, Buffer* kind) noexcept nogil:
+    """Append what stands in a head for the string below it: its style, or (-1) a mark."""
+    if style < 0:
+        buffer_text(kind, b'"""')
+    else:
+        buffer_byte(kind, 0x28)
+        style_name(style, kind)
+        buffer_byte(kind, 0x29)
+
+cdef void put_wrapper(Crush* crush, const Doc* doc, int32_t hole, int style, bint whole, Buffer* kind) noexcept nogil:
+    """Append a wrapper to the head, the root of a document; not whole: up to its hole. `style`: of the string below, -1: none."""
+    cdef bint listed = node_kind(doc.nodes, 0) == KIND_ARRAY
+    cdef int32_t object = node_child(doc.nodes, 0) if listed else 0
+    buffer_text(kind, b"[" if listed else b"")
+    if is_mcp(doc, object, hole, whole):
+        buffer_text(kind, b"mcp text ")
+        put_place(style, kind)
+    else:
+        buffer_byte(kind, 0x7B)
+        put_fields(crush, doc, object, hole, style, kind)
+        buffer_text(kind, b"}" if whole else b"")
+    buffer_text(kind, b"]" if whole and listed else b"")
+
 cdef void put_fields(Crush* crush, const Doc* doc, int32_t object, int32_t hole, int style, Buffer* kind) noexcept nogil:
-    """Append the members of a wrapper to the head; for the string that stands below it, its style, or (-1) a mark."""
+    """Append the members of a wrapper to the head."""
     cdef int32_t key = node_child(doc.nodes, object), end = node_next(doc.nodes, object), value
     cdef Buffer out = crush.out
     crush.out = kind[0]
@@ -21,12 +63,8 @@ cdef void put_fields(Crush* crush, const Doc* doc, int32_t object, int32_t hole,
         buffer_text(&crush.out, b":" if node_kind(doc.nodes, value) == KIND_NUMBER else b": ")
         if value != hole:
             put_flow(crush, doc, value)
-        elif style < 0:
-            buffer_text(&crush.out, b'"""')
         else:
-            buffer_byte(&crush.out, 0x28)
-            style_name(style, &crush.out)
-            buffer_byte(&crush.out, 0x29)
+            put_place(style, &crush.out)
         key = node_next(doc.nodes, value)
         if key < end:
             buffer_text(&crush.out, b", ")
@@ -98,19 +136,10 @@ cdef bint open_spelled(Crush* crush, Spelled* spelled, const uint8_t* data, Py_s
 
 cdef void put_content(Crush* crush, Text text) noexcept nogil:
     """Append the text of a string, with groups and re-laid; its last line goes on."""
-    cdef Buffer grouped
     if crush.exact:
         buffer_put(&crush.out, text.data, text.size)
-        return
-    buffer_open(&grouped)
-    crush.groups = write_groups(text.data, text.size, &grouped)
-    if crush.groups:
-        text.data = grouped.data
-        text.size = grouped.size
-    if not put_blocks(crush, text.data, text.size, False):
-        put_runs(crush, text.data, 0, text.size, True, False)
-    crush.out.failed |= grouped.failed
-    buffer_close(&grouped)
+    else:
+        put_body(crush, text.data, text.size, False)
 
 cdef bint put_open(Crush* crush, const uint8_t* data, Py_ssize_t size, Buffer* kind) noexcept nogil:
     """Append what an object that was cut off says in its last string, the mark and what stands behind; False, and nothing, if none."""
@@ -135,8 +164,8 @@ cdef bint put_open(Crush* crush, const uint8_t* data, Py_ssize_t size, Buffer* k
     if fits:
         crush.depth = spelled.tape.depth
         style_name(spelled.style, kind)
-        buffer_text(kind, b" cut in [{" if data[0] == 0x5B else b" cut in {")
-        put_fields(crush, &spelled.doc, object, hole, -1, kind)
+        buffer_text(kind, b" cut in ")
+        put_wrapper(crush, &spelled.doc, hole, -1, False, kind)
         text = text_of(spelled.doc.data, spelled.doc.nodes + hole, &crush.scratch)
         put_content(crush, text)
         buffer_text(&crush.out, b"\xe2\x9f\xa6cut\xe2\x9f\xa7")

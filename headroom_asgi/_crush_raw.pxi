@@ -4,7 +4,8 @@
 #   bint put_fenced(Crush*, Text)                        a string, mark to mark, at the end of a line; or nothing
 #   bint put_text_below(Crush*, Text, indent, depth)     a cell whose text stands below the row: JSON or a fence; or nothing
 #   bint put_lines(Crush*, Text)                         its lines only, the last one without LF; or nothing
-#   bint put_raw_text(Crush*, data, size)                to `out`; whether anything was re-laid
+#   bint put_blocks(Crush*, data, size, last)            a text with the JSON in it re-laid; or nothing
+#   void put_runs(Crush*, data, start, end, ...)         a span with its runs re-laid
 
 cdef enum:
     RELAID_BYTES = 160  # a string of one line that is shorter is not looked through
@@ -68,14 +69,17 @@ cdef Py_ssize_t put_line_runs(Crush* crush, const uint8_t* data, Py_ssize_t kept
         kept = line = run_end
     return kept
 
-cdef void put_runs(Crush* crush, const uint8_t* data, Py_ssize_t start, Py_ssize_t end, bint first, bint last) noexcept nogil:
-    """Append a span with its runs re-laid. `first`, `last`: whether its first and last line are whole lines."""
+cdef void put_runs(
+    Crush* crush, const uint8_t* data, Py_ssize_t start, Py_ssize_t end, bint first, bint last, bint characters=True
+) noexcept nogil:
+    """Append a span with its runs re-laid, or only those of whole lines. `first`, `last`: whether those lines are whole ones."""
     cdef Buffer* out = &crush.out
     cdef Py_ssize_t line = start, kept = start, stop, next
     cdef int64_t copies
     while line < end:
         stop = find_byte(data, line, end, 0x0A)
-        kept = put_line_runs(crush, data, kept, line, stop)
+        if characters:
+            kept = put_line_runs(crush, data, kept, line, stop)
         copies = 0
         next = stop + 1
         while (first or line > start) and next < end and same_line(data, line, stop - line, next, end):
@@ -221,12 +225,6 @@ cdef bint put_blocks(Crush* crush, const uint8_t* data, Py_ssize_t size, bint la
     crush.out.failed |= block.failed
     buffer_close(&block)
     return kept > 0
-
-cdef bint put_raw_text(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Append a text without a mark of its own; whether anything in it was re-laid."""
-    if not put_blocks(crush, data, size, True):
-        put_runs(crush, data, 0, size, True, True)
-    return crush.raws
 
 cdef void open_fence(Crush* crush, Py_ssize_t at, int indent, Py_ssize_t mark, Py_ssize_t marks) noexcept nogil:
     """Put a mark and a LF before the lines that were written from `at` on. `marks`: how many bytes of them are older."""

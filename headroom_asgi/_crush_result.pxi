@@ -107,21 +107,6 @@ cdef int32_t wrapper_hole(Crush* crush, const Doc* doc, int32_t object) noexcept
         key = node_next(doc.nodes, value)
     return hole
 
-cdef bint put_grouped_lines(Crush* crush, Text text) noexcept nogil:
-    """Append the lines of a string, with groups and re-laid; False, and nothing, if it has one line or no fence may hold it."""
-    cdef Buffer grouped
-    cdef bint done
-    buffer_open(&grouped)
-    if text_is_block(text):
-        crush.groups = write_groups(text.data, text.size, &grouped)
-    if crush.groups:
-        text.data = grouped.data
-        text.size = grouped.size
-    done = put_lines(crush, text)
-    crush.out.failed |= grouped.failed
-    buffer_close(&grouped)
-    return done
-
 cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
     """Append the string of a wrapper: as the value that it spells, in the style that is returned, or as lines (-1); -2: neither."""
     cdef Spelled spelled
@@ -140,7 +125,10 @@ cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
             step_out(crush, &outer)
             style = spelled.style
         spelled_close(crush, &spelled)
-    if style == -2 and put_grouped_lines(crush, text):
+    if style == -2 and text_is_block(text):
+        put_body(crush, text.data, text.size, True)
+        style = -1
+    elif style == -2 and put_lines(crush, text):
         style = -1
     return style
 
@@ -159,9 +147,8 @@ cdef bint put_wrapped(Crush* crush, const Doc* doc, Buffer* kind) noexcept nogil
     style = put_hole(crush, text_of(doc.data, doc.nodes + hole, &crush.scratch), 2 if listed else 1)
     if style == -2:
         return False
-    buffer_text(kind, b"json in [{" if listed else b"json in {")
-    put_fields(crush, doc, object, hole, style, kind)
-    buffer_text(kind, b"}]" if listed else b"}")
+    buffer_text(kind, b"json in ")
+    put_wrapper(crush, doc, hole, style, True, kind)
     return True
 
 cdef bint put_values(Crush* crush, const uint8_t* data, Py_ssize_t size, bint plain, Buffer* kind) noexcept nogil:
@@ -179,18 +166,6 @@ cdef bint put_values(Crush* crush, const uint8_t* data, Py_ssize_t size, bint pl
     spelled_close(crush, &spelled)
     return fits
 
-cdef bint put_text(Crush* crush, const uint8_t* data, Py_ssize_t size, Buffer* kind) noexcept nogil:
-    """Append a text with groups and re-laid; whether there was anything to do."""
-    cdef Buffer grouped
-    cdef bint relaid
-    buffer_open(&grouped)
-    crush.groups = write_groups(data, size, &grouped)
-    relaid = put_raw_text(crush, grouped.data if crush.groups else data, grouped.size if crush.groups else size)
-    crush.out.failed |= grouped.failed
-    buffer_close(&grouped)
-    buffer_text(kind, b"text")
-    return relaid or crush.groups
-
 cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcept nogil:
     """Write the crush text of a text that is not one JSON value, if it is shorter: several values, a cut envelope, or raw text."""
     cdef Buffer kind
@@ -200,7 +175,10 @@ cdef int crush_other(Crush* crush, const uint8_t* data, Py_ssize_t size) noexcep
     if crush.exact:
         shorter = plain and put_open(crush, data, size, &kind)
     elif not shorter and plain:
-        shorter = put_open(crush, data, size, &kind) or put_text(crush, data, size, &kind)
+        shorter = put_open(crush, data, size, &kind)
+        if not shorter:
+            buffer_text(&kind, b"text")
+            shorter = put_body(crush, data, size, True)
     buffer_byte(&kind, 0)
     crush.out.failed |= kind.failed
     if shorter and not crush_failed(crush):

@@ -138,7 +138,7 @@ cdef Py_ssize_t choose_seam(Line first, const uint8_t* end, int64_t* gain) noexc
     cdef int64_t saved
     gain[0] = GROUP_GAIN - 1
     lines[0] = first
-    if first.data + first.size >= end or not may_begin(first.data, first.size):
+    if first.data + first.size >= end or not may_begin(first.data, first.size) or is_reference(first.data, first.size):
         return 0
     lines[1] = line_at(first.data + first.size + 1, end)
     common = 0

@@ -200,7 +200,7 @@ cdef bint template_fits(const Template* t) noexcept nogil:
 cdef int64_t template_gain(const Template* t, Window* window, Buffer* scratch) noexcept nogil:
     """What it saves in the lines looked at, scaled to as many as a window of lines has; 0 if there are too few of it."""
     cdef Filled cells[HOLE_LIMIT]
-    cdef int at = 0, rows = 0, limit = LOOK_LINES if t.lines == 1 else LOOK_RECORDS
+    cdef int at = 0, rows = 0, line, limit = LOOK_LINES if t.lines == 1 else LOOK_RECORDS
     cdef int64_t gain, least
     cdef const uint8_t* start = window.data + window.glances.start
     cdef const uint8_t* end = start
@@ -208,6 +208,11 @@ cdef int64_t template_gain(const Template* t, Window* window, Buffer* scratch) n
     scratch.size = 0
     template_put(t, scratch)
     while rows < limit and window_has(window, at + t.lines):
+        line = at
+        while line < at + t.lines and not stands_alone(window.lines[line]):
+            line += 1
+        if line < at + t.lines:
+            break
         last = &window.lines[at + t.lines - 1]
         if not template_match(t, window.lines[at].data, last.data + last.size - window.lines[at].data, cells):
             break
@@ -244,6 +249,10 @@ cdef inline bint ends_with(Line line, const char* signs, Py_ssize_t count) noexc
 cdef inline bint opens_value(Line line) noexcept nogil:
     """Whether it opens a value that goes on below."""
     return ends_with(line, b"{[", 2)
+
+cdef inline bint stands_alone(Line line) noexcept nogil:
+    """Whether it is in no group: it opens a value, or says a run of lines (docs/repeats.md)."""
+    return opens_value(line) or is_reference(line.data, line.size)
 
 cdef inline bint ends_code(Line line) noexcept nogil:
     """Whether it ends as lines of code do."""
@@ -300,7 +309,7 @@ cdef bint template_of_records(Window* window, int lines, int limit, Template* t)
     t.lines = lines
     t.mode = BY_COLUMNS  # a cell may be a sentence
     for line in range(lines):
-        if ends_code(window.lines[line]) or (line and not text_put(t, b"\n", 1)):
+        if ends_code(window.lines[line]) or stands_alone(window.lines[line]) or (line and not text_put(t, b"\n", 1)):
             return False
         pattern_open(&pattern, window.lines[line], BY_WORDS)
         costs_of(&pattern, &costs)
@@ -352,7 +361,7 @@ cdef int line_modes(Line line) noexcept nogil:
     while first < size and line.data[first] == 0x20:
         first += 1
     # JSON has forms of its own.
-    if size < GROUP_LEAST or first == size or opens_value(line) or memchr(b"{}\"", line.data[first], 3) != NULL:
+    if size < GROUP_LEAST or first == size or stands_alone(line) or memchr(b"{}\"", line.data[first], 3) != NULL:
         return 0
     for at in range(first, size):
         byte = line.data[at]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
+from headroom_asgi._crush import crush, expand
 from tests.crush_reference import decode, rows_of
 from tests.json_exact import tokens
 
@@ -103,6 +104,63 @@ ODD_STRINGS = (
 )
 NUMBERS = ("0", "-0", "1", "1.0", "1e400", "-1E+5", "12345678901234567890123", "0.10", "3.14159", "-7", "1e-7")
 ALPHABET = "ab xyz019.,:;=-_/\\\"'(){}[]\n\t\ré\u2028\ud800😀"
+
+
+TEXT_CELLS = st.sampled_from(
+    [
+        "",
+        "a",
+        "Bob",
+        "Alice Smith",
+        "é",
+        "漢字",
+        "15.90",
+        "7",
+        "a,b",
+        '"x, y"',
+        '"',
+        "*",
+        "_",
+        "__",
+        "\\n",
+        "⇥",
+        "\t",
+        "-",
+        "|",
+        "x  y",
+    ]
+)
+TEXT_SHAPES = st.sampled_from(
+    [
+        "{0} | {1:<12} | {2:>6} | done",
+        "| {0:<8} | {1:>9} | x |",
+        "{0},{1},2025-11-14,US dollars,{2}",
+        "{0};const;{1};also constant;{2};",
+        "{0:<10} {1:>7}  Running  {2}",
+        "2025-11-14T10:11:{3:02} [{0}] INFO [worker thread] {1}",
+        'time=10:11:{3:02} level={0} component=scheduler msg="{1}" x={2}',
+        "- id: {3}\n  name: {0}\n  role: administrator\n  note: {1}",
+        "  <user>\n    <name>{0}</name>\n    <role>admin</role>\n  </user>",
+        "tests/test_a.py::test_{0} PASSED       [{3:3}%]",
+        "    at {0} (node:internal/{1}:{3})",
+        "{0}\tconstant column\t{1}\tanother one\r",
+        "{0}",
+        " {0} * {1}",
+        "Applied patch {0} cleanly.",
+        "",
+    ]
+)
+
+
+def crushed(text: str) -> str:
+    """The crush text of a text that is no JSON, which both readers turn back into it; the text itself where it has none."""
+    found = crush(text.encode())
+    if found is None:
+        return text
+    short = found[0].decode()
+    assert expand(found[0]).decode() == text
+    assert decode(short) == text
+    return short
 
 
 def spell_string(text: str, escapes: str) -> str:
@@ -224,3 +282,12 @@ def restored(found: Found, ref: str = "r") -> str:
         assert parts == []
         return text.decode()
     return decode(text.decode(), {f"{ref}-{number}": part.decode() for number, _, part in parts})
+
+
+@st.composite
+def tables_in_text(draw: st.DrawFn) -> str:
+    """A text of some kinds of lines and records, many of them alike."""
+    rows = st.lists(st.tuples(TEXT_CELLS, TEXT_CELLS, TEXT_CELLS), min_size=1, max_size=20)
+    tables = draw(st.lists(st.tuples(TEXT_SHAPES, rows), min_size=1, max_size=4))
+    lines = (shape.format(*row, number) for shape, rows in tables for number, row in enumerate(rows))
+    return "\n".join(lines) + draw(st.sampled_from(["", "\n", "\r\n", "\n  end"]))

@@ -247,7 +247,7 @@ class Documents(Maker):
         """Lists of records."""
         counts = [self.rng.choice((0, 1, 3, 7)) for _ in range(self.rng.choice((1, 2, 4)))]
         records = self.shaped(sum(counts) or 1)
-        return Array(tuple(Array(tuple(records.pop() for _ in range(count))) for count in counts))
+        return self.listed([Array(tuple(records.pop() for _ in range(count))) for count in counts])
 
     def listing(self) -> Value:
         """A list of scalars."""
@@ -314,6 +314,7 @@ class Documents(Maker):
         style = rng.choice(LAYOUTS) + rng.choice(("", "a", "g"))
         inside = rng.choice((self.log, lambda: spell(self.document(), rng.choice(LAYOUTS) + rng.choice(("", "a")))))()
         members: list[tuple[str, Value]] = [(key, self.scalar()) for key in self.keys(2) if self.chance(0.5)]
+        members = [("type", "text")] if self.chance(0.3) else members
         text = spell(Object((*members, ("text", inside))), style)
         text = f"[{text}]" if self.chance(0.1) else text
         text = text[: rng.randrange(len(text) * 2 // 3, len(text) + 1)]

@@ -78,7 +78,7 @@ NOTES = (GAPS, STEMS, SAID, RAWS, STARTS, FILLS, WIDTHS, LINE_ENDS, OMISSIONS)
 
 HEAD_LINE = re.compile(r"\[(text|json|jsonpyt?|json[p124t]?a?g?[lc]r?n?)((?:; [^;\]]*)*)\]")
 MAP = re.compile(rf"\{{{COUNT}\}}: \(key\)\t")
-GROUPS = re.compile(rf"\[{COUNT}\]\[\]: ")
+GROUPS = re.compile(rf"\[{COUNT}\](?:\.(\"(?:[^\"\\]|\\.)*\"|[^\"\[\n]+))?\[\]: ")
 MATRIX = re.compile(rf"\[{COUNT}\]\[{COUNT}\]:(?: (.*))?$", re.DOTALL)
 NUMBERS = re.compile(rf"{COUNT}((?:, {COUNT})*)")
 LIST = re.compile(rf"\[{COUNT}\]=(.*)$", re.DOTALL)
@@ -350,9 +350,14 @@ class Reader:
             table = Table(self, text[found.end() :], indent, deeper(depth))
             return Object(tuple(self.rows(found[1], indent, table.member, filler=("", NULL))))
         if found := GROUPS.match(text):
-            table = Table(self, text[found.end() :], indent, deeper(depth, 2))
+            table = Table(self, text[found.end() :], indent, deeper(depth, 3 if found[2] else 2))
             check(table.width, "no column in the rows")
-            return Array(tuple(self.group(table, indent) for _ in range(many(found[1]))))
+            groups = [self.group(table, indent) for _ in range(many(found[1]))]
+            if found[2]:
+                key, end = read_key(f"{found[2]}[", 0)
+                check(end == len(found[2]), "no key before the brackets of lists")
+                return Array(tuple(Object(((key, group),)) for group in groups))
+            return Array(tuple(groups))
         if found := MATRIX.match(text):
             width = many(found[2], 1)
             inside = deeper(depth)

@@ -12,6 +12,7 @@ COUNT = "([1-9][0-9]*)"
 STYLE_NAME = r"json(?:pyt?|[p124t]?a?g?[lc]?r?n?)"
 STYLE = re.compile(rf"\(({STYLE_NAME})\)")
 WRAPPER_START = re.compile(r"\[json in |\[(json[p124t]?a?g?r?) cut in ")
+NO_PLACE = ""
 STYLE_PARTS = re.compile(r"(json[p124t]?a?g?)([lc]?)(r?)(n?)")
 MARK = re.compile('"{3,}')
 REPEATED = re.compile(" ×" + COUNT)
@@ -351,30 +352,42 @@ def read_wrapper(line: str) -> Wrapper | None:
     if start is None:
         return None
     at = start.end()
-    listed = line.startswith("[{", at)
+    listed = line.startswith(("[{", "[mcp text "), at)
     at += listed
+    if line.startswith("mcp text ", at):
+        style, at = read_place(line, at + 9)
+        check(style != NO_PLACE and not (start[1] and style), "no place behind mcp")
+        fields: list[tuple[str, Value | None]] = [("type", "text"), ("text", None), ("annotations", Literal("null"))]
+        end = "]" if listed and not start[1] else ""
+        check(line.startswith(end, at), "a wrapper that does not end")
+        return Wrapper(tuple(fields[: 2 if start[1] else 3]), style, listed, line[at + len(end) :], start[1])
     check(line.startswith("{", at), "no wrapper")
-    fields: list[tuple[str, Value | None]] = []
+    fields = []
     holes: list[str | None] = []
     while not fields or line.startswith(", ", at):
         key, at = read_key(line, at + (2 if fields else 1))
         check(line.startswith(":", at), "no colon in a wrapper")
         at += 2 if line.startswith(": ", at) else 1
         value: Value | None = None
-        if line.startswith('"""', at):
-            holes.append(None)
-            at += 3
-        elif style := STYLE.match(line, at):
-            holes.append(style[1])
-            at = style.end()
-        else:
+        style, at = read_place(line, at)
+        if style == NO_PLACE:
             value, at = flow(line, at, 2)
             check(isinstance(value, Literal | str), "no scalar in a wrapper")
+        else:
+            holes.append(style)
         fields.append((key, value))
     end = "" if start[1] else "}]" if listed else "}"
     check(line.startswith(end, at) and len(holes) == 1, "a wrapper that does not end, or without just one hole")
     check(not start[1] or (holes[0] is None and fields[-1][1] is None), "something behind what was cut off")
     return Wrapper(tuple(fields), holes[0], listed, line[at + len(end) :], start[1])
+
+
+def read_place(line: str, at: int) -> tuple[str | None, int]:
+    """The style of the string whose place it is (None: lines; NO_PLACE: it is none), and the offset behind it."""
+    if line.startswith('"""', at):
+        return None, at + 3
+    style = STYLE.match(line, at)
+    return (style[1], style.end()) if style else (NO_PLACE, at)
 
 
 # ------------------------------------------------------------------------------------------ keys and columns

@@ -1,6 +1,7 @@
 """Random values for the writer of crush texts, of the kinds that the forms of the grammar are for."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -158,10 +159,12 @@ class Maker:
         return Array(tuple(self.value(depth) for _ in range(size)))
 
     def wrapper(self) -> Value:
-        """An object one string of which is long, alone in a list now and then."""
-        members = [(key, self.scalar()) for key in self.keys(self.rng.choice((0, 1, 2, 4)))]
-        members.insert(self.rng.randrange(len(members) + 1), ("text", self.spelled(3) if self.chance(0.6) else self.text(3)))
-        value = Object(tuple(members))
+        """An object one string of which is long, as MCP has it or any other, alone in a list now and then."""
+        long = self.spelled(3) if self.chance(0.6) else self.text(3)
+        members: list[tuple[str, Value]] = [(key, self.scalar()) for key in self.keys(self.rng.choice((0, 1, 2, 4)))]
+        members.insert(self.rng.randrange(len(members) + 1), ("text", long))
+        mcp = (("type", "text"), ("text", long), ("annotations", Literal("null")))
+        value = Object(mcp[: self.rng.choice((2, 3, 3))] if self.chance(0.4) else tuple(members))
         return Array((value,)) if self.chance(0.3) else value
 
     def matrix(self) -> Array:
@@ -247,7 +250,12 @@ class Maker:
         """Lists of records."""
         columns, missing = self.table(depth)
         counts = [self.rng.choice((0, 1, 2, 4)) for _ in range(self.rng.choice((2, 3)))]
-        return Array(tuple(Array(tuple(self.rows(columns, count, missing))) for count in counts))
+        return self.listed([Array(tuple(self.rows(columns, count, missing))) for count in counts])
+
+    def listed(self, lists: Sequence[Value]) -> Array:
+        """A list of them, or of objects that have just one of them each."""
+        key = self.rng.choice(KEYS) if self.chance(0.8) else self.string()
+        return Array(tuple(Object(((key, each),)) for each in lists) if self.chance(0.4) else tuple(lists))
 
     def mapped(self, depth: int) -> Object:
         """Records under one key each."""

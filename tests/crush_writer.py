@@ -27,7 +27,7 @@ from tests.crush_reference import (
     styled,
 )
 from tests.crush_values import LAYOUTS, Made, Spelled, make_lines, make_text, make_value
-from tests.crush_writer_table import Plan, Planner, Table, is_scalar, records_of
+from tests.crush_writer_table import Plan, Planner, Table, is_scalar, listed_in, records_of
 
 __all__ = ["Writer", "make_lines", "make_text", "make_value"]
 
@@ -111,6 +111,8 @@ class Writer:
             if len(lines) < 2:
                 self.notes.clear()
                 return None
+        if value.members == (("type", "text"), ("text", text), ("annotations", Literal("null"))) and at == 1 and self.chance(0.8):
+            return f"mcp text {hole}", lines
         fields = [
             self.key(key) + ":" + (self.rng.choice(("", " ")) + hole if number == at else self.glue(inner) + self.flow(inner))
             for number, (key, inner) in enumerate(value.members)
@@ -144,10 +146,13 @@ class Writer:
         whole = styled(Array((inside,)) if listed else inside, style)
         stands_for = re.sub(r'"\s*\}(\s*\])?$', "", whole) + behind
         shown = [*(self.key(name) + ":" + self.glue(value) + self.flow(value) for name, value in fields), f'{self.key(key)}: """']
+        wrapper = f"{{{', '.join(shown)}"
+        if fields == [("type", "text")] and key == "text" and self.chance(0.8):
+            wrapper = 'mcp text """'
         lines = self.raw(self.grouped(text), ends=False).split("\n")
         lines[-1] += "⟦cut⟧" + behind
         self.notes.add(RAWS)
-        return self.headed(f"{style} cut in {'[' * listed}{{{', '.join(shown)}", lines), stands_for
+        return self.headed(f"{style} cut in {'[' * listed}{wrapper}", lines), stands_for
 
     def headed(self, kind: str, lines: list[str]) -> str:
         """The lines below a head with the notes that they need, and now and then one that they don't."""
@@ -397,6 +402,11 @@ class Writer:
             return None
         if all(map(is_scalar, value.elements)):
             return self.list_of(value.elements, indent)
+        if (found := listed_in(value.elements)) and self.chance(0.8):
+            records = records_of([record for inner in found[1] for record in inner], 1)
+            table = self.table_of(records, indent, groups=[len(inner) for inner in found[1]], lister=found[0])
+            if table is not None:
+                return table
         lists = [element.elements for element in value.elements if isinstance(element, Array)]
         if len(lists) < len(value.elements):
             return self.table_of(records_of(list(value.elements), 2), indent)
@@ -447,9 +457,14 @@ class Writer:
         return [f"[{len(values)}]={stem}", *rows]
 
     def table_of(
-        self, records: list[Object] | None, indent: int, keys: list[str] | None = None, groups: list[int] | None = None
+        self,
+        records: list[Object] | None,
+        indent: int,
+        keys: list[str] | None = None,
+        groups: list[int] | None = None,
+        lister: str | None = None,
     ) -> list[str] | None:
-        """A table of records; under keys, or in groups."""
+        """A table of records; under keys, or in groups, each group alone in an object under the lister."""
         plans = Planner(self, said=True).columns([*records]) if records else None
         if not plans or not records:
             return None
@@ -467,7 +482,8 @@ class Writer:
 
         rows = self.left_out(len(records), row, part, indent, groups)
         if groups is not None:
-            return [f"[{len(groups)}][]: {table.cols()}", *table.said(indent), *rows]
+            path = "" if lister is None else f".{self.key(lister)}"
+            return [f"[{len(groups)}]{path}[]: {table.cols()}", *table.said(indent), *rows]
         return [f"{before}{len(records)}{behind}{table.cols()}", *table.said(indent), *rows]
 
     def left_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -49,6 +50,17 @@ def records_of(values: list[Value], least: int) -> list[Object] | None:
     """The values if all are records, and enough."""
     records = [value for value in values if isinstance(value, Object) and is_record(value)]
     return records if len(records) == len(values) >= least else None
+
+
+def listed_in(values: Sequence[Value]) -> tuple[str, list[tuple[Value, ...]]] | None:
+    """The key, if each value is an object of that one key under which it has a list, and those lists."""
+    keys: set[str] = set()
+    lists: list[tuple[Value, ...]] = []
+    for value in values:
+        members = value.members if isinstance(value, Object) else ()
+        keys |= {key for key, _ in members}
+        lists += [inner.elements for _, inner in members if len(members) == 1 and isinstance(inner, Array)]
+    return (keys.pop(), lists) if len(keys) == 1 and len(lists) == len(values) else None
 
 
 def merged(orders: list[list[str]]) -> list[str] | None:

@@ -5,15 +5,17 @@ import json
 import resource
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import brotli
 import pytest
 import zstandard
 
+from headroom_asgi.middleware import codings
 from headroom_asgi.middleware.codings import CodingError, decode, stream_decoder
 from headroom_asgi.testing import RecordingExtension
 from tests.adversary import MANY, asking, each_dialect, exchange, first_marker, request, results_in
-from tests.driver import Inner, answer_json, post
+from tests.driver import Inner, answer_json, post, question_body
 from tests.test_attacks import CHAT, OK, asks, wrapped
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +89,21 @@ def test_small_pieces_are_unpacked_to_what_they_were() -> None:
             unpack = stream_decoder([coding], 16 * MIB)
             assert unpack is not None
             assert b"".join(unpack(data[at : at + step]) for at in range(0, len(data), step)) == text
+
+
+@pytest.mark.parametrize("error", [MemoryError, ValueError("canary"), RecursionError])
+async def test_a_decoder_that_fails_as_none_should_costs_no_request(
+    error: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(data: bytes, max_bytes: int) -> bytes:
+        raise error
+
+    monkeypatch.setitem(codings._DECODERS, "gzip", fails)
+    inner, body = Inner(OK), gzip.compress(json.dumps(question_body("openai-chat", "[]")).encode())
+    response = await post(wrapped(inner), CHAT, body, headers=[(b"content-encoding", b"gzip")])
+    assert (response.status, response.outcome) == (200, "failed_open:decode")
+    assert inner.bodies == [body]
+    assert "canary" not in repr([vars(line) for line in caplog.records])
 
 
 async def test_codings_upon_codings_are_not_unpacked() -> None:

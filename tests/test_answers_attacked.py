@@ -181,7 +181,22 @@ def test_figures_in_the_middle_hold_up_nothing_behind_them(dialect: str) -> None
 def test_what_comes_behind_the_end_of_a_round_is_held_within_bounds() -> None:
     begun, _, more, end = map(framed, FIGURES["chat"])
     watch = watching("chat", most=10_000)
-    watch.feed(begun + end)
-    with pytest.raises(ResponseError, match="behind the end"):
-        for _ in range(1_000):
-            watch.feed(more)
+    came = out = b""
+    for piece in [begun, end, *[more] * 1_000]:
+        came += piece
+        out += watch.feed(piece)
+        assert len(came) - len(out) <= 10_000 + len(more)
+    rest, answer = watch.end_round()
+    assert (out + rest, answer) == (came, None)
+
+
+def test_a_call_of_ours_behind_the_end_of_a_round_is_an_error_where_it_cannot_be_held() -> None:
+    begun, _, more, end = map(framed, FIGURES["chat"])
+    entry = {"index": 0, "id": "c", "type": "function", "function": {"name": TOOL.name, "arguments": "{}"}}
+    call = framed({"choices": [{"index": 0, "delta": {"tool_calls": [entry]}}]})
+    for before in (0, 1_000):
+        watch = watching("chat", most=10_000)
+        watch.feed(begun + end + more * before)
+        with pytest.raises(ResponseError, match=r"bytes"):
+            watch.feed(call + more * (1_000 - before))
+        assert TOOL.name.encode() not in watch.error("no")

@@ -148,7 +148,7 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ),
         (
             '"x\\n[{\\"id\\": 0, \\"name\\": \\"n\\"}, {\\"id\\": 1, \\"name\\": \\"n\\"}, {\\"id\\": 2, \\"name\\": \\"n\\"}, {\\"id\\": 3, \\"name\\": \\"n\\"}, {\\"id\\": 4, \\"name\\": \\"n\\"}, {\\"id\\": 5, \\"name\\": \\"n\\"}, {\\"id\\": 6, \\"name\\": \\"n\\"}, {\\"id\\": 7, \\"name\\": \\"n\\"}, {\\"id\\": 8, \\"name\\": \\"n\\""',
-            'v: """\nx\n⟦jsonp cut 1⟧\n[8]: id⇥name=n\n0\n1\n2\n3\n4\n5\n6\n7\n⟦end⟧, {"id": 8, "name": "n"\n"""',
+            'v: """\nx\n⟦jsonp cut 2⟧\n[9]: id⇥name=n\n0\n1\n2\n3\n4\n5\n6\n7\n8\n⟦end⟧\n"""',
             (RAWS,),
         ),
         ('"cr\\r\\nlf\\r\\n"', 'v: """\ncr\r\nlf\r\n\n"""', ()),
@@ -199,7 +199,7 @@ def test_writes_the_example_of_the_grammar_page() -> None:
         ),
         (
             '"see:\\n[{\\"id\\": 0, \\"name\\": \\"n\\"}, {\\"id\\": 1, \\"name\\": \\"n\\"}, {\\"id\\": 2, \\"name\\": \\"n\\"}, {\\"id\\": 3, \\"name\\": \\"n\\"}, {\\"id\\": 4, \\"name\\": \\"n\\"}, {\\"id\\": 5, \\"name\\": \\"n\\"}, {\\"id\\": 6, \\"name\\": \\"n\\"}, {\\"id\\": 7, \\"name\\": \\"n\\"}, {\\"id\\": 8, \\"name\\": \\"n\\""',
-            'v: """\nsee:\n⟦jsonp cut 1⟧\n[8]: id⇥name=n\n0\n1\n2\n3\n4\n5\n6\n7\n⟦end⟧, {"id": 8, "name": "n"\n"""',
+            'v: """\nsee:\n⟦jsonp cut 2⟧\n[9]: id⇥name=n\n0\n1\n2\n3\n4\n5\n6\n7\n8\n⟦end⟧\n"""',
             (RAWS,),
         ),
     ],
@@ -223,7 +223,7 @@ LINES = "line one\n" + "same again\n" * 20 + "- last"
         (json.dumps(json.dumps(RECORDS)), head("json", STEMS), "(jsonp)\n" + TABLE_OF_RECORDS),
         (
             json.dumps({"type": "text", "text": json.dumps(RECORDS), "annotations": None}),
-            head("json in {type: text, text: (jsonp), annotations: null}", STEMS),
+            head("json in mcp text (jsonp)", STEMS),
             TABLE_OF_RECORDS,
         ),
         (
@@ -267,6 +267,47 @@ def test_strings_that_hold_json_stand_below_their_row_one_after_the_other() -> N
     assert lines[1:5] == [" method: POST", " path: /x/y/z", " args: [1,2,3]", f' text: "{BODY["text"]}"']
     assert lines[5] == " (jsonp)"
     assert lines[-5:] == [' """', "x", "y", '"""', '2\t""\t""\tz']
+
+
+def sheet(rows: list[list[dict[str, Any]]], key: str = "values") -> str:
+    return json.dumps({"title": "Sheet", "rowData": [{key: cells} for cells in rows]}, indent=2)
+
+
+def cell(text: str, **more: Any) -> dict[str, Any]:
+    return {"value": {"text": text}, "format": {"align": "LEFT", "font": {"size": 10, "bold": False}}, **more}
+
+
+def test_records_in_lists_that_are_each_alone_in_an_object_are_rows_of_one_table() -> None:
+    text = crushed(
+        sheet([[cell("name"), cell("size", note="in bytes")], [cell("a.txt"), cell("5"), cell("old")], [], [cell("b")] * 3])
+    )
+    assert text.split("\n")[1:] == [
+        "title: Sheet",
+        "rowData [4].values[]: value.text\tformat.align=LEFT\tformat.font.size=10\tformat.font.bold=false\tnote",
+        *(" [2]", " name\t", " size\tin bytes"),
+        *(" [3]", " a.txt\t", ' "5"\t', " old\t"),
+        " [0]",
+        *(" [3]", " b\t", " b\t", " b\t"),
+    ]
+    assert '\nrowData [2]."a.b"[]: ' in crushed(sheet([[cell("x"), cell("y")]] * 2, key="a.b"))
+
+
+def test_records_that_tuples_hold_and_short_lists_stay_in_cells() -> None:
+    pairs = [[{"v": n, "w": "some text"}, {"v": n + 1, "w": "some more text"}] for n in range(9)]
+    assert "\nrowData [9]: values[v, w]\n (0, some text) (1, some more text)\n" in crushed(sheet(pairs))
+    short = [[cell(f"number {n}", **({"note": "z"} if n == 1 else {}))] for n in range(9)] + [[cell("a"), cell("b")]]
+    assert "\nrowData [10]: values\n [{value: {text: number 0}, " in crushed(sheet(short))
+
+
+def test_lists_whose_records_make_no_table_together_are_tables_of_their_own() -> None:
+    rows = [[{"k": i, f"a{n}": {"x": n}, f"b{n}": "b", f"c{n}": "c"} for i in range(3)] for n in range(4)]
+    assert "\nrowData:\n -\n  values [3]: k\ta0.x=0\tb0=b\tc0=c\n   0\n   1\n   2\n -\n" in crushed(sheet(rows))
+
+
+def test_lists_under_different_keys_are_no_table() -> None:
+    rows = [{"values": [cell("a"), cell("b", note="x")]}, {"value": [cell("c"), cell("d")]}] * 4
+    text = crushed(json.dumps({"rowData": rows, "table": json.loads(TABLE)}))
+    assert "\nrowData [8]: values\tvalue[value, format]\n" in text
 
 
 def test_a_wide_or_sparse_array_is_no_table() -> None:

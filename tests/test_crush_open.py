@@ -14,7 +14,7 @@ from tests.crush_documents import Documents
 from tests.crush_many import outcome
 from tests.crush_reference import GAPS, RAWS, STARTS, decode, head
 
-CUT = head('json cut in {type: text, text: """', RAWS)
+CUT = head('json cut in mcp text """', RAWS)
 PAGE = "".join(f'<p class="line">\n\t{number} "quoted" \\ back</p>\n' for number in range(60))
 CELLS = [{"address": f"A{n}", "value": f"v{n}", "validation": {"has_validation": False}} for n in range(40)]
 NOTE = "\n...\n\n(The output is too long. It is in /tmp/x.json.)"
@@ -77,12 +77,28 @@ def test_json_that_is_cut_in_it_is_a_block_that_says_what_it_lacks() -> None:
     ]
 
 
+def test_a_record_that_is_cut_stays_out_of_the_table_where_it_lacks_members_that_others_have() -> None:
+    records = [{"id": n, "owner": "root", "mode": {"read": True, "write": False}} for n in range(20)]
+    lacking = crushed(enveloped(json.dumps(records))[: -len('false}}]"}')])
+    assert "⟦jsonp cut 1⟧\n[19]: id\towner=root\tmode.read=true\tmode.write=false\n" in lacking
+    whole = crushed(enveloped(json.dumps(records))[: -len('}}]"}')])
+    assert "⟦jsonp cut 3⟧\n[20]: id\towner=root\tmode.read=true\tmode.write=false\n" in whole
+
+
+def test_a_list_that_is_cut_keeps_the_records_it_has() -> None:
+    rows = [
+        {"cells": [{"text": f"c{row}{n}", "bold": False, **({"link": "x"} if n == 1 else {})} for n in range(9)]}
+        for row in range(4)
+    ]
+    short = crushed(enveloped(json.dumps(rows))[:-60])
+    assert "⟦jsonp cut 3⟧\n[4].cells[]: text\tbold=false\tlink\n[9]\n" in short
+    assert "\n[7]\nc30\t\n" in short
+
+
 def test_text_may_stand_before_the_json_and_groups_in_it() -> None:
     text = "### Result\n" + json.dumps(CELLS) + "\n" + "".join(f"tests/test_it.py::test_{n}\n" for n in range(20))
     short = crushed(enveloped(text)[:-9])
-    assert short.startswith(
-        head('json cut in {type: text, text: """', RAWS, STARTS) + "\n### Result\n⟦jsonp⟧\n[40]: address\tvalue"
-    )
+    assert short.startswith(head('json cut in mcp text """', RAWS, STARTS) + "\n### Result\n⟦jsonp⟧\n[40]: address\tvalue")
     assert "\ntests/test_it.py::*\n test_0\n" in short
     assert short.endswith("⟦cut⟧")
 
@@ -91,7 +107,11 @@ def test_text_may_stand_before_the_json_and_groups_in_it() -> None:
     ("opening", "shown"),
     [
         ('{"error": "", "response": "', 'jsonp cut in {error: "", response: """'),
-        ('[{"type": "text", "text": "', 'jsonp cut in [{type: text, text: """'),
+        ('[{"type": "text", "text": "', 'jsonp cut in [mcp text """'),
+        ('{"type": "text", "t": "', 'jsonp cut in {type: text, t: """'),
+        ('{"text": "text", "type": "', 'jsonp cut in {text: text, type: """'),
+        ('{"type": "data", "text": "', 'jsonp cut in {type: data, text: """'),
+        ('{"n": 1, "type": "text", "text": "', 'jsonp cut in {n:1, type: text, text: """'),
         ('{\n  "n": 5,\n  "text": "', 'json2 cut in {n:5, text: """'),
         ('[\n  {\n    "text": "', 'json2 cut in [{text: """'),
         ('{\r\n\t"text": "', 'jsontr cut in {text: """'),

@@ -5,10 +5,10 @@ import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from headroom_asgi._crush import crush, estimate, expand
 from headroom_asgi.errors import ExpandError
+from tests.crush_cases import crushed, tables_in_text
 from tests.crush_reference import FILLS, LINE_ENDS, STARTS, WIDTHS, decode, head
 
 PODS = [
@@ -18,17 +18,6 @@ PODS = [
     ("kube-system", "kube-proxy-wfxgg", "Running", "120d"),
 ] * 3
 PEOPLE = [(1000, "Alice Smith", "15.90"), (1037, "Bob", "8.00"), (1074, "Carol White", "135.61"), (1111, "", "2.59")] * 4
-
-
-def crushed(text: str) -> str:
-    """The crush text of a text, which both readers turn back into it; the text itself where it has none."""
-    found = crush(text.encode())
-    if found is None:
-        return text
-    short = found[0].decode()
-    assert expand(found[0]).decode() == text
-    assert decode(short) == text
-    return short
 
 
 def grouped(first: str, *lines: str) -> str:
@@ -166,59 +155,9 @@ def test_a_text_in_an_envelope_says_how_its_columns_are_read() -> None:
     assert json.loads(expand(found[0]))["text"] == text
 
 
-CELLS = st.sampled_from(
-    [
-        "",
-        "a",
-        "Bob",
-        "Alice Smith",
-        "é",
-        "漢字",
-        "15.90",
-        "7",
-        "a,b",
-        '"x, y"',
-        '"',
-        "*",
-        "_",
-        "__",
-        "\\n",
-        "⇥",
-        "\t",
-        "-",
-        "|",
-        "x  y",
-    ]
-)
-SHAPES = st.sampled_from(
-    [
-        "{0} | {1:<12} | {2:>6} | done",
-        "| {0:<8} | {1:>9} | x |",
-        "{0},{1},2025-11-14,US dollars,{2}",
-        "{0};const;{1};also constant;{2};",
-        "{0:<10} {1:>7}  Running  {2}",
-        "2025-11-14T10:11:{3:02} [{0}] INFO [worker thread] {1}",
-        'time=10:11:{3:02} level={0} component=scheduler msg="{1}" x={2}',
-        "- id: {3}\n  name: {0}\n  role: administrator\n  note: {1}",
-        "  <user>\n    <name>{0}</name>\n    <role>admin</role>\n  </user>",
-        "tests/test_a.py::test_{0} PASSED       [{3:3}%]",
-        "    at {0} (node:internal/{1}:{3})",
-        "{0}\tconstant column\t{1}\tanother one\r",
-        "{0}",
-        " {0} * {1}",
-        "Applied patch {0} cleanly.",
-        "",
-    ]
-)
-
-
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(
-    st.lists(st.tuples(SHAPES, st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=20)), min_size=1, max_size=4),
-    st.sampled_from(["", "\n", "\r\n", "\n  end"]),
-)
-def test_any_text_comes_back(tables: list[tuple[str, list[tuple[str, str, str]]]], end: str) -> None:
-    text = "\n".join(shape.format(*row, number) for shape, rows in tables for number, row in enumerate(rows)) + end
+@given(tables_in_text())
+def test_any_text_comes_back(text: str) -> None:
     short = crushed(text)
     assert short == text or estimate(short.encode()) < estimate(text.encode())
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headroom_asgi import compress
-from headroom_asgi.compressors.cut import open_string
+from headroom_asgi import compress, expand, retrieve
+from headroom_asgi.compressors.cut import cut_document, open_string
 from headroom_asgi.store import MemoryStore
 
 NOTE = " ...\n\n(The output is too long. It was saved to /tmp/out.json.)"
@@ -64,3 +64,87 @@ def test_a_page_in_a_cut_envelope_is_read() -> None:
     assert "# Boots" in text
     assert "color" not in text
     assert text.endswith("and ...\n⟦cut⟧" + NOTE.removeprefix(" ..."))
+
+
+def record(number: int) -> dict[str, object]:
+    return {
+        "id": number,
+        "name": f"boot {number}, red",
+        "html_url": f"https://example.com/boots/{number}",
+        "events_url": f"https://example.com/boots/{number}/events{{/kind}}",
+        "deleted_at": None,
+        "is_hidden": False,
+        "notes": ["a, b", '"c" [d'],
+    }
+
+
+RECORDS = [record(number) for number in range(40)]
+
+
+@given(
+    value=st.recursive(
+        st.none() | st.integers() | st.text(max_size=4), lambda each: st.lists(each) | st.dictionaries(st.text(max_size=3), each)
+    ),
+    cut=st.integers(0, 60),
+)
+def test_what_is_whole_of_a_document_is_a_beginning_of_it(value: object, cut: int) -> None:
+    text = json.dumps([value, {"z": value}])
+    found = cut_document(text[:cut])
+    if found is None:
+        return
+    whole = json.loads(found.whole)
+    assert found.whole.removesuffix(found.closers) + found.rest == text[:cut]
+    assert found.whole.startswith("[")
+    assert whole == [] or whole[0] == value or begins(whole[0], value)
+
+
+def begins(part: object, whole: object) -> bool:
+    """A value without members or elements at its end."""
+    if isinstance(part, list) and isinstance(whole, list):
+        return part[:-1] == whole[: len(part) - 1] and (not part or begins(part[-1], whole[len(part) - 1]))
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and begins(inner, whole[key]) for key, inner in part.items())
+    return part == whole
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(RECORDS),
+        json.dumps(RECORDS) + " and more",
+        '[1, 2}, {"a',
+        "[2025-01-01] started, then",
+        "{ not json, at all",
+        "",
+        '{"a": 1, b: 2, "c',
+    ],
+    ids=["whole", "prose behind", "wrong bracket", "log", "no key", "empty", "broken"],
+)
+def test_what_is_no_beginning_of_a_document_has_no_whole_part(text: str) -> None:
+    assert cut_document(text) is None
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in an envelope"])
+def test_members_are_left_out_of_records_that_were_cut_off(indent: int | None, wrapped: bool) -> None:
+    whole = json.dumps(RECORDS, indent=indent)
+    content = whole[: whole.index("boot 31, r")]
+    if wrapped:
+        content = json.dumps({"type": "text", "text": whole})
+        content = content[: content.index("boot 31, r")]
+    messages = [
+        {"role": "user", "content": "Which boots are there?"},
+        {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "list", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": content + NOTE},
+    ]
+    store = MemoryStore()
+    result = compress(messages, model="gpt-4o", store=store)
+    text = result.messages[2]["content"]
+    assert "events_url, " in text or "events_url;" in text
+    assert text.count("events") == 1
+    assert "boot 30" in text
+    assert text.endswith(NOTE.removeprefix(" ..."))
+    behind = (content + NOTE)[content.rindex("notes") :]  # nothing is left out of the last member and of what follows it
+    assert behind in expand(text.partition("\n")[2])
+    left_out = retrieve(next(ref for ref in result.refs if ref.endswith("-a")), store=store)
+    assert [each["events_url"] for each in json.loads(left_out)[:2]] == [each["events_url"] for each in RECORDS[:2]]

@@ -221,6 +221,10 @@ async def test_a_routes_interceptors_hold_for_its_requests_only_and_the_model_ca
         ("get 1\r     \rget 2\r     \r", "     \r"),
         ("\x1b", "\x1b"),
         ("\x1b[12", "\x1b[12"),
+        ("\0".join("Windows Subsystem\n") + "\0 done", "Windows Subsystem\n done"),
+        ("on: \0" + "\0".join("Company\n Checklist"), "on: Company\n Checklist"),
+        ("a.txt\0b.txt\0c.txt\0", "a.txt\0b.txt\0c.txt\0"),
+        ("\0" * 40, "\0" * 40),
         ("", ""),
     ],
 )
@@ -228,7 +232,7 @@ def test_terminal_output_is_what_was_seen_at_the_end(text: str, seen: str) -> No
     assert as_seen(text) == seen
 
 
-@given(st.text(st.characters(exclude_characters="\x1b\r")))
+@given(st.text(st.characters(exclude_characters="\0\x1b\r")))
 def test_text_that_draws_nothing_is_the_same(text: str) -> None:
     assert as_seen(text) is text
 

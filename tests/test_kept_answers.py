@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.errors import StoreError
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
-from tests.driver import Received, post
+from tests.driver import Received, http_scope, post
 from tests.talks import FIELDS, OURS, SEARCH, Model
 
 pytestmark = pytest.mark.anyio
@@ -29,6 +30,8 @@ class Keeping(Model):
         self.kept: dict[str, bytes] = {}
         self.asked: list[tuple[str, str]] = []
         self.broken: set[str] = set()
+        self.queries: list[bytes] = []
+        self.raw_paths: list[bytes] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] == "POST":
@@ -38,7 +41,9 @@ class Keeping(Model):
             self.kept[f"resp_{number}"] = self.speaker.json(number, parts)
             return
         name, _, rest = scope["path"].removeprefix(f"{PATH}/").partition("/")
-        assert scope["raw_path"] == scope["path"].encode()
+        assert unquote(scope["raw_path"].decode()) == scope["path"]
+        self.queries.append(scope["query_string"])
+        self.raw_paths.append(scope["raw_path"])
         self.asked.append((scope["method"], name))
         assert (await receive())["type"] == "http.request"
         found = self.kept.get(name)
@@ -197,6 +202,80 @@ async def test_an_app_that_fails_over_another_round_does_not_fail_the_request(me
     app = HeadroomMiddleware(Failing(*THREE), store=MemoryStore(shared=True), discover=False)
     asked, _ = await answered(app)
     assert (await post(app, f"{PATH}/{asked}", b"", method=method)).status == 200
+
+
+@pytest.mark.parametrize("query", [b"stream=true", b"a=1&stream=True&b=2", b"%73tream=1"])
+async def test_a_kept_answer_is_told_as_a_stream_without_what_is_ours(query: bytes) -> None:
+    model = Keeping(*THREE)
+    app = wrapped(model)
+    name, first = await answered(app)
+    again = await about(app, name, query_string=query)
+    assert again.headers["content-type"].startswith("text/event-stream")
+    codec = model.speaker.wire.codec()
+    codec.begin_round()
+    codec.feed(again.body)
+    assert json.loads(codec.answer().document.data) == first.json()
+    assert TOOL.name.encode() not in again.body
+    assert all(b"tream" not in asked for asked in model.queries)
+    assert model.queries[-1] == query.replace(b"&stream=True", b"").replace(b"stream=true", b"").replace(b"%73tream=1", b"")
+
+
+async def test_a_stream_that_is_gone_on_with_has_at_least_its_end() -> None:
+    app = wrapped(Keeping(*THREE))
+    name, _ = await answered(app)
+    whole = (await about(app, name, query_string=b"stream=true")).body
+    events = whole.split(b"\n\n")[:-1]
+    for after, left in ((0, events[1:]), (3, events[4:]), (10_000, events[-1:])):
+        got = await about(app, name, query_string=b"stream=true&starting_after=%d" % after)
+        assert got.body.split(b"\n\n")[:-1] == left
+    assert (await about(app, name, query_string=b"stream=true&starting_after=x")).body == whole
+
+
+async def test_an_answer_too_large_to_be_held_passes() -> None:
+    for large in ("resp_1", "resp_3"):
+        model = Keeping(*THREE)
+        app = wrapped(model, max_response_bytes=20_000)
+        name, _ = await answered(app)
+        model.kept[large] += b" " * 30_000
+        got = await about(app, name)
+        assert (got.status, got.body) == (200, model.kept[name])
+        assert (await about(app, name, "DELETE")).status == 200
+        assert model.kept == {}
+
+
+async def test_the_app_is_told_that_the_client_left() -> None:
+    told: list[str] = []
+
+    class Waiting(Keeping):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["method"] == "POST":
+                await super().__call__(scope, receive, send)
+                return
+            kinds = [(await receive())["type"], (await receive())["type"]]
+            told.extend([scope["path"], *kinds])
+
+    app = wrapped(Waiting(*THREE))
+    name, _ = await answered(app)
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nobody is there")
+
+    await app(http_scope(f"{PATH}/{name}", method="GET"), receive, send)
+    assert told == [f"{PATH}/{name}", "http.request", "http.disconnect"]
+
+
+async def test_an_id_is_found_however_the_path_spells_it() -> None:
+    model = Keeping(*THREE)
+    app = wrapped(model)
+    name, first = await answered(app)
+    spelled = f"{PATH}/{name}".replace("_", "%5F").encode()
+    again = await about(app, name, raw_path=spelled)
+    assert again.json() == first.json()
+    assert sorted(model.raw_paths) == [f"{PATH}/resp_{number}".encode() for number in (1, 2, 3)]
 
 
 async def test_what_is_not_known_passes_with_the_callables_it_came_with() -> None:

@@ -129,3 +129,32 @@ async def test_an_app_that_waits_for_the_end_of_its_connection_does_not_lock_up_
     received = await asked(Careful(), streamed=streamed)
     assert (received.status, received.complete, heard) == (200, True, ["http.disconnect"] * 2)
     assert TOOL.name.encode() not in received.body
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_first_call_is_made_where_we_stand_and_later_ones_beside_it(streamed: bool) -> None:
+    spell = stream if streamed else lambda _, number, part: NAMED["chat"].json(number, [part])
+    media = EVENTS if streamed else b"application/json"
+    tasks: list[int] = []
+
+    class Noting(Slow):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            tasks.append(anyio.get_current_task().id)
+            await super().__call__(scope, receive, send)
+
+    received = await asked(Noting((200, media, spell("chat", 1, OURS)), (200, media, spell("chat", 2, TEXT))), streamed=streamed)
+    assert received.complete
+    assert (len(tasks), tasks[0], tasks[0] == tasks[1]) == (2, anyio.get_current_task().id, False)
+
+
+async def test_an_app_that_does_not_listen_ends_as_it_would_without_us_when_the_client_has_left() -> None:
+    ended: list[str] = []
+
+    class Thorough(Slow):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await super().__call__(scope, receive, send)
+            ended.append("its own way")
+
+    inner = Thorough((200, b"application/json", NAMED["chat"].json(1, [TEXT])), wait_s=0.7)
+    await asked(inner, leaves=lambda: bool(inner.bodies), streamed=False)
+    assert ended == ["its own way"]

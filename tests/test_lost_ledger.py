@@ -62,7 +62,7 @@ class Client:
     async def forget(self) -> None:
         await self.store.delete_tenant("")
 
-    async def say(self, text: str, *steps: dict[str, Any], **more: Any) -> Received:
+    async def say(self, text: str, /, *steps: dict[str, Any], **more: Any) -> Received:
         """Answer the calls that wait, or say something; the model does these steps."""
         new = [self._result(call, text) for call in self.calls]
         said = {"role": "user", "content": text}
@@ -139,6 +139,23 @@ async def test_a_stream_that_began_with_hidden_rounds_has_the_name_from_which_th
         previous = client.upstream.bodies[-1]["previous_response_id"]
         assert (previous in names) == (steps[-1] == steps[0])  # what was shown before the last round keeps its name, and leads on
         assert 400 not in client.upstream.statuses
+
+
+@pytest.mark.parametrize("parts", [False, True])
+async def test_results_of_calls_that_the_provider_has_under_another_name_are_told_as_what_they_are(parts: bool) -> None:
+    client = Client("openai-responses", stream=True)
+    await client.say("What is up?", {"say": "Hm.", "calls": [HIDDEN]}, {"calls": [OWN, OWN]})
+    await client.forget()
+    output = [{"type": "input_text", "text": "It is."}] if parts else "It is."
+    new = [{"type": "function_call_output", "call_id": call, "output": output} for call in client.calls]
+    assert (await client.say("", BYE, input=new)).status == 200
+    assert client.upstream.statuses == [200, 200, 400, 400, 400, 200]
+    assert client.reports[-1].outcome == "results_lost"
+    lost, *told = client.upstream.bodies[-1]["input"]
+    assert lost["type"] == "function_call_output"
+    assert [[part["text"] for part in message["content"]][1:] for message in told] == [["It is."]] * 2
+    assert (await client.say("Go on.", BYE)).status == 200
+    assert client.upstream.statuses[6:] == [200]
 
 
 @streamed_or_not

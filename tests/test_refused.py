@@ -251,16 +251,29 @@ async def test_a_conversation_that_the_provider_holds_is_spared_at_its_later_tur
     assert len(inner.bodies) == 4
 
 
-async def test_without_a_shared_store_new_conversations_find_out_for_themselves() -> None:
+async def test_without_a_shared_store_three_refusals_in_a_row_are_believed() -> None:
+    """One may be a whim of the provider's, and other workers would not know of it."""
     inner = Picky(unchanged, answer_json(NO_TOOLS, 400))
     app = wrapped(inner, store=MemoryStore())
-    await post(app, PATH, request("one"))
-    assert (await post(app, PATH, opening("new"))).outcome != "skipped:pinned_off"
+    outcomes = [(await post(app, PATH, opening(f"number {number}"))).outcome for number in range(6)]
+    assert outcomes == ["failed_open:refused"] * 3 + ["skipped:pinned_off"] * 3
+    assert len(inner.bodies) == 3 * 2 + 3
+    assert (await post(app, PATH, request("number 5"))).outcome == "skipped:pinned_off"
+    assert (await post(app, PATH, request("of yesterday"))).outcome == "failed_open:refused"  # it has a prefix to lose
+
+
+async def test_without_a_shared_store_a_body_that_is_taken_begins_the_count_anew() -> None:
+    inner = Picky(lambda body: unchanged(body) or b"liked" in body, answer_json(NO_TOOLS, 400))
+    app = wrapped(inner, store=MemoryStore())
+    names = ["one", "two", "liked", "three", "four", "liked too", "five"]
+    outcomes = [(await post(app, PATH, opening(name))).outcome for name in names]
+    assert [outcome == "failed_open:refused" for outcome in outcomes] == ["liked" not in name for name in names]
+    assert "skipped:pinned_off" not in outcomes
 
 
 def test_a_breaker_closes_after_a_minute_and_knows_routes_tenants_and_models_apart() -> None:
     now = 0.0
-    breaker = Breaker(lambda: now)
+    breaker = Breaker(clock=lambda: now)
     route = HeadroomConfig().resolve().default
     other = HeadroomConfig(mode="lossless").resolve().default
     breaker.trip(route, "t", "m")
@@ -273,8 +286,32 @@ def test_a_breaker_closes_after_a_minute_and_knows_routes_tenants_and_models_apa
     assert not breaker.tripped(route, "t", "m")
 
 
+def test_a_breaker_that_has_to_be_sure_stays_so_until_something_is_taken() -> None:
+    now = 1.0
+    breaker = Breaker(3, lambda: now)
+    route = HeadroomConfig().resolve().default
+
+    def tripped_after(refusals: int) -> bool:
+        for _ in range(refusals):
+            breaker.trip(route, "t", "m")
+        return breaker.tripped(route, "t", "m")
+
+    assert not tripped_after(2)
+    breaker.accepted(route, "t", "m")
+    assert not tripped_after(2)
+    assert tripped_after(1)
+    breaker.accepted(route, "t", "m")  # of a conversation that was under way
+    assert breaker.tripped(route, "t", "m")
+    now += 60
+    assert not breaker.tripped(route, "t", "m")
+    assert tripped_after(1)
+    now += 60
+    breaker.accepted(route, "t", "m")
+    assert not tripped_after(2)
+
+
 def test_a_breaker_remembers_a_bounded_number_of_models() -> None:
-    breaker = Breaker(lambda: 0.0)
+    breaker = Breaker(clock=lambda: 0.0)
     route = HeadroomConfig().resolve().default
     for number in range(1025):
         breaker.trip(route, "", str(number))

@@ -190,6 +190,21 @@ def test_get_finds_what_a_dict_made_of_the_items_finds(data: bytes) -> None:
             assert document.get(node, key) == items.get(key, -1)
 
 
+@given(st.lists(st.sampled_from(["a", "b", "\u00e9", "\ud800", ""]), max_size=3))
+@example(["a", "b"])
+def test_paths_of_keys_lead_where_single_steps_lead(keys: list[str]) -> None:
+    document = Document(
+        b'{"a":{"b":"\\u00e9\\n","":[1,"x"],"a":{"b":[]}},"b":["a",{}],"\\u00e9":{"a":1},"\\ud800":"","":{"":{"":"y"}}}'
+    )
+    node = 0
+    for key in keys:
+        node = document.get(node, key) if node >= 0 else -1
+    assert document.find(0, *keys) == node
+    assert document.elements_at(0, *keys) == (document.elements(node) if node >= 0 else [])
+    assert document.text_at(0, *keys) == (document.text(node) if node >= 0 and document.kind(node) == STRING else "")
+    assert (document.find(-1, *keys), document.text_at(-1, *keys), document.elements_at(-1, *keys)) == (-1, "", [])
+
+
 @given(texts)
 def test_count_agrees_with_the_children(data: bytes) -> None:
     document = Document(data)

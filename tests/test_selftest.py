@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def nothing_proven() -> Iterator[None]:
     _proven.cache_clear()
 
 
-WORKERS = [*COMPRESSORS.values(), *EXACT_COMPRESSORS.values(), *OMITTERS.values(), *EVERYWHERE.values(), *PROSE]
+WORKERS = [*COMPRESSORS.values(), *EXACT_COMPRESSORS.values(), *OMITTERS.values(), *chain(*EVERYWHERE.values()), *PROSE]
 
 
 def test_every_compressor_has_a_sample() -> None:

@@ -100,7 +100,8 @@ async def test_answers_larger_than_max_response_bytes_are_not_followed(max_respo
     app = wrapped(inner, max_response_bytes=max_response_bytes)
     response = await post(app, CHAT, question_body("openai-chat", TABLE))
     assert len(inner.bodies) == rounds
-    assert (b"headroom_retrieve" in response.body) == (rounds == 1)
+    assert b"headroom_retrieve" not in response.body
+    assert response.status == (502 if rounds == 1 else 200)
 
 
 def started_after(hold_s: float, **settings: Any) -> float:
@@ -193,6 +194,15 @@ def test_memo_bytes_is_room_for_results_already_computed(memo_bytes: int, rememb
     first, second = (drain(pipeline.steps(payload, Context())).report.decisions[-1] for _ in range(2))
     assert (first.remembered, second.remembered) == (False, remembers)
     assert first.compressed == second.compressed
+
+
+def test_what_nothing_can_be_done_about_is_remembered_too() -> None:
+    text = "The meeting was long, and nobody took notes that anybody could read afterwards. " * 20
+    pipeline = TransformPipeline(HeadroomConfig(text_compressor=CompressorConfig(enabled=False)))
+    payload = payload_of(question_body("openai-chat", text)["messages"], "gpt-4o", None)
+    first, second = (drain(pipeline.steps(payload, Context())).report.decisions[-1] for _ in range(2))
+    assert (first.reason, second.reason) == ("kind:text", "kind:text")
+    assert (first.remembered, second.remembered) == (False, True)
 
 
 # -- what is looked at --------------------------------------------------------------------------------------------------

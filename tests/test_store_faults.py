@@ -101,3 +101,20 @@ async def test_what_only_the_store_will_have_is_left_out_once_it_has_it(fault: s
                 number += 1
                 await anyio.sleep(0.2)
         await store.aclose()
+
+
+async def test_a_server_that_loses_everything_costs_no_request_and_no_byte_and_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    server = redis_servers.Server()
+    store = open_store(f"redis://127.0.0.1:{server.port}/0?timeout_s=20")
+    inner = Inner()
+    app = HeadroomMiddleware(inner, store=store, discover=False)
+    for number in range(2 * len(BODIES)):
+        assert (await post(app, CHAT, BODIES[number % len(BODIES)])).outcome == "compressed"
+        entries = int(server.ask("dbsize"))
+        assert entries >= 2  # they are there again
+        server.ask("flushall")
+    assert inner.bodies[: len(BODIES)] == inner.bodies[len(BODIES) :]
+    assert all(REF.search(body) for body in inner.bodies)
+    assert [line for line in caplog.records if line.name.startswith("headroom_asgi.store")] == []
+    await store.aclose()
+    server.remove()

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Moody(MemoryStore):
 
     async def get_many(self, ns: str, keys: Iterable[str], *, tenant: str) -> dict[str, bytes]:
         self.asked += 1
-        if self.mood == "gone":
+        if self.mood == "gone" or (self.mood == "half gone" and ns != "health"):
             raise OSError("confidential")
         if self.mood == "talkative":
             raise StoreError(f"confidential {list(keys)}")
@@ -172,6 +173,30 @@ async def test_trials_become_rarer_while_they_fail(store: GuardedStore, inner: M
         await anyio.sleep(0.01)
         assert inner.asked == asked
         clock.now += 0.1
+
+
+async def test_a_store_that_is_only_well_for_trials_is_tried_less_and_less(
+    store: GuardedStore, inner: Moody, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    inner.mood = "half gone"
+    downs = 0
+    for second in range(240):
+        clock.now = float(second)
+        for _ in range(5):
+            with suppress(StoreError):
+                await get(store)
+        await anyio.sleep(0.001)  # for the trial
+        downs = sum(line.getMessage() == "store_down" for line in caplog.records)
+    assert 5 <= downs <= 16
+    # After a long time in which it was well, it is tried as soon as the first time.
+    inner.mood = "well"
+    clock.now += 100
+    await trial(store, inner)
+    clock.now += 100
+    inner.mood = "gone"
+    await fail(store, 3)
+    clock.now += 1
+    await trial(store, inner)
 
 
 @pytest.mark.parametrize(("mood", "kind"), [("gone", "OSError"), ("talkative", "StoreError")])

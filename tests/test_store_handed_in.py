@@ -8,6 +8,8 @@ import pytest
 import headroom_asgi
 from headroom_asgi import HeadroomMiddleware, MemoryStore
 from headroom_asgi.store import GuardedStore, SealedStore
+from tests.driver import Inner, post, question_body
+from tests.test_attacks import CHAT
 from tests.test_held import BYE, CALL, OURS, TABLE, Asking, Client, output, outputs, question
 
 pytestmark = pytest.mark.anyio
@@ -74,3 +76,43 @@ def test_what_its_owner_has_wrapped_stays_as_it_is() -> None:
         assert HeadroomMiddleware(None, store=store, discover=False)._engine.store is store  # type: ignore[arg-type]
     sealed = SealedStore(Own())
     assert HeadroomMiddleware(None, store=sealed, discover=False)._engine.store._store is sealed  # type: ignore[arg-type, attr-defined]
+
+
+class Garbage:
+    """A store that gives the same back whatever it is asked."""
+
+    shared = True
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def answers(*args: Any, **more: Any) -> Any:
+            return self.answer(*args) if callable(self.answer) else self.answer
+
+        return answers
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, "text", 7, -1, [], [b"x"], b"x", True, {}, {"k": None}, {1: b"v"}, lambda ns, keys, *_: dict.fromkeys(keys, "text")]
+    + [
+        lambda ns, keys, *_, value=value: dict.fromkeys(keys, value)
+        for value in (None, b"", b"off", b"\x10" * 40, 7, bytearray(99))
+    ],
+)
+async def test_garbage_from_a_store_changes_nothing_about_requests(answer: Any) -> None:
+    inner, store = Inner(), Garbage(answer)
+    body = question_body("openai-chat", TABLE)
+    await post(HeadroomMiddleware(inner, discover=False), CHAT, body)
+    app = HeadroomMiddleware(inner, store=store, discover=False)  # type: ignore[arg-type]
+    for _ in range(4):
+        assert (await post(app, CHAT, body)).outcome == "compressed"
+    assert len({*inner.bodies}) == 1
+    model = Asking("openai-responses", CALL, [("ours", OURS)], BYE, BYE)
+    client = Client(model, store)
+    for items in ([question()], [output("call_1_0")], [question("And that order?")]):
+        assert (await client.say(*items)).status == 200

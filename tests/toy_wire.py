@@ -51,6 +51,9 @@ class ToyCodec(StreamCodec):
             raise ResponseError("no reason")
         return ToyWire().read(json.dumps(self.value).encode())
 
+    def forget(self) -> None:
+        self.value = {"parts": []}
+
     def encode(self, frame: Frame, events) -> bytes:
         if list(events) == frame.events and self.rounds <= 1:
             return frame.raw

@@ -5,7 +5,7 @@ from typing import Final
 
 from headroom_asgi.compressors.base import Compressed, Compressor, Omission, Request
 from headroom_asgi.compressors.code import CodeCompressor
-from headroom_asgi.compressors.cut import open_string
+from headroom_asgi.compressors.cut import CutDocument, OpenString, cut_document, open_string
 from headroom_asgi.compressors.detect import ContentKind, detect
 from headroom_asgi.compressors.diff import DiffCompressor
 from headroom_asgi.compressors.envelopes import EnvelopeCompressor
@@ -13,6 +13,7 @@ from headroom_asgi.compressors.extract import Extractor
 from headroom_asgi.compressors.fields import FieldOmitter
 from headroom_asgi.compressors.html import HTMLExtractor
 from headroom_asgi.compressors.kompress import WHOLE, KeptWords, Kompress
+from headroom_asgi.compressors.large import LargeOmitter
 from headroom_asgi.compressors.logs import LogCompressor
 from headroom_asgi.compressors.marker import make_ref, text_digest
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, Omitter, ProseOmitter, pays, split_markers
@@ -22,6 +23,7 @@ from headroom_asgi.compressors.search import ListingCompressor, SearchCompressor
 from headroom_asgi.compressors.sections import Section, sections
 from headroom_asgi.compressors.selftest import prove
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
+from headroom_asgi.compressors.snapshots import SnapshotOmitter
 from headroom_asgi.compressors.text import TextCompressor
 from headroom_asgi.compressors.views import ViewCompressor
 from headroom_asgi.compressors.word_model import MISSING as MISSING_MODEL
@@ -48,10 +50,13 @@ OMITTERS: Final[Mapping[ContentKind, Omitter]] = {
     ContentKind.DIFF: DiffCompressor(),
     ContentKind.CODE: CodeCompressor(),
 }
-# What is left out of every kind of text, behind the omitter for its kind. JSON's strings are texts of their own; a
-# patch must stay one.
-EVERYWHERE: Final[Mapping[ContentKind, Omitter]] = {
-    kind: OpaqueOmitter() for kind in ContentKind if kind not in (ContentKind.JSON, ContentKind.DIFF)
+# What is left out of more than one kind, behind the omitter for the kind. JSON's strings are texts of their own; a patch must
+# stay one; what is large and has bounds of its own (logs, searches, lists) needs no others.
+_LARGE: Final = (ContentKind.TEXT, ContentKind.TABLE, ContentKind.CODE, ContentKind.HTML)
+EVERYWHERE: Final[Mapping[ContentKind, Sequence[Omitter]]] = {
+    kind: (SnapshotOmitter(), OpaqueOmitter(), *([LargeOmitter()] if kind in _LARGE else []))
+    for kind in ContentKind
+    if kind not in (ContentKind.JSON, ContentKind.DIFF)
 }
 # What is left out of prose, behind all others; a route has one of them at most.
 PROSE: Final[Sequence[ProseOmitter]] = (Extractor(), Kompress())
@@ -78,6 +83,7 @@ __all__ = [
     "Compressed",
     "Compressor",
     "ContentKind",
+    "CutDocument",
     "DiffCompressor",
     "KeptWords",
     "Kompress",
@@ -86,6 +92,7 @@ __all__ = [
     "Markers",
     "Omission",
     "Omitter",
+    "OpenString",
     "ProseOmitter",
     "Request",
     "SearchCompressor",
@@ -95,6 +102,7 @@ __all__ = [
     "TextCompressor",
     "ViewCompressor",
     "WordModel",
+    "cut_document",
     "detect",
     "make_ref",
     "open_string",

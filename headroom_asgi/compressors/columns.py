@@ -47,6 +47,7 @@ class Column:
     values: list[int] = field(default_factory=list)
     left: bool = False  # out
     goes: bool | None = None  # what was decided
+    twin: "tuple[Group, Column] | None" = None  # that says the same
 
 
 @dataclass(slots=True, repr=False)

@@ -12,6 +12,8 @@ from headroom_asgi._crush import Document, estimate
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.columns import IDS, Column, Group, Kind, grouped, groups, head_of, left_out, without, words_of
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, quoted
+from headroom_asgi.compressors.styling import ASKS_FOR_LOOKS, is_styling
+from headroom_asgi.compressors.twins import name_of, pair
 from headroom_asgi.errors import ScanError
 
 _MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
@@ -72,6 +74,7 @@ class FieldOmitter:
         root = grouped(document) if len(document) <= _MAX_NODES else None
         if root is None:
             return None
+        pair(document, root)
         judge = _Judge(document, _asked(request))
         columns = [column for group in groups(root) for column in judge.choose(group)]
         if sum(_tokens(document, column) for column in columns) < MIN_LEFT_OUT_TOKENS + _MARKER_TOKENS:
@@ -104,6 +107,7 @@ class _Judge:
         self._document = document
         self._asked = asked
         self._links = asked.isdisjoint(_ASKS_FOR_LINKS)  # may go
+        self._looks = asked.isdisjoint(ASKS_FOR_LOOKS)
 
     def choose(self, group: Group) -> list[Column]:
         """Mark the columns of a group that are left out. Never all of them, and none that the question names."""
@@ -117,10 +121,25 @@ class _Judge:
     def _goes(self, group: Group, column: Column) -> bool:
         """A column is left out, as far as its group has others that stay."""
         if column.goes is None:
-            column.goes = (
-                head_of(column.key) not in self._asked and column.words.isdisjoint(_USED) and self._is_noise(group, column)
-            )
+            column.goes = False  # until it is known: what stands in it may ask
+            named = head_of(column.key) in self._asked
+            goes = not named and column.words.isdisjoint(_USED) and self._is_noise(group, column)
+            goes = goes or (not named and column.twin is not None and self._stays(*column.twin))
+            # In which format something is to be written is asked for often, how it looks seldom.
+            goes = goes or (self._looks and not column.words <= self._asked and is_styling(column, group))
+            column.goes = goes
         return column.goes
+
+    def _stays(self, group: Group, column: Column) -> bool:
+        """Neither a column is left out nor one that it stands in."""
+        if self._goes(group, column):
+            return False
+        while group.above is not None:
+            outer = group.above.columns.get(group.key)
+            if outer is not None and self._goes(group.above, outer):
+                return False
+            group = group.above
+        return True
 
     def _is_noise(self, group: Group, column: Column) -> bool:
         match column.kind:
@@ -232,16 +251,23 @@ def _tokens(document: Document, column: Column) -> int:
     if column.kind is Kind.EMPTY:
         return name
     values = [document.raw(value) for value in column.values]
-    if column.kind is Kind.MAP or values.count(values[0]) == len(values):
+    if column.kind is Kind.MAP:
+        values = list(dict.fromkeys(values))
+    elif values.count(values[0]) == len(values):
         values = values[:1]
     return name + estimate(b"\t".join(values))
 
 
 def _summary(columns: list[Column]) -> str:
     """Names of columns that said something, and how many did not."""
+    twins = {column.key: name_of(*column.twin) for column in columns if column.twin is not None}
     names = list(dict.fromkeys(column.key for column in columns if column.kind is not Kind.EMPTY))
+    names.sort(key=lambda name: name not in twins)  # a reader has to know of all of them
     empty = len({column.key for column in columns if column.kind is Kind.EMPTY})
-    said = [", ".join(map(quoted, names[:_MAX_NAMES]))] if names else []
+    told = [
+        f"{quoted(name)} (the same as {quoted(twins[name])})" if name in twins else quoted(name) for name in names[:_MAX_NAMES]
+    ]
+    said = [", ".join(told)] if told else []
     if len(names) > _MAX_NAMES:
         said[0] += f", {len(names) - _MAX_NAMES} more"
     if empty:

@@ -54,6 +54,21 @@ def named_lines(lines: Sequence[str], request: Request, share: int = 1) -> set[i
     return named
 
 
+def with_words(lines: Sequence[str], words: Sequence[str]) -> set[int]:
+    """Numbers of the lines that hold one of these words."""
+    text = "\n".join(lines).lower()
+    lines = text.split("\n")  # lower case may be longer
+    starts = [0, *accumulate(len(line) + 1 for line in lines)]
+    found: set[int] = set()
+    for word in words:
+        at = text.find(word)
+        while at >= 0:
+            number = bisect_right(starts, at) - 1
+            found.add(number)
+            at = text.find(word, starts[number + 1])
+    return found
+
+
 def _is_joined(data: bytes, start: int, end: int) -> bool:
     """A name or number goes on before or behind."""
     before = start > 0 and data[start - 1 : start + 1].isalnum()

@@ -1,16 +1,15 @@
 """Logs of programs, tests and builds: passed tests, progress and lines like others left out, and a word on what they were."""
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Final
 
 from headroom_asgi.compressors.base import Request
-from headroom_asgi.compressors.lines import leave_out_runs, lines_of, named_lines
+from headroom_asgi.compressors.lines import leave_out_runs, lines_of, named_lines, with_words
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
 from headroom_asgi.compressors.times import without_times
 
@@ -50,9 +49,9 @@ class LogCompressor:
         if len(text) < MIN_LEFT_OUT_TOKENS or len(lines) <= _HEAD + _TAIL:
             return None
         looked_at = [line[:_LOOKED_AT] for line in lines]
-        troubled = _with_words(looked_at, _TROUBLE)
+        troubled = with_words(looked_at, _TROUBLE)
         reasons = _results(looked_at, troubled)
-        told = troubled | _with_words(looked_at, _OUTCOME)
+        told = troubled | with_words(looked_at, _OUTCOME)
         near = _near([number in told and not reason for number, reason in enumerate(reasons)])
         _mark_alike(reasons, lines, near)
         if len(text) > _LARGE:
@@ -179,21 +178,6 @@ def _unprefixed(line: str) -> str:
         return line
     found = _PREFIX.match(line)
     return line[found.end() :] if found is not None else line
-
-
-def _with_words(lines: Sequence[str], words: Sequence[str]) -> set[int]:
-    """Numbers of the lines that hold one of these words."""
-    text = "\n".join(lines).lower()
-    lines = text.split("\n")  # lower case may be longer
-    starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    found: set[int] = set()
-    for word in words:
-        at = text.find(word)
-        while at >= 0:
-            number = bisect_right(starts, at) - 1
-            found.add(number)
-            at = text.find(word, starts[number + 1])
-    return found
 
 
 # -- lines like others ----------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
-"""Strings that say nothing to a reader: base64, data addresses, random tokens, digests."""
+"""What says nothing to a reader: base64, data addresses, random tokens, digests; binary data; scripts on one line."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from headroom_asgi._crush import has_run
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.needles import needles
 from headroom_asgi.compressors.omission import Markers, pays
+from headroom_asgi.compressors.unreadable import Stretch, unreadable
 
 _MIN_CHARS: Final = 20  # a shorter string may be a word with a number
 _MIN_CHUNK: Final = 16  # without a separator; names and paths have shorter words
@@ -45,21 +47,32 @@ class OpaqueOmitter:
     label = "opaque:strings"
 
     def omit(self, text: str, request: Request, markers: Markers) -> str | None:
-        """The text with a marker in the very place of each string that was left out; None where there is none."""
-        if not has_run(text.encode("utf-8", "surrogatepass"), _LEAST_BLOB):
+        """The text with a marker in the very place of each piece that was left out; None where there is none."""
+        found = sorted([*unreadable(text), *_blobs(text)])
+        if not found:
             return None
+        # A word that is no name, as `Application`, stands in many scripts.
+        asked = [name for each in needles(request.question, request.arguments) if _is_name(name := each.decode("utf-8"))]
         pieces: list[str] = []
         at = 0
-        asked: list[str] | None = None
-        for match in _BLOB.finditer(text):
-            blob = match[0].rstrip("\r\n")
-            if not _is_random(blob[:_MAX_LOOK].encode("ascii")) or not pays(blob):
+        for start, end, unit in found:
+            piece = text[start:end]
+            if start < at or not pays(piece) or any(literal in piece for literal in asked):
                 continue
-            if asked is None:
-                asked = [each.decode("utf-8") for each in needles(request.question, request.arguments)]
-            if any(literal in blob for literal in asked):
-                continue
-            marker = markers.leave_out(blob, len(blob), "characters of base64 or the like")
-            pieces += (text[at : match.start()], marker)
-            at = match.start() + len(blob)
+            pieces += (text[at:start], markers.leave_out(piece, len(piece), unit))
+            at = end
         return "".join([*pieces, text[at:]]) if pieces else None
+
+
+def _is_name(literal: str) -> bool:
+    return not literal.isalpha() or literal[1:] != literal[1:].lower()
+
+
+def _blobs(text: str) -> Iterator[Stretch]:
+    """Base64 and the like."""
+    if not has_run(text.encode("utf-8", "surrogatepass"), _LEAST_BLOB):
+        return
+    for match in _BLOB.finditer(text):
+        blob = match[0].rstrip("\r\n")
+        if _is_random(blob[:_MAX_LOOK].encode("ascii")):
+            yield Stretch(match.start(), match.start() + len(blob), "characters of base64 or the like")

@@ -19,11 +19,13 @@ from headroom_asgi.compressors.envelopes import EnvelopeCompressor
 from headroom_asgi.compressors.extract import Extractor
 from headroom_asgi.compressors.fields import FieldOmitter
 from headroom_asgi.compressors.html import HTMLExtractor
+from headroom_asgi.compressors.large import LargeOmitter
 from headroom_asgi.compressors.logs import LogCompressor
 from headroom_asgi.compressors.omission import Markers, Omitter, ProseOmitter
 from headroom_asgi.compressors.opaque import OpaqueOmitter
 from headroom_asgi.compressors.search import ListingCompressor, SearchCompressor
 from headroom_asgi.compressors.smart_crusher import SmartCrusher
+from headroom_asgi.compressors.snapshots import SnapshotOmitter
 from headroom_asgi.compressors.text import TextCompressor
 from headroom_asgi.compressors.views import ViewCompressor
 from headroom_asgi.errors import ConfigError
@@ -108,6 +110,11 @@ SAMPLES: Final[Mapping[type, Sample]] = {
     DiffCompressor: Sample(ContentKind.DIFF, _PATCH),
     CodeCompressor: Sample(ContentKind.CODE, _PROGRAM),
     OpaqueOmitter: Sample(ContentKind.TEXT, f"The key is this:\n{_BASE64}\nDo not lose it.\n"),
+    SnapshotOmitter: Sample(
+        ContentKind.TEXT,
+        _lines(40, '- generic [ref=e{at}]:\n  - link "{name}" [ref=f{at}] [cursor=pointer]:\n    - /url: /of/{name}/{at}'),
+    ),
+    LargeOmitter: Sample(ContentKind.TEXT, "\n".join([_STORY] * 10)),
     Extractor: Sample(ContentKind.TEXT, _STORY),
 }
 

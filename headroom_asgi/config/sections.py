@@ -16,6 +16,8 @@ COMPRESSORS: Final = (
     "html",
     "fields",
     "opaque",
+    "large",
+    "snapshots",
     "terminal",
     "logs",
     "code",
@@ -117,6 +119,8 @@ class RouteConfig:
     html: CompressorConfig | None = None
     fields: CompressorConfig | None = None
     opaque: CompressorConfig | None = None
+    large: CompressorConfig | None = None
+    snapshots: CompressorConfig | None = None
     terminal: CompressorConfig | None = None
     logs: CompressorConfig | None = None
     code: CompressorConfig | None = None

@@ -30,7 +30,7 @@ class HeadroomConfig:
         routes: settings by path.
         interceptors: what makes the output of certain tools shorter before any compressor sees it, in order.
         max_body_bytes: larger request bodies pass through.
-        max_response_bytes: larger JSON answers pass through uncollected.
+        max_response_bytes: of a longer answer, JSON or streamed, nothing is held: it passes; calls of our tool in it are errors.
         hold_s: seconds that the start of a streamed response may wait for the first visible event.
         keep_alive_s: seconds of silence in a stream, while a later round is awaited, after which the client gets a sign of life.
         resigns: the inner app signs its requests anew, so bodies that the client signed (AWS) may change.
@@ -57,6 +57,8 @@ class HeadroomConfig:
     html: CompressorConfig = field(default_factory=CompressorConfig)
     fields: CompressorConfig = field(default_factory=CompressorConfig)
     opaque: CompressorConfig = field(default_factory=CompressorConfig)
+    large: CompressorConfig = field(default_factory=CompressorConfig)
+    snapshots: CompressorConfig = field(default_factory=CompressorConfig)
     terminal: CompressorConfig = field(default_factory=CompressorConfig)
     logs: CompressorConfig = field(default_factory=CompressorConfig)
     code: CompressorConfig = field(default_factory=lambda: CompressorConfig(enabled=False))
@@ -125,6 +127,8 @@ class SettingFields(TypedDict, total=False):
     html: CompressorConfig
     fields: CompressorConfig
     opaque: CompressorConfig
+    large: CompressorConfig
+    snapshots: CompressorConfig
     terminal: CompressorConfig
     logs: CompressorConfig
     code: CompressorConfig

@@ -250,8 +250,8 @@ async def recalled(engine: Engine, route: Route, tenant: str, payload: Payload, 
     shared = engine.store.shared
     replays = shared and route.replays and route.mode == "ccr" and not payload.wire.offer(payload, TOOL).obstacle
     known = Conversation(engine.store, tenant, route.ttl_s, payload, route.path, replays=replays)
-    # Without a shared store nothing tells other workers that a new conversation is to be left alone.
-    spared = shared and engine.breaker.tripped(route, tenant, payload.model)
+    # Where no store is shared, the pin holds in this worker; elsewhere the conversation may be refused, and pinned, once more.
+    spared = engine.breaker.tripped(route, tenant, payload.model)
     if replays or spared or (known.is_held and shared):
         await engine.work(len(payload.body) // SCANNED_PER_COMPRESSED, known.name)
     known.doubtful = await asked("recall_failed", known.recall()) is None

@@ -11,7 +11,7 @@ from anyio.lowlevel import RunVar
 
 from headroom_asgi.config import Mode, Route, Settings
 from headroom_asgi.engine.counting import Counter
-from headroom_asgi.engine.refusals import Breaker
+from headroom_asgi.engine.refusals import SURE, Breaker
 from headroom_asgi.engine.words import reader_for
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
@@ -70,7 +70,7 @@ class Engine:
             _log.info("compressors_on", route=route.path, names=[rule.name for rule in route.compressors])
             self._pipelines |= {route.at(mode): pipeline for mode in get_args(Mode)}  # a caller may ask for another one
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
-        self.breaker = Breaker()
+        self.breaker = Breaker(1 if self.store.shared else SURE)
         self.reader = reader_for(settings, self.store)
         self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")

@@ -335,13 +335,16 @@ class Exchange(Staged):
         self.payload = made or self.payload
         return made is not None
 
-    def accepted(self, second: Second) -> None:
-        """The provider took our body without reasoning, or with answers to calls whose results are lost: what the model had
-        thought, or found, is lost to it, and the prefix is another.
+    def accepted(self, second: Second | None = None) -> None:
+        """The provider took a body of ours: the first one, or one without reasoning, or with answers to calls whose results are
+        lost: what the model had thought, or found, is lost to it, and the prefix is another.
         """
-        outcome = _MENDED[second]
-        _log.warning(outcome, request_id=self.request_id, route=self.route.path, model=self.model_name)
-        self.notes.outcome, self.notes.prefix_risk = outcome, True
+        if self.payload is not None and self.endpoint.answered and self.body is not self.original:
+            self.engine.breaker.accepted(self.route, self.tenant, self.payload.model)
+        if second is not None:
+            outcome = _MENDED[second]
+            _log.warning(outcome, request_id=self.request_id, route=self.route.path, model=self.model_name)
+            self.notes.outcome, self.notes.prefix_risk = outcome, True
 
     async def refused(self) -> None:
         """The provider took the client's own bytes, but not ours: leave this conversation alone, and for a while new ones.
@@ -357,13 +360,15 @@ class Exchange(Staged):
         if self.conversation is not None and self.endpoint.answered:
             await self._asked("pin_failed", self.conversation.pin())
 
-    def unread(self) -> None:
-        """An answer came in a coding that nobody here knows: a call of our tool in it reaches the client. New conversations are
-        left alone for a while.
+    def unread(self, reason: str) -> None:
+        """An answer cannot be read to its end: a call of our tool in it may reach the client, and nothing of it is remembered.
+        Where that is so of every answer, new conversations are left alone for a while.
         """
         assert self.payload is not None
-        _log.warning("answer_unreadable", request_id=self.request_id, route=self.route.path, reason="unsupported_encoding")
-        if self.endpoint.answered:
+        _log.warning("answer_unreadable", request_id=self.request_id, route=self.route.path, reason=reason)
+        self.notes.unread = reason
+        self.notes.prefix_risk = self.notes.prefix_risk or (self.conversation is not None and self.conversation.is_held)
+        if reason == "unsupported_encoding" and self.endpoint.answered:
             self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
 
     async def merged(self, outcome: Outcome) -> bytes:

@@ -30,6 +30,7 @@ class Notes:
         controls: what a trusted caller's headers said: `bypass`, `mode`, `tenant`.
         rounds, retrievals: calls of the inner app, and originals that were asked for.
         misses: of the latter those that could not be given.
+        unread: why the answer passes without being read to its end.
         status: of the response.
         sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
     """
@@ -47,6 +48,7 @@ class Notes:
     rounds: int = 0
     retrievals: int = 0
     misses: int = 0
+    unread: str = ""
     status: int = 0
     sent: bool = False
     received: bool = False
@@ -67,6 +69,7 @@ class Notes:
             rounds=self.rounds,
             retrievals=self.retrievals,
             misses=self.misses,
+            unread=self.unread,
             obstacle=self.obstacle,
             replayed=self.replayed,
             replay_refused=self.replay_refused,

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from headroom_asgi.config import Route
 from headroom_asgi.retrieval import TOOL
@@ -27,6 +27,8 @@ BAD_REQUEST: Final = 400
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
 _COOL_DOWN_S: Final = 60.0  # a model that takes no tools is asked again once a minute
 _MAX_TRIPPED: Final = 1024  # models are named by clients
+_Where: TypeAlias = tuple[Route, str, str]
+SURE: Final = 3  # refusals that a worker believes that cannot tell others
 
 
 class Second(Enum):
@@ -54,23 +56,34 @@ def mended(payload: Payload, second: Second, refusal: bytes) -> Payload | None:
 
 
 class Breaker:
-    """Where a body of ours was refused lately, by route, tenant and model: new conversations there are left alone for a while.
+    """Where bodies of ours were refused lately, by route, tenant and model: new conversations there are left alone for a while.
 
     Args:
+        after: refusals, with nothing of ours accepted between them, that are believed. Where workers share a store one will do,
+            as all of them know then what goes as it comes; a worker for itself has to be sure.
         clock: seconds that never go back.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._until: OrderedDict[tuple[Route, str, str], float] = OrderedDict()
+    def __init__(self, after: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        self._known: OrderedDict[_Where, tuple[int, float]] = OrderedDict()  # refusals, and until when they count
+        self._after = after
         self._clock = clock
 
     def trip(self, route: Route, tenant: str, model: str) -> None:
         """A body was refused that the client's own would not have been."""
-        self._until[route, tenant, model] = self._clock() + _COOL_DOWN_S
-        self._until.move_to_end((route, tenant, model))
-        if len(self._until) > _MAX_TRIPPED:
-            self._until.popitem(last=False)
+        where = (route, tenant, model)
+        refusals = self._known.get(where, (0, 0.0))[0] + 1
+        self._known[where] = refusals, self._clock() + _COOL_DOWN_S if refusals >= self._after else 0.0
+        self._known.move_to_end(where)
+        if len(self._known) > _MAX_TRIPPED:
+            self._known.popitem(last=False)
+
+    def accepted(self, route: Route, tenant: str, model: str) -> None:
+        """A body of ours was taken: as long as refusals are not believed yet, they are counted anew."""
+        where = (route, tenant, model)
+        if self._known and self._known.get(where, (0, 0.0))[1] <= self._clock():
+            self._known.pop(where, None)
 
     def tripped(self, route: Route, tenant: str, model: str) -> bool:
         """It has not been long."""
-        return self._clock() < self._until.get((route, tenant, model), 0.0)
+        return bool(self._known) and self._clock() < self._known.get((route, tenant, model), (0, 0.0))[1]

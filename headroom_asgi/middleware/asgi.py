@@ -16,7 +16,7 @@ from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.body import Received, read, replay
 from headroom_asgi.middleware.codings import CodingError, codings_of, decode
 from headroom_asgi.middleware.control import MAX_TENANT, Control, said_in, without
-from headroom_asgi.middleware.kept import Asked, asked_in, delete, pass_input, retell
+from headroom_asgi.middleware.kept import Asked, Keeper, asked_in
 from headroom_asgi.middleware.lifespan import run_lifespan
 from headroom_asgi.middleware.upstream import Call, call_in_rounds, call_once
 from headroom_asgi.store import Store
@@ -125,11 +125,14 @@ class HeadroomMiddleware:
             _log.warning("recall_failed", error=type(error).__name__)
         if tenant is None or entry is None:
             await self.app(scope, receive, send)
-        elif asked.rest:
-            await pass_input(self.app, asked, entry.kept, scope, receive, send)
+            return
+        most = self._settings.default.max_response_bytes
+        keeper = Keeper(self.app, asked, entry.kept, scope, receive, send, engine=self._engine, max_bytes=most)
+        if asked.rest:
+            await keeper.pass_input()
         elif not asked.deletes:
-            await retell(self.app, asked, entry.kept, scope, send, max_bytes=self._settings.default.max_response_bytes)
-        elif await delete(self.app, asked, entry.kept, scope, send):
+            await keeper.retell()
+        elif await keeper.delete():
             try:
                 await forget_answers(self._engine.store, tenant, entry)
             except Exception as error:
@@ -200,6 +203,9 @@ class HeadroomMiddleware:
             )
         except CodingError as error:
             return f"skipped:{error.reason}"
+        except Exception as error:  # a decoder is somebody else's, and its body may be too large for this machine
+            _log.error("body_not_decoded", request_id=exchange.request_id, error=type(error).__name__)
+            return "failed_open:decode"
         return ""
 
     async def _whose(self, control: Control, scope: Scope, request_id: str) -> str | None:

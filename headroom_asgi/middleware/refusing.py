@@ -51,6 +51,8 @@ class Gate:
             if self._exchange.refusable(message["status"]):
                 self._held.append(message)
                 return False
+            if message["status"] in _OK:
+                self._exchange.accepted()
         if not self._held:
             return await self._relay.feed(message)
         last = self._keep(self._held, message)

@@ -24,6 +24,8 @@ _BAD_GATEWAY: Final = 502
 _UNFOLLOWED: Final = (
     b'{"type":"error","error":{"type":"server_error","message":"the answer cannot be followed","code":"unreadable"}}'
 )
+_NAME: Final = literal(TOOL.name)
+_ALLOWED: Final = b'"name":' + _NAME + b"}"
 
 
 class Relay:
@@ -122,7 +124,7 @@ class Relay:
         self._kind = kind_of(message, self._exchange, reads=self._reads, follows=self._flow is not None)
         self._came = message
         if self._flow is not None and self._kind.way is Way.PASS and not self._kind.failed:
-            self._exchange.unread()
+            self._exchange.unread("unsupported_encoding")
         if self._round == 1:
             self._start = dict(message)
             self._way = self._kind.way
@@ -204,12 +206,30 @@ class Relay:
         self._held.append(data)
         self._size += len(data)
         if self._size > self._exchange.route.max_response_bytes:
-            # Too large to hold: it passes as it is, and so does the rest.
-            await self._send_start(changed=False)
-            await self._send({"type": "http.response.body", "body": b"".join(self._held), "more_body": not last})
-            self._held, self._way, self.done = [], Way.PASS, last
+            await self._too_large(b"".join(self._held), last=last)
         elif last:
             await self._answer(b"".join(self._held))
+
+    async def _too_large(self, raw: bytes, *, last: bool) -> None:
+        """An answer that is too large to be held passes, and so does the rest; unless what came so far calls our tool."""
+        self._held = []
+        self._exchange.unread("too_large")
+        if self._flow is not None and not self._kind.failed and _calls_us(self._seen(raw), self._exchange.body):
+            self._turn_bad()
+            await self._send_start(changed=True, size=len(_UNFOLLOWED))
+            await self._send({"type": "http.response.body", "body": _UNFOLLOWED, "more_body": False})
+            self._way, self.done = Way.DONE, True
+            return
+        await self._send_start(changed=False)
+        await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
+        self._way, self.done = Way.PASS, last
+
+    def _seen(self, raw: bytes) -> bytes:
+        """The beginning of an answer, decoded as far as that can be done."""
+        try:
+            return self._decode(raw)
+        except HeadroomError:
+            return raw
 
     async def _answer(self, raw: bytes) -> None:
         """A whole JSON answer: the next round, or the merged answer for the client.
@@ -228,7 +248,7 @@ class Relay:
                 await self._exchange.remember(outcome)
         except Exception as error:  # nothing of ours may become an error of the app
             self._unreadable("answer_unreadable", error)
-            if self._flow is not None and not self._kind.failed and _calls_us(body):
+            if self._flow is not None and not self._kind.failed and _calls_us(body, self._exchange.body):
                 self._turn_bad()
                 data = _UNFOLLOWED
         data = await self._exchange.received(data)
@@ -247,6 +267,7 @@ class Relay:
     def _unreadable(self, event: str, error: Exception) -> None:
         """Log why an answer was not followed; of errors that are not ours only the kind, as the text may quote the answer."""
         reason = str(error) if isinstance(error, HeadroomError) else type(error).__name__
+        self._exchange.notes.unread = "unreadable"
         _log.warning(event, request_id=self._exchange.request_id, reason=reason)
 
     async def _advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> Outcome | None:
@@ -315,6 +336,8 @@ class Relay:
     async def _truncated(self) -> None:
         """A stream without its end: the first round's ends as it came, one with an error by it; others must not look whole."""
         assert self._watch is not None
+        if self._watch.forgot:
+            self._exchange.unread("too_large")
         if self._round == 1 or self._watch.failed:
             await self._end()
         else:
@@ -373,6 +396,9 @@ class Relay:
         await self._send(start)
 
 
-def _calls_us(body: bytes) -> bool:
-    """Whether an answer that cannot be read seems to call our tool; one that repeats its definition is an echo of the request."""
-    return TOOL.name.encode() in body and literal(TOOL.description)[1:-1] not in body
+def _calls_us(body: bytes, asked: bytes) -> bool:
+    """Whether an answer that cannot be read seems to call our tool. What repeats the request names it as often as it defines it,
+    and once more if the request had to allow it.
+    """
+    echoes = body.count(literal(TOOL.description)[1:-1])
+    return body.count(_NAME) > echoes * (2 if _ALLOWED in asked else 1)

@@ -1,4 +1,4 @@
-"""Calls of the inner app: one directly, or several in tasks of their own, with the client watched meanwhile."""
+"""Calls of the inner app: the first where we stand, others in tasks of their own, with the client watched meanwhile."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from math import inf
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import ObjectReceiveStream, ObjectSendStream, TaskGroup
+from anyio.abc import TaskGroup
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange, Second
@@ -20,6 +20,8 @@ _log = get_logger(__name__)
 
 # Seconds that an inner app gets to end by itself once its client has left.
 _GRACE_S = 0.5
+# Turns of the event loop that it may take until the server has said that the client left; wrapped callables take some more.
+_LOOK_TURNS = 8
 
 
 @dataclass(slots=True, repr=False)
@@ -84,21 +86,14 @@ async def call_once(call: Call, exchange: Exchange) -> None:
 
 
 async def call_in_rounds(call: Call, exchange: Exchange) -> None:
-    """Call the inner app as often as the model asks for originals, each time in a task with a fresh scope.
+    """Call the inner app as often as the model asks for originals: first where we stand, then in tasks, with fresh scopes.
 
-    An exception of the inner app is raised here as it is. When the client leaves, the inner app is told, and canceled after
-    a moment.
+    An exception of the inner app is raised here as it is. When the client leaves, an app that listens is told, and canceled
+    after a moment; so is one in a later round.
     """
-    rounds = _Rounds(call, exchange)
     async with anyio.create_task_group() as group:
-        watcher = anyio.CancelScope()
-        group.start_soon(rounds.watch, watcher, group.cancel_scope)
-        try:
-            await rounds.run(group)
-        except Exception as error:
-            rounds.error = rounds.error or error
-            group.cancel_scope.cancel()
-        watcher.cancel()
+        rounds = _Rounds(call, exchange, group)
+        await rounds.run()
     await exchange.over()
     failure, rounds.error = rounds.error, None
     if failure is not None:
@@ -113,137 +108,208 @@ class _Round:
     """One call of the inner app.
 
     Attributes:
-        answered: its answer is complete, or nobody waits for it any more: what servers tell by a disconnect.
+        answering: it has sent something.
+        answered: its answer is complete, or will never be.
+        closed: likewise, or nobody waits for it any more: what servers tell by a disconnect.
         over: it returned.
     """
 
+    answering: bool = False
     answered: anyio.Event = field(default_factory=anyio.Event)
+    closed: anyio.Event = field(default_factory=anyio.Event)
     over: anyio.Event = field(default_factory=anyio.Event)
 
+    def end(self) -> None:
+        """Nothing more is expected of it."""
+        self.answered.set()
+        self.closed.set()
 
-@dataclass(slots=True, repr=False)
+
 class _Rounds:
-    call: Call
-    exchange: Exchange
-    gone: anyio.Event = field(default_factory=anyio.Event)
-    error: Exception | None = None
-    running: list["_Round"] = field(default_factory=list)
-    deadline: float = inf  # until then the start of a stream may be held, over all rounds
-    finished: bool = False
+    """All calls of the inner app for one exchange. What it sends is fed to the relay where it sends it.
 
-    async def run(self, group: TaskGroup) -> None:
-        """All rounds, one after the other; then wait for what the inner app does after its answers.
+    Most exchanges have one round, whose app neither streams nor listens: nothing is started beside it then.
 
-        Once the client has left, none is begun: nobody would get what it costs.
-        """
-        flow = self.exchange.flow()
-        relay = Relay(self.exchange, self.call.send, flow)
-        gate = Gate(self.exchange, relay, self.call.send)
+    Args:
+        call: what calls need.
+        exchange: whose they are.
+        group: for what goes on beside the first call.
+
+    Attributes:
+        error: why the exchange failed, None if it did not.
+    """
+
+    def __init__(self, call: Call, exchange: Exchange, group: TaskGroup) -> None:
+        self.error: Exception | None = None
+        self._call = call
+        self._exchange = exchange
+        self._group = group
+        self._flow = exchange.flow()
+        self._relay = Relay(exchange, call.send, self._flow)
+        self._gate = Gate(exchange, self._relay, call.send)
+        self._turn = anyio.Lock(fast_acquire=True)  # of feeding the relay
+        self._running: list[_Round] = []
+        self._deadline = inf  # until then the start of a stream may be held, over all rounds
+        self._gone = anyio.Event()
+        self._watched = self._finished = False
+        self._others: anyio.Event | None = None  # the other rounds are through; None until they are begun
+
+    async def run(self) -> None:
+        """All rounds, one after the other; then wait for what the inner app does after its answers."""
+        self._relay.begin_round()
+        await self._app(self._begun(), self._call.prepared(self._exchange, next(self._flow), 1), self._gate.feed)
+        await (self._go_on(anyio.Event()) if self._others is None else self._others.wait())
+        if self._watched or self._deadline < inf:
+            self._group.cancel_scope.cancel()
+
+    async def _go_on(self, through: anyio.Event) -> None:
+        """Whatever follows the first round; then the event is set."""
+        self._others = through
+        try:
+            if self._follows:
+                await self._look_around()
+            await self._later_rounds()
+        except Exception as error:
+            self.error = self.error or error
+            self._group.cancel_scope.cancel()
+        self._finished = True
+        self._gone.set()
+        for each in self._running:
+            await each.over.wait()
+        through.set()
+
+    async def _later_rounds(self) -> None:
+        """Once the client has left, none is begun: nobody would get what it costs."""
+        call, exchange, relay, gate = self._call, self._exchange, self._relay, self._gate
         number = 1
-        relay.begin_round()
-        await self._round(group, self.call.prepared(self.exchange, next(flow), number), relay, gate.feed)
-        while not self.gone.is_set() and (second := gate.take()) is not None:
+        while not self._gone.is_set() and (second := gate.take()) is not None:
             number += 1
-            relay.follow(self.exchange.flow())
-            await self._round(group, self.call.second(self.exchange, second), relay, gate.again)
-        if self.error is None and not self.gone.is_set():
+            relay.follow(exchange.flow())
+            await self._round(call.second(exchange, second), gate.again)
+        if self.error is None and not self._gone.is_set():
             await gate.settle()
-        while (body := relay.next_body) is not None and not self.gone.is_set():
+        while (body := relay.next_body) is not None and not self._gone.is_set():
             number += 1
             relay.begin_round()
-            await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
+            await self._round(call.prepared(exchange, body, number), relay.feed)
             while relay.again_in is not None:
-                await self._pause(relay, relay.again_in)
-                if self.gone.is_set():
+                await self._pause(relay.again_in)
+                if self._gone.is_set():
                     break
                 relay.begin_again()
-                await self._round(group, self.call.prepared(self.exchange, body, number), relay, relay.feed)
-        self.finished = True
-        self.gone.set()
-        for each in self.running:
-            await each.over.wait()
+                await self._round(call.prepared(exchange, body, number), relay.feed)
 
-    async def watch(self, scope: anyio.CancelScope, everything: anyio.CancelScope) -> None:
-        """The only reader of the server's receive: notices that the client left."""
-        with scope:
-            try:
-                while (await self.call.receive())["type"] != "http.disconnect":
-                    await anyio.lowlevel.checkpoint()  # test clients may answer at once, again and again
-            except Exception as error:
-                _log.warning("receive_failed", request_id=self.exchange.request_id, error=type(error).__name__)
-                return
-            self.gone.set()
-            for each in self.running:
-                each.answered.set()
-            await anyio.sleep(_GRACE_S)
-            if not self.finished:
-                everything.cancel()
+    @property
+    def _follows(self) -> bool:
+        """The first answer was not the last one."""
+        return self._gate.second is not None or self._relay.next_body is not None
 
-    async def _round(
-        self, group: TaskGroup, prepared: tuple[Scope, bytes], relay: Relay, feed: Callable[[Message], Awaitable[bool]]
-    ) -> None:
-        """One call of the inner app in a task of its own, until its answer is complete."""
-        outbox, inbox = anyio.create_memory_object_stream[Message](0)
+    # -- one round -----------------------------------------------------------------------------------------------------
+
+    def _begun(self) -> _Round:
         this = _Round()
-        self.running.append(this)
-        group.start_soon(self._app, *prepared, relay, outbox, this)
-        async with inbox:
-            await self._pump(inbox, relay, feed)
-        this.answered.set()
+        self._running.append(this)
+        return this
 
-    async def _app(self, scope: Scope, body: bytes, relay: Relay, outbox: ObjectSendStream[Message], this: "_Round") -> None:
+    async def _round(self, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
+        """One call of the inner app in a task of its own, until its answer is complete; the client's stream is kept alive."""
+        this = self._begun()
+        self._group.start_soon(self._app, this, prepared, feed)
+        while not this.answered.is_set():
+            latest = anyio.current_time() + self._exchange.route.keep_alive_s
+            with anyio.CancelScope(deadline=min(self._relay.silent_until, latest)):
+                await this.answered.wait()
+            async with self._turn:
+                if not this.answered.is_set() and self._relay.silent_until <= anyio.current_time():
+                    await self._relay.keep_alive()
+
+    async def _app(self, this: _Round, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
+        """One call of the inner app, until it returns."""
+
         async def later() -> Message:
-            await this.answered.wait()
+            self._watch()
+            await this.closed.wait()
             return {"type": "http.disconnect"}
 
-        answering = False
-
         async def send(message: Message) -> None:
-            nonlocal answering
-            answering = True
-            try:
-                await outbox.send(message)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            if this.answered.is_set():
                 return  # the round is over, or was given up: like a server after a disconnect, take what still comes
+            this.answering = True
+            async with self._turn:
+                complete = await feed(message)
+                if not complete and self._relay.waiting:
+                    await self._hold()
+            if complete:
+                self._complete(this)
 
+        scope, body = prepared
         try:
-            async with outbox:
-                try:
-                    await self.call.app(scope, serve(body, later, self.exchange.sent), send)
-                    await self.exchange.sent()
-                except Exception as error:
-                    if answering or not relay.failed(error):
-                        self.error = self.error or error
+            await self._call.app(scope, serve(body, later, self._exchange.sent), send)
+            await self._exchange.sent()
+        except Exception as error:
+            if this.answering or not self._relay.failed(error):
+                self.error = self.error or error
         finally:
             this.over.set()
+            this.end()
 
-    async def _pump(self, inbox: ObjectReceiveStream[Message], relay: Relay, feed: Callable[[Message], Awaitable[bool]]) -> None:
-        """Give on messages until the round's answer is complete; meanwhile keep the client of a stream from waiting too long."""
-        while True:
-            if relay.waiting and self.deadline == inf:
-                self.deadline = anyio.current_time() + self.exchange.route.hold_s
-            wake = self.deadline if relay.waiting else relay.silent_until
-            try:
-                message = await (inbox.receive() if wake == inf else _within(wake, inbox))
-            except anyio.EndOfStream:
-                return
-            if message is None:
-                await (relay.release() if relay.waiting else relay.keep_alive())
-            elif await feed(message):
-                return
+    def _complete(self, this: _Round) -> None:
+        """A round's answer is complete. What follows the first one does not wait until its app returns."""
+        this.end()
+        if self._others is None and self._follows:
+            self._others = anyio.Event()
+            self._group.start_soon(self._go_on, self._others)
 
-    async def _pause(self, relay: Relay, seconds: float) -> None:
+    # -- meanwhile -----------------------------------------------------------------------------------------------------
+
+    async def _hold(self) -> None:
+        """The start of a stream is held, as long as it may be."""
+        if self._deadline == inf:
+            self._deadline = anyio.current_time() + self._exchange.route.hold_s
+            self._group.start_soon(self._let_go)
+        elif self._deadline <= anyio.current_time():
+            await self._relay.release()
+
+    async def _let_go(self) -> None:
+        await anyio.sleep_until(self._deadline)
+        async with self._turn:
+            if self._relay.waiting:
+                await self._relay.release()
+
+    def _watch(self) -> None:
+        """Begin to listen for the client."""
+        if not self._watched:
+            self._watched = True
+            self._group.start_soon(self._listen)
+
+    async def _look_around(self) -> None:
+        """Begin to listen, and find out whether the client has left by now."""
+        self._watch()
+        for _ in range(_LOOK_TURNS):
+            await anyio.lowlevel.checkpoint()
+
+    async def _listen(self) -> None:
+        """The only reader of the server's receive: notices that the client left."""
+        try:
+            while (await self._call.receive())["type"] != "http.disconnect":
+                await anyio.lowlevel.checkpoint()  # test clients may answer at once, again and again
+        except Exception as error:
+            _log.warning("receive_failed", request_id=self._exchange.request_id, error=type(error).__name__)
+            return
+        self._gone.set()
+        for each in self._running:
+            each.closed.set()
+        await anyio.sleep(_GRACE_S)
+        if not self._finished:
+            self._group.cancel_scope.cancel()
+
+    async def _pause(self, seconds: float) -> None:
         """Wait before a round is tried again, as long as there is a client, whose stream stays alive."""
+        relay = self._relay
         end = anyio.current_time() + seconds
-        while (now := anyio.current_time()) < end and not self.gone.is_set():
+        while (now := anyio.current_time()) < end and not self._gone.is_set():
             with anyio.move_on_after(min(end, relay.silent_until) - now):
-                await self.gone.wait()
-            if anyio.current_time() >= relay.silent_until and not self.gone.is_set():
-                await relay.keep_alive()
-
-
-async def _within(deadline: float, inbox: ObjectReceiveStream[Message]) -> Message | None:
-    """The next message; None if there is none until then."""
-    with anyio.CancelScope(deadline=deadline):
-        return await inbox.receive()
-    return None
+                await self._gone.wait()
+            if anyio.current_time() >= relay.silent_until and not self._gone.is_set():
+                async with self._turn:
+                    await relay.keep_alive()

@@ -28,6 +28,8 @@ class Report:
         retrievals: originals that the model asked for.
         misses: those that were never written in its conversation, or were more than may be handed out; many of them are a model
             that guesses, or was told to.
+        unread: why the answer passed without being read to its end, "" if it was read, or nobody had to: `too_large`,
+            `unsupported_encoding`, `unreadable`. A call of our tool in it may have reached the client.
         controls: what a trusted caller's headers decided: `bypass`, `mode`, `tenant`. A conversation keeps its prefix, and its
             originals, where all its requests say the same.
         obstacle: why the model was not offered our tool, so that nothing was left out: a mode, or a fact of the request.
@@ -57,6 +59,7 @@ class Report:
     rounds: int = 0
     retrievals: int = 0
     misses: int = 0
+    unread: str = ""
     controls: tuple[str, ...] = ()
     obstacle: str = ""
     replayed: int = 0

@@ -25,7 +25,7 @@ class Watch:
         tool_name: our tool's name. None: it was not offered; every byte passes as it comes, and answers are only assembled.
         structured: the client asked for structured output: text is held until no round can follow its own.
         max_hold_bytes: bytes of the upstream's stream; what is held is let through beyond this, and calls of our tool that are
-            longer are an error.
+            longer are an error. Of an answer that is longer nothing is kept: it passes if it does not call our tool.
     """
 
     def __init__(self, codec: StreamCodec, tool_name: str | None, *, structured: bool, max_hold_bytes: int) -> None:
@@ -40,6 +40,7 @@ class Watch:
         self._texted = False
         self._visible = False
         self._failed = False
+        self._forgot = False
         self._out: list[bytes] = []  # client bytes that go out next
         self._reset()
 
@@ -54,6 +55,7 @@ class Watch:
         self._tail: list[Item] = []  # from the first frame on that ends the round
         self._tail_bytes = 0
         self._settled = False  # the content of the tail has gone out
+        self._passes = False  # and so has its end, which is too long to be held
         self._swallowed_bytes = 0
         self._asked = False  # our tool was called
         self._text = not self._structured  # text may show
@@ -69,6 +71,11 @@ class Watch:
     def failed(self) -> bool:
         """The stream carries an error, so it ends with it."""
         return self._failed
+
+    @property
+    def forgot(self) -> bool:
+        """The answer is longer than may be held, so that it cannot be put together."""
+        return self._forgot
 
     # -- what the caller does, in this order ---------------------------------------------------------------------------
 
@@ -96,8 +103,10 @@ class Watch:
         frames = self._codec.feed(chunk)
         if self._tool is None:
             self._look_on(frames)
+            self._forget()
             return chunk
         self._run(frames)
+        self._forget()
         return self._take()
 
     def end_round(self) -> tuple[bytes, Answer | None]:
@@ -115,6 +124,7 @@ class Watch:
             return b"", self._assembled()
         self._run([frame for frame in frames if not says_nothing(frame)])
         self._decide_all()
+        self._forget()
         if self._first and not self._asked:
             # A broken rest goes on where nothing was taken out, since it may be half of what would have been.
             name = self._tool.encode("utf-8")
@@ -181,7 +191,7 @@ class Watch:
                 self._emit(item)
                 continue
             self._note(frame)
-            if self._failed:
+            if self._failed or self._passes:
                 self._decide_all()
                 self._text = True
                 self._settle(ends=True)
@@ -215,8 +225,12 @@ class Watch:
 
     def _bound(self, item: Item) -> None:
         """Keep what is held, and what a call of ours may hold, within bounds."""
-        if self._tail_bytes > self._max_hold_bytes:
-            raise ResponseError(f"more than {self._max_hold_bytes} bytes behind the end of a round")
+        if self._tail_bytes > self._max_hold_bytes and not self._passes:
+            self._decide_all()
+            if self._asked or not self._first:
+                raise ResponseError(f"more than {self._max_hold_bytes} bytes behind the end of a round")
+            self._passes = self._text = True
+            self._settle(ends=True)
         if self._queued_bytes > self._max_hold_bytes:
             self._decide_all()
             self._text = True
@@ -251,8 +265,16 @@ class Watch:
             for item in self._tail:
                 self._emit(item, ends=ends)
 
+    def _forget(self) -> None:
+        """Hold no more of an answer that is too long. Whatever may be followed by a round has to be held."""
+        if not self._forgot and (self._passes or self._codec.held_bytes > self._max_hold_bytes):
+            self._forgot = True
+            self._codec.forget()
+        if self._forgot and (self._asked or not self._first):
+            raise ResponseError(f"a call of {self._tool} in an answer of more than {self._max_hold_bytes} bytes")
+
     def _assembled(self) -> Answer | None:
-        if self._failed or not self._ended:
+        if self._failed or self._forgot or not self._ended:
             return None
         try:
             return self._codec.answer()

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 # Calls in a row that fail, each begun after the one before had failed, until the store is left alone.
 _FAILURES: Final = 3
-# Seconds until a store that was left alone is tried again; twice as many after each trial that fails.
+# Seconds until a store that was left alone is tried again; twice as many after each trial that fails, or that promised too much.
 _PAUSE_S: Final = 1.0
 _MAX_PAUSE_S: Final = 30.0
 # A call may take a second longer for this many bytes that it sends or brings.
@@ -73,6 +73,7 @@ class GuardedStore:
         self._round = 0  # failures counted so far: calls that began before the last one are told by it
         self._reason = ""  # why the store is left alone; "" if it is not
         self._pause_s = _PAUSE_S
+        self._back_at = -math.inf  # when a trial found it well
         self._next_trial = 0.0
         self._trials: set[asyncio.Task[None]] = set()  # the event loop itself only has weak references
 
@@ -187,8 +188,11 @@ class GuardedStore:
             self._failures += 1
             self._round += 1
             if self._failures >= _FAILURES and not self._reason:
-                self._reason, self._pause_s = failure, _PAUSE_S
-                self._next_trial = self._clock() + self._pause_s
+                now = self._clock()
+                # A cluster of which a part is gone is well for trials and bad for requests: not one of them each second.
+                relapsed = now - self._back_at < _MAX_PAUSE_S
+                self._reason, self._pause_s = failure, min(2 * self._pause_s, _MAX_PAUSE_S) if relapsed else _PAUSE_S
+                self._next_trial = now + self._pause_s
                 _log.warning("store_down", store=self._label, reason=failure)
         elif answered and not failure:
             self._failures = 0
@@ -215,7 +219,7 @@ class GuardedStore:
             self._reason = _reason(error)
             return
         if found.get(key) == value and self._reason:
-            self._reason, self._failures = "", 0
+            self._reason, self._failures, self._back_at = "", 0, self._clock()
             _log.warning("store_up", store=self._label)
 
 

@@ -9,7 +9,7 @@ from headroom_asgi.compressors import Compressed, ContentKind, KeptWords
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.memo import Outcome
 from headroom_asgi.types import Edit
-from headroom_asgi.wire import Segment, literal
+from headroom_asgi.wire import Segment
 
 
 @dataclass(slots=True)
@@ -75,58 +75,90 @@ class Context:
     masks: dict[str, bytes] | None = None
 
 
-@dataclass(slots=True, repr=False)
 class Decision:
     """What was decided about one segment, and why.
 
-    Attributes:
+    Args:
         segment: the segment.
-        reason: `compressed`, or why not: `frozen`, `small`, `exact_match_tool`, `kind:text`, `does_not_pay`, `failed:NAME` ...
+        outcome: what its text came to, if that is known.
+
+    Attributes:
+        outcome: what goes; None as long as nothing was decided.
         kind: its content kind, None before dispatch.
         ref: what markers in it name, "" where nothing may be left out.
         key: what the memo knows it by.
-        compressed: the accepted result.
-        remembered: the result came from the memo.
-        failures: names of interceptors that failed on the text.
-        tokens_before, tokens_after: estimates of the text as it came and as it goes.
-        counts: exact ones by the tokenizer's ruler, as far as they were made; shared with the memo.
+        remembered: the outcome came from the memo.
         words: which words of its prose stay; None where no model reads them.
-        masks: the kept words that decided about it, by their keys in the store.
     """
 
-    segment: Segment
-    reason: str = ""
-    kind: ContentKind | None = None
-    ref: str = ""
-    key: bytes = b""
-    compressed: Compressed | None = None
-    remembered: bool = False
-    failures: tuple[str, ...] = ()
-    tokens_before: int = 0
-    tokens_after: int = 0
-    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    words: KeptWords | None = None
-    masks: dict[str, bytes] = field(default_factory=dict)
+    __slots__ = ("_read", "key", "kind", "outcome", "ref", "remembered", "segment", "words")
+
+    def __init__(self, segment: Segment, outcome: Outcome | None = None) -> None:
+        self.segment = segment
+        self.outcome = outcome
+        self._read = outcome  # the first one, for which the text was read
+        self.kind: ContentKind | None = None
+        self.ref = ""
+        self.key = b""
+        self.remembered = False
+        self.words: KeptWords | None = None
 
     def settle(self, outcome: Outcome) -> None:
         """Take over what an attempt came to."""
-        self.reason = outcome.reason
-        self.compressed = outcome.compressed
-        self.tokens_before = outcome.tokens_before
-        self.tokens_after = outcome.tokens_after
-        self.failures = self.failures or outcome.failures
-        self.counts = outcome.counts
-        self.masks = outcome.masks
+        self.outcome = outcome
+        self._read = self._read or outcome
 
     @property
     def settled(self) -> bool:
         """Nothing is left to be done about this segment."""
-        return bool(self.reason)
+        return self.outcome is not None
+
+    @property
+    def reason(self) -> str:
+        """`compressed`, or why not: `frozen`, `small`, `exact_match_tool`, `kind:text`, `does_not_pay`, `failed:NAME` ..."""
+        return self.outcome.reason if self.outcome is not None else ""
+
+    @property
+    def compressed(self) -> Compressed | None:
+        """The accepted result."""
+        return self.outcome.compressed if self.outcome is not None else None
+
+    @property
+    def forwarded(self) -> bytes:
+        """The text as it goes, as far as it was decided, in UTF-8."""
+        outcome = self.outcome
+        return self.segment.utf8 if outcome is None or outcome.compressed is None else outcome.utf8
+
+    @property
+    def tokens_before(self) -> int:
+        """Estimate of the text as it came; 0 if nobody asked."""
+        return self.outcome.tokens_before if self.outcome is not None else 0
+
+    @property
+    def tokens_after(self) -> int:
+        """Estimate of the text as it goes."""
+        return self.outcome.tokens_after if self.outcome is not None else 0
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Exact ones by the tokenizer's ruler, as far as they were made; the memo has them too."""
+        return self.outcome.counts if self.outcome is not None else {}
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Names of interceptors that failed on the text."""
+        return self._read.failures if self._read is not None else ()
+
+    @property
+    def masks(self) -> dict[str, bytes]:
+        """The kept words that decided about it, by their keys in the store."""
+        return self._read.masks if self._read is not None else {}
 
 
 def edits_of(decisions: Iterable[Decision]) -> list[Edit]:
     """The byte edits that put the accepted texts into the body that the segments were found in."""
-    return [Edit(*d.segment.span, literal(d.compressed.text)) for d in decisions if d.compressed is not None]
+    accepted = ((d.segment, d.outcome) for d in decisions if d.outcome is not None and d.outcome.compressed is not None)
+    return [Edit(*segment.span, outcome.literal) for segment, outcome in accepted]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

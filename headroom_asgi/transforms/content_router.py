@@ -1,8 +1,9 @@
 """The content-aware dispatcher: looks at every tool output, names its kind, and hands it to the compressor for that kind."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from headroom_asgi._crush import estimate
 from headroom_asgi.compressors import Compressed, KeptWords, Request, detect, make_ref, text_digest
@@ -21,14 +22,17 @@ log = get_logger(__name__)
 # A shorter literal holds some 60 tokens at most, of which 32 would have to go: not worth the hash.
 _MIN_LITERAL_BYTES = 128
 # An edit must be worth its risk: a tenth and 32 tokens shorter by the estimate, marker and all. What is lossless risks nothing
-# but a new look, so a thirtieth is worth it, or many tokens whatever their share: an envelope's escapes cost a twentieth, and the
-# lines that they hid can be compared with later outputs.
+# but a new look, so the 32 tokens are enough: an envelope's escapes may cost a fiftieth, but the lines that they hid can be
+# compared with later outputs.
 _MIN_SAVED_TOKENS = 32
 _MIN_SAVED_SHARE = 10
-_MIN_LOSSLESS_SHARE = 30
-_MANY_SAVED_TOKENS = 256
 # Where prose is looked at, a byte takes as long as so many do elsewhere.
 _PROSE_WEIGHT = 16
+
+# Why texts are left alone that nobody has to look at.
+_DISABLED: Final = Outcome("disabled")
+_FROZEN: Final = Outcome("frozen")
+_SMALL: Final = Outcome("small")
 
 
 class ContentRouter(Transform):
@@ -54,8 +58,10 @@ class ContentRouter(Transform):
 
     def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
         """A decision for every segment: left alone for a reason, remembered, or still open."""
-        keys = _Keys(self._table, context)
-        return [self._first_look(segment, context, keys) for segment in segments]
+        if not self._enabled:
+            return [Decision(segment, _DISABLED) for segment in segments]
+        look = _Look(self._table, self._exact, self._memo, context)
+        return [look.at(segment) for segment in segments]
 
     def dispatch(self, decisions: Sequence[Decision]) -> None:
         """Name the kind of every open segment; those without a compressor are left alone."""
@@ -66,7 +72,7 @@ class ContentRouter(Transform):
             tool = decision.segment.tool_name
             exact = is_named(tool, self._exact)
             if not self._table.handles(decision.kind, tool, exact=exact, redeemable=bool(decision.ref)):
-                decision.reason = "exact_match_tool" if exact else f"kind:{decision.kind.value}"
+                self._decide(decision, Outcome("exact_match_tool" if exact else f"kind:{decision.kind.value}"))
 
     def wanted(self, decisions: Sequence[Decision]) -> dict[str, str]:
         """By key, the pieces of open segments of which it is to be known which words stay."""
@@ -86,13 +92,11 @@ class ContentRouter(Transform):
         for decision in decisions:
             if decision.settled:
                 continue
-            outcome = self._memo.get(decision.key)
-            if outcome is None:
-                outcome = self._attempt(decision)
-                # Without words that are not known yet it is another text than with them, which later turns have.
-                if decision.words is None or not decision.words.missing:
-                    self._memo.put(decision.key, outcome)
-            decision.settle(outcome)
+            known = self._memo.get(decision.key)  # by now, of an equal one
+            if known is not None:
+                decision.settle(known)
+            else:
+                self._decide(decision, self._attempt(decision))
 
     def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
         """The messages with every tool output shortened losslessly. `kwargs["format"]` names the dialect, else it is guessed."""
@@ -114,27 +118,13 @@ class ContentRouter(Transform):
         weight = _PROSE_WEIGHT if self._table.has_prose else 1
         return weight * sum(end - start for d in decisions if not d.settled for start, end in [d.segment.span])
 
-    def _first_look(self, segment: Segment, context: Context, keys: "_Keys") -> Decision:
-        if not self._enabled:
-            return Decision(segment, "disabled")
-        if segment.frozen:
-            return Decision(segment, "frozen")
-        start, end = segment.span
-        if end - start < _MIN_LITERAL_BYTES:
-            return Decision(segment, "small")
-        digest = text_digest(segment.utf8)
-        # What an error says is wanted whole.
-        exact = is_named(segment.tool_name, self._exact)
-        redeemable = context.redeemable and not segment.is_error and not exact
-        decision = Decision(segment, ref=make_ref(context.tenant, digest) if redeemable else "")
-        if redeemable and context.masks is not None and self._table.reads_words(segment.tool_name):
-            decision.words = KeptWords(context.tenant, context.masks)
-        decision.key = keys.of(segment, digest, exact=exact, redeemable=redeemable)
-        outcome = self._memo.get(decision.key)
-        if outcome is not None:
-            decision.remembered = True
-            decision.settle(outcome)
-        return decision
+    def _decide(self, decision: Decision, outcome: Outcome) -> None:
+        """Take over an outcome, for this turn and later ones."""
+        outcome.ref = decision.ref
+        # Without words that are not known yet it is another text than with them, which later turns have.
+        if decision.words is None or not decision.words.missing:
+            self._memo.put(decision.key, outcome)
+        decision.settle(outcome)
 
     def _attempt(self, decision: Decision) -> Outcome:
         """One compressor on one text, and whether what it made is accepted."""
@@ -155,7 +145,7 @@ class ContentRouter(Transform):
         except Exception as error:
             # The text goes as it came; the failure is a function of the text alone, so every turn and worker decides alike.
             log.warning("compressor_failed", kind=decision.kind.value, error=type(error).__name__)
-            return Outcome(f"failed:{decision.kind.value}", None, 0, 0)
+            return Outcome(f"failed:{decision.kind.value}")
         if exact and outcome.compressed is None:
             outcome.reason = "exact_match_tool"
         outcome.failures = tuple(failures)
@@ -171,34 +161,79 @@ def _asked(decision: Decision) -> Request:
     return Request(segment.preceding_user_text, decision.ref, segment.tool_arguments, decision.words)
 
 
-class _Keys:
-    """What the memo knows outcomes by: hashes of everything that they depend on. One for each look at a payload.
+@dataclass(frozen=True, slots=True, repr=False)
+class _Tool:
+    """What holds for all texts of one tool.
 
-    Many segments share a question, which may be long, so it is hashed once.
+    Attributes:
+        exact: the model quotes them byte for byte.
+        reads_words: something that is done about them has to know which words stay.
+        begun: the hash of what decides about all of them.
     """
 
-    def __init__(self, table: DispatchTable, context: Context) -> None:
+    exact: bool
+    reads_words: bool
+    begun: "hashlib.blake2b"
+
+
+class _Look:
+    """One look at a payload: what its segments share is worked out once.
+
+    The memo knows an outcome by a hash of everything that it depends on, of texts and arguments as they are spelled: so what is
+    known is not decoded.
+    """
+
+    def __init__(self, table: DispatchTable, exact_tools: Collection[str], memo: Memo, context: Context) -> None:
         self._table = table
+        self._exact_tools = exact_tools
+        self._memo = memo
         self._context = context
-        self._words = "" if context.masks is None else "words"
-        self._begun: dict[str, hashlib.blake2b] = {}
+        self._tools: dict[str, _Tool] = {}
         self._questions: dict[tuple[int, ...], bytes] = {}
 
-    def of(self, segment: Segment, digest: bytes, *, exact: bool, redeemable: bool) -> bytes:
-        """The key of a segment whose text has that digest."""
-        rules = self._table.said(segment.tool_name, exact=exact)
-        begun = self._begun.get(rules)
-        if begun is None:
-            begun = self._begun[rules] = _hash_of(self._context.tenant, str(self._context.policy), rules, self._words)
-        state = begun.copy()
-        state.update(digest)
+    def at(self, segment: Segment) -> Decision:
+        """The decision about a segment as far as it is known."""
+        if segment.frozen:
+            return Decision(segment, _FROZEN)
+        raw = segment.raw
+        if len(raw) < _MIN_LITERAL_BYTES:
+            return Decision(segment, _SMALL)
+        tool = self._tool(segment.tool_name)
+        # What an error says is wanted whole.
+        redeemable = self._context.redeemable and not segment.is_error and not tool.exact
+        state = tool.begun.copy()
+        state.update(raw)
         if redeemable:
-            question = self._questions.get(segment.question)
-            if question is None:
-                question = self._questions[segment.question] = _hash_of(segment.preceding_user_text).digest()
-            state.update(question)
-            state.update(segment.tool_arguments.encode("utf-8", "surrogatepass"))
-        return state.digest()
+            state.update(self._question(segment))
+            state.update(segment.raw_arguments)
+        key = state.digest()
+        outcome = self._memo.get(key)
+        decision = Decision(segment, outcome)
+        decision.key = key
+        decision.remembered = outcome is not None
+        if outcome is not None:
+            decision.ref = outcome.ref
+        elif redeemable:
+            decision.ref = make_ref(self._context.tenant, text_digest(segment.utf8))
+            if tool.reads_words and self._context.masks is not None:
+                decision.words = KeptWords(self._context.tenant, self._context.masks)
+        return decision
+
+    def _tool(self, name: str) -> _Tool:
+        tool = self._tools.get(name)
+        if tool is None:
+            exact = is_named(name, self._exact_tools)
+            words = "" if self._context.masks is None else "words"
+            begun = _hash_of(self._context.tenant, str(self._context.policy), self._table.said(name, exact=exact), words)
+            tool = self._tools[name] = _Tool(exact, self._table.reads_words(name), begun)
+        return tool
+
+    def _question(self, segment: Segment) -> bytes:
+        """Many segments share one, which may be long."""
+        digest = self._questions.get(segment.question)
+        if digest is None:
+            digest = self._questions[segment.question] = _hash_of(segment.preceding_user_text).digest()
+        return digest
 
 
 def _hash_of(*parts: str) -> "hashlib.blake2b":
@@ -214,8 +249,8 @@ def _hash_of(*parts: str) -> "hashlib.blake2b":
 def judge(text: str, compressed: Compressed | None) -> Outcome:
     """Accept a result that pays by the estimate and is shorter in UTF-8 bytes; else say why not.
 
-    It pays where it is 32 tokens and a tenth shorter; a lossless one where it is 32 tokens and a thirtieth, or 256 tokens,
-    since a small share of a large text is many tokens, sent again on every turn.
+    It pays where it is 32 tokens and a tenth shorter; a lossless one where it is 32 tokens shorter, since a small share of a
+    large text is many tokens, sent again on every turn.
     """
     before = text.encode("utf-8", "surrogatepass")
     tokens_before = estimate(before)
@@ -224,8 +259,7 @@ def judge(text: str, compressed: Compressed | None) -> Outcome:
     after = compressed.text.encode("utf-8", "surrogatepass")
     tokens_after = estimate(after)
     saved = tokens_before - tokens_after
-    share = _MIN_LOSSLESS_SHARE if compressed.lossless else _MIN_SAVED_SHARE
-    many = saved * share >= tokens_before or (compressed.lossless and saved >= _MANY_SAVED_TOKENS)
+    many = compressed.lossless or saved * _MIN_SAVED_SHARE >= tokens_before
     if saved < _MIN_SAVED_TOKENS or not many or len(after) >= len(before):
         return Outcome("does_not_pay", None, tokens_before, tokens_before)
     return Outcome("compressed", compressed, tokens_before, tokens_after)

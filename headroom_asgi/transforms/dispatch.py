@@ -15,10 +15,14 @@ from headroom_asgi.compressors import (
     PROSE,
     Compressed,
     ContentKind,
+    CutDocument,
     Kompress,
     Markers,
+    OpenString,
     Request,
+    Section,
     Span,
+    cut_document,
     detect,
     open_string,
     prove,
@@ -57,7 +61,9 @@ class DispatchTable:
         self._compressors = {kind: (c, on[c.section]) for kind, c in COMPRESSORS.items() if c.section in on}
         self._exact = {kind: (c, on[c.section]) for kind, c in EXACT_COMPRESSORS.items() if c.section in on}
         self._omitters = {
-            kind: [(o, on[o.section]) for o in (OMITTERS.get(kind), EVERYWHERE.get(kind)) if o is not None and o.section in on]
+            kind: [
+                (o, on[o.section]) for o in (OMITTERS.get(kind), *EVERYWHERE.get(kind, ())) if o is not None and o.section in on
+            ]
             for kind in ContentKind
         }
         self._prose = [(omitter, on[omitter.section]) for omitter in PROSE if omitter.section in on]
@@ -173,19 +179,16 @@ class DispatchTable:
         Markers that stand before JSON go to the head of the whole text where the JSON is all of it, or all of a string in it, so
         that it still is JSON.
         """
+        found_sections = sections(text)
+        if len(found_sections) > 1 or found_sections[0].kind is not ContentKind.JSON:
+            cut = cut_document(text)
+            if cut is not None and len(cut.whole) >= _LONG_LITERAL:
+                return self._left_of_cut(cut, run, depth)
         pieces: list[str] = []
         prose: list[Span] = []
         at = 0
-        found_sections = sections(text)
         for section in found_sections:
-            piece = section.text
-            if depth < _MAX_DEPTH:
-                piece = self._inside(piece, run, depth) if section.kind is ContentKind.JSON else self._in_cut(piece, run, depth)
-            for omitter, except_tools in self._omitters[section.kind]:
-                left = None if is_named(run.tool, except_tools) else omitter.omit(piece, run.request, run.markers)
-                if left is not None:
-                    run.labels[omitter.label] = None
-                    piece = left
+            piece = self._left_of(section, run, depth)
             if section.kind is ContentKind.JSON and len(found_sections) == 1:
                 heads, piece = split_markers(piece)
                 run.heads += heads
@@ -196,6 +199,27 @@ class DispatchTable:
             pieces.append(piece)
             at += len(piece)
         return self._less_prose("".join(pieces), prose, run)
+
+    def _left_of(self, section: Section, run: "_Run", depth: int) -> str:
+        """A section without what its omitters leave out."""
+        piece = section.text
+        opened = open_string(piece) if section.kind is not ContentKind.JSON else None
+        if opened is not None and opened.end - opened.start >= _LONG_LITERAL:
+            return self._in_cut(piece, opened, run, depth) if depth < _MAX_DEPTH else piece
+        if section.kind is ContentKind.JSON and depth < _MAX_DEPTH:
+            piece = self._inside(piece, run, depth)
+        for omitter, except_tools in self._omitters[section.kind]:
+            left = None if is_named(run.tool, except_tools) else omitter.omit(piece, run.request, run.markers)
+            if left is not None:
+                run.labels[omitter.label] = None
+                piece = left
+        return piece
+
+    def _left_of_cut(self, cut: CutDocument, run: "_Run", depth: int) -> str:
+        """JSON that was cut off, without what is left out of the part of it that is whole."""
+        heads, piece = split_markers(self._left_of(Section(ContentKind.JSON, cut.whole), run, depth))
+        run.heads += heads
+        return piece.removesuffix(cut.closers) + cut.rest
 
     def _less_prose(self, text: str, spans: Sequence[Span], run: "_Run") -> str:
         """The text with less prose in these spans of it."""
@@ -220,16 +244,13 @@ class DispatchTable:
                 edits.append(Edit(*document.span(node), literal(left)))
         return splice(document.data, edits).decode("utf-8") if edits else text
 
-    def _in_cut(self, text: str, run: "_Run", depth: int) -> str:
+    def _in_cut(self, text: str, opened: OpenString, run: "_Run", depth: int) -> str:
         """JSON that was cut off inside a string, with pieces left out of the text in it."""
-        found = open_string(text)
-        if found is None or found.end - found.start < _LONG_LITERAL:
-            return text
-        left = self._left(self._drawn(found.text, run), run, depth + 1)
-        if left == found.text:
+        left = self._left(self._drawn(opened.text, run), run, depth + 1)
+        if left == opened.text:
             return text
         escaped = literal(left)[1:-1].decode("ascii")
-        return f"{text[: found.start]}{escaped}{text[found.end :]}"
+        return f"{text[: opened.start]}{escaped}{text[opened.end :]}"
 
 
 @dataclass(slots=True, repr=False)

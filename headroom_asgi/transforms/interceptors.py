@@ -19,6 +19,9 @@ _CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 _ERASED_LINE = "\x1b[2K"
 _ERASED_REST = ("\x1b[K", "\x1b[0K")
 
+# Text in UTF-16 that was read byte by byte: a zero before or behind each character, which no screen shows.
+_SPREAD = re.compile(r"(?:\0[^\0]){8,}+|(?:[^\0]\0){8,}+")
+
 # States of one progress bar or spinner begin with the same letters; lines that a carriage return merely separates do not.
 _NO_LETTERS = re.compile(r"(?:\x1b\[[0-?]*[ -/]*[@-~]|[^A-Za-z])+")
 _FACE = 200  # characters looked at
@@ -85,7 +88,9 @@ def intercepted(text: str, tool: str, request: Request, interceptors: Sequence[I
 
 
 def as_seen(text: str) -> str:
-    """Terminal output as it looked at the end: no colors, and of a line that was drawn several times the last state."""
+    """Terminal output as it looked at the end: no colors or zeros between letters, of a line drawn often the last state."""
+    if "\0" in text:
+        text = _SPREAD.sub(lambda spread: spread[0].replace("\0", ""), text)
     if "\r" in text:
         text = "\n".join(_last_state(line) if "\r" in line else line for line in text.split("\n"))
     return _CONTROL.sub("", text) if "\x1b" in text else text

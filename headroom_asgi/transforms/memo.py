@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 
 from headroom_asgi.compressors import Compressed
+from headroom_asgi.wire import literal
 
 _OVERHEAD = 400  # bytes of Python objects around one entry, measured with sys.getsizeof
 
@@ -53,17 +54,31 @@ class Memo:
 class Outcome:
     """What a compressor's attempt came to: an accepted result, or the reason why there is none; token estimates with it.
 
-    `failures` names interceptors that failed on the text. `counts` is filled in later: by ruler, tokens before and after. Figures
-    only, no decision looks at them. `masks` are the kept words by which the text was decided, by their keys in the store.
+    Args:
+        reason: `compressed`, or why not.
+        compressed: the accepted result.
+        tokens_before, tokens_after: estimates of the text as it came and as it goes.
+
+    Attributes:
+        utf8, literal: the accepted text as it is compared with others, and as it is sent; made once, wanted on every turn.
+        ref: what markers in it name, "" where nothing may be left out.
+        failures: names of interceptors that failed on the text.
+        counts: filled in later: by ruler, tokens before and after. Figures only, no decision looks at them.
+        masks: the kept words by which the text was decided, by their keys in the store.
     """
 
-    __slots__ = ("compressed", "counts", "failures", "masks", "reason", "tokens_after", "tokens_before")
+    __slots__ = (
+        *("compressed", "counts", "failures", "literal", "masks", "reason", "ref", "tokens_after", "tokens_before", "utf8"),
+    )
 
-    def __init__(self, reason: str, compressed: Compressed | None, tokens_before: int, tokens_after: int) -> None:
+    def __init__(self, reason: str, compressed: Compressed | None = None, tokens_before: int = 0, tokens_after: int = 0) -> None:
         self.reason = reason
         self.compressed = compressed
         self.tokens_before = tokens_before
         self.tokens_after = tokens_after
+        self.utf8 = compressed.text.encode("utf-8", "surrogatepass") if compressed is not None else b""
+        self.literal = literal(compressed.text) if compressed is not None else b""
+        self.ref = ""
         self.failures: tuple[str, ...] = ()
         self.counts: dict[str, tuple[int, int]] = {}
         self.masks: dict[str, bytes] = {}
@@ -74,4 +89,5 @@ class Outcome:
         masks = sum(len(key) + len(mask) for key, mask in self.masks.items())
         if self.compressed is None:
             return len(self.reason) + masks
-        return masks + 4 * (len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions))
+        texts = len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions)
+        return masks + len(self.utf8) + len(self.literal) + 4 * texts

@@ -19,7 +19,7 @@ from headroom_asgi.wire.anthropic_answer import (
     total_usage,
 )
 from headroom_asgi.wire.blocks import OpenBlocks
-from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.nodes import count_at, given, json_in, object_in, text_at
 from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
 
@@ -33,6 +33,7 @@ _APPENDED = {
 }
 _NAMING = frozenset({"message_start", "message_delta"})  # events that may name places in the request
 _SET = {"signature_delta": ("signature",), "compaction_delta": ("content", "encrypted_content")}
+_NOTHING = Document(b"{}")
 
 
 @dataclass(slots=True, repr=False)
@@ -99,6 +100,8 @@ class AnthropicCodec(StreamCodec):
         self._current: dict[int, _Block] = {}
         self._deltas: list[Document] = []
         self._rest: Frame | None = None
+        self._forgets = False
+        self.held_bytes = 0
 
     def begin_round(self) -> None:
         """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
@@ -138,6 +141,12 @@ class AnthropicCodec(StreamCodec):
             members["usage"] = overlaid(start.raw(before) if is_object else b"{}", usage)
         members["content"] = b"[" + b",".join(block.assembled() for block in self._blocks) + b"]"
         return read_answer(splice(start.data, overlay(start, 0, members)))
+
+    def forget(self) -> None:
+        """Of blocks only their kinds are still followed."""
+        self._forgets = True
+        self._blocks, self._deltas = [], []
+        self._current = {index: _Block(_NOTHING, 0, block.kind) for index, block in self._current.items()}
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The event with the client's index. Its JSON keeps every other byte."""
@@ -214,8 +223,10 @@ class AnthropicCodec(StreamCodec):
         if index is None or node < 0 or document.kind(node) != OBJECT:
             return []
         kind = _BLOCK_KINDS.get(text_at(document, node, "type"), EventKind.OTHER)
-        block = self._current[index] = _Block(document, node, kind)
-        self._blocks.append(block)
+        self._current[index] = _Block(_NOTHING, 0, kind) if self._forgets else _Block(document, node, kind)
+        if not self._forgets:
+            self._blocks.append(self._current[index])
+            self.held_bytes += PIECE_BYTES + len(document.data)
         if kind is EventKind.CALL:
             name, call_id = text_at(document, node, "name"), text_at(document, node, "id")
             return [Event(kind, index, id=call_id, name=name, begins=True, data=document)]
@@ -227,8 +238,9 @@ class AnthropicCodec(StreamCodec):
         event = self._block_event(document)
         if event is None or delta < 0:
             return []
-        if event.index in self._current:
+        if event.index in self._current and not self._forgets:
             self._current[event.index].add(document, delta)
+            self.held_bytes += PIECE_BYTES + document.span(delta)[1] - document.span(delta)[0]
         event.visible = event.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
         return [event]
 
@@ -245,7 +257,9 @@ class AnthropicCodec(StreamCodec):
         return Event(EventKind.PIECE if kind is EventKind.CALL else kind, index, data=document)
 
     def _read_message_delta(self, document: Document) -> list[Event]:
-        self._deltas.append(document)
+        if not self._forgets:
+            self._deltas.append(document)
+            self.held_bytes += PIECE_BYTES + len(document.data)
         delta = document.get(0, "delta")
         finished = delta >= 0 and given(document, delta, "stop_reason") >= 0
         kinds = (EventKind.FINISH, EventKind.USAGE) if finished else (EventKind.USAGE,)

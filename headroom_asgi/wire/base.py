@@ -80,6 +80,16 @@ class Segment:
         return self._document.span(self.node)
 
     @property
+    def raw(self) -> bytes:
+        """The string literal as it is spelled."""
+        return self._document.raw(self.node)
+
+    @property
+    def raw_arguments(self) -> bytes:
+        """The arguments of the call that produced this text as they are spelled, b"" if unknown."""
+        return self._document.raw(self._arguments) if self._arguments >= 0 else b""
+
+    @property
     def tool_arguments(self) -> str:
         """JSON text of the arguments of the call that produced this text, "" if unknown."""
         if self._arguments < 0:
@@ -363,6 +373,10 @@ class WireFormat(ABC):
     def retold(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, name: str) -> bytes:  # noqa: ARG002
         """What the provider keeps of the rounds of an exchange, as the client got it, and under the name that it knows."""
         return self.merge(answers, kept, notice=notice, stopped=False)
+
+    def retold_stream(self, answer: Answer, *, after: int) -> bytes:  # noqa: ARG002 - few providers tell kept answers as streams
+        """The same as a stream, from behind the event of that number on (-1: all of it)."""
+        return self.as_stream(answer)
 
     def was_structured(self, answer: Answer) -> bool:  # noqa: ARG002
         """Whether an answer that is kept says that structured output was asked for."""

@@ -100,6 +100,15 @@ class InvokeCodec(StreamCodec):
         """The message."""
         return self._inner.answer()
 
+    @property
+    def held_bytes(self) -> int:  # type: ignore[override]
+        """What the model's events hold."""
+        return self._inner.held_bytes
+
+    def forget(self) -> None:
+        """As in the dialect's own streams."""
+        self._inner.forget()
+
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The message with the client's index."""
         if not events or (frame.data is None and self._rounds > 1):  # a piece of a message would spoil the one that follows it

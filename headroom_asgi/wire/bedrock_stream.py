@@ -12,7 +12,7 @@ from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer
 from headroom_asgi.wire.bedrock_answer import is_server_call, member, read_answer, spell_stop, spell_text, totals
 from headroom_asgi.wire.blocks import OpenBlocks
-from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.eventstream import EventMessage, EventStreamSplitter, exception
 from headroom_asgi.wire.nodes import count_at, given, json_in, object_in, text_at
 from headroom_asgi.wire.splice import dump, literal, overlaid, overlay, replace, rewrite, splice
@@ -113,6 +113,8 @@ class ConverseCodec(StreamCodec):
         self._current: dict[int, _Block] = {}  # the last block of each index
         self._stop: Document | None = None
         self._metadata: Document | None = None
+        self._forgets = False
+        self.held_bytes = 0
 
     def begin_round(self) -> None:
         """Forget the last round's blocks; those still open at the client are closed with the next bytes."""
@@ -139,6 +141,12 @@ class ConverseCodec(StreamCodec):
             if document is not None:
                 members += [literal(key) + b":" + document.raw(node) for key, node in document.items(0) if key != _PADDING]
         return read_answer(b"{" + b",".join(members) + b"}")
+
+    def forget(self) -> None:
+        """Of blocks only their kinds are still followed."""
+        self._forgets = True
+        self._blocks = []
+        self._current = {index: _Block(block.kind, ended=block.ended) for index, block in self._current.items()}
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The message with the client's index; its JSON keeps every other byte."""
@@ -215,7 +223,9 @@ class ConverseCodec(StreamCodec):
         begins = block is None or block.ended
         if block is None or block.ended:
             block = self._begun(index, _Block(_DELTA_KINDS.get(name, EventKind.OTHER)))
-        block.add(document, name, value)
+        if not self._forgets:
+            block.add(document, name, value)
+            self.held_bytes += PIECE_BYTES + document.span(value)[1] - document.span(value)[0]
         visible = block.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
         kind = EventKind.PIECE if block.kind is EventKind.CALL else block.kind
         return [Event(kind, index, visible=visible, begins=begins, data=document)]
@@ -229,8 +239,12 @@ class ConverseCodec(StreamCodec):
         return [Event(EventKind.PIECE if block.kind is EventKind.CALL else block.kind, index, data=document)]
 
     def _begun(self, index: int, block: _Block) -> _Block:
-        self._blocks.append(block)
         self._current[index] = block
+        if self._forgets:
+            block.start = None
+        else:
+            self._blocks.append(block)
+            self.held_bytes += PIECE_BYTES + (len(block.start.data) if block.start is not None else 0)
         return block
 
     def _read_message_stop(self, document: Document) -> list[Event]:

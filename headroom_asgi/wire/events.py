@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from headroom_asgi.wire.answers import Answer
+
+PIECE_BYTES: Final = 48  # what a piece of an answer costs beside its text, in a list
 
 
 class EventKind(Enum):
@@ -65,7 +67,12 @@ class StreamCodec(ABC):
     """Both directions of one exchange's stream, over all rounds: upstream bytes to frames, kept events to client bytes.
 
     Keeps what the dialect needs across rounds (the identity of the first round) and assembles each round's answer.
+
+    Attributes:
+        held_bytes: what is kept of the round's answer, about.
     """
+
+    held_bytes: int = 0
 
     @abstractmethod
     def begin_round(self) -> None:
@@ -92,6 +99,10 @@ class StreamCodec(ABC):
     @abstractmethod
     def answer(self) -> Answer:
         """The round's whole answer, as its JSON twin would be. ResponseError if what came makes none."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Keep nothing more of the round's answer, which is too long. Frames go on; the answer is not asked for."""
 
     @abstractmethod
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:

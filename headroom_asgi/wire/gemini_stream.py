@@ -8,7 +8,7 @@ from headroom_asgi._crush import Document
 from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer, PartKind
-from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.gemini_answer import (
     SOURCES,
     candidate_of,
@@ -45,6 +45,7 @@ class _Round:
     called: bool = False
     signed: bool = False  # the first call has a signature
     shown: bool = False  # a call was given to the client
+    forgets: bool = False  # the answer is too long to be put together
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -81,6 +82,7 @@ class GeminiCodec(StreamCodec):
         """The client's identity stays."""
         self._framing.begin_round()
         self._round = _Round(self._round.number + 1)
+        self.held_bytes = 0
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame for every chunk, and one for the end of an array."""
@@ -99,6 +101,10 @@ class GeminiCodec(StreamCodec):
         if not data:
             raise ResponseError("the stream brought no chunk")
         return read_answer(data)
+
+    def forget(self) -> None:
+        """What a chunk says of the round stands in the round."""
+        self._round.assembly, self._round.forgets = Assembly(), True
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """A chunk with those parts that are kept. One that says nothing any more is left out."""
@@ -168,7 +174,10 @@ class GeminiCodec(StreamCodec):
         check_candidates(document)
         candidate = candidate_of(document)
         chunk = _Chunk(now, piece, document, candidate)
-        now.assembly.add(document)
+        if not now.forgets:
+            now.assembly.add(document)
+            content = document.span(document.get(0, "candidates")) if document.get(0, "candidates") >= 0 else (0, 0)
+            self.held_bytes += PIECE_BYTES + content[1] - content[0]
         if not self._identity and (node := given(document, 0, _IDENTITY)) >= 0:
             self._identity = document.raw(node)
         events = [] if now.begun else [Event(EventKind.START)]

@@ -1,32 +1,19 @@
 """Looking into a scanned body or answer without believing anything about it: what is missing or of another kind is not there."""
 
-from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, TRUE, Document
+from typing import Final
+
+from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, TRUE, Document
 from headroom_asgi.errors import PayloadError, ScanError
 
-
-def find(document: Document, node: int, *keys: str) -> int:
-    """The node under a path of keys, -1 if there is none."""
-    for key in keys:
-        node = document.get(node, key) if node >= 0 else -1
-    return node
+find: Final = Document.find  # the node under a path of keys, -1 if there is none
+text_at: Final = Document.text_at  # the string under a path of keys, "" if there is none
+elements_at: Final = Document.elements_at  # the elements of the array under a path of keys, [] if there is none
 
 
 def given(document: Document, node: int, key: str) -> int:
     """The node of a value that is there and not null, else -1."""
     value = document.get(node, key)
     return -1 if value >= 0 and document.kind(value) == NULL else value
-
-
-def text_at(document: Document, node: int, *keys: str) -> str:
-    """The string under a path of keys, "" if there is none."""
-    value = find(document, node, *keys)
-    return document.text(value) if value >= 0 and document.kind(value) == STRING else ""
-
-
-def elements_at(document: Document, node: int, *keys: str) -> list[int]:
-    """The elements of the array under a path of keys, [] if there is none."""
-    value = find(document, node, *keys)
-    return document.elements(value) if value >= 0 else []
 
 
 def is_true(document: Document, node: int, key: str) -> bool:

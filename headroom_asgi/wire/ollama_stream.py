@@ -10,7 +10,7 @@ from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import Edit
 from headroom_asgi.wire.answers import Answer
-from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.nodes import elements_at, given, is_true, text_at
 from headroom_asgi.wire.ollama_answer import IDENTITY, SEPARATOR, counters, numbered, read_answer, total_counters
 from headroom_asgi.wire.splice import arrange, dump, literal, overlay, replace, splice
@@ -19,6 +19,45 @@ _MAX_LINE_BYTES = 16 << 20  # lines are a token long; whole answers with images 
 _RANK = {kind: rank for rank, kind in enumerate(EventKind)}
 _TERMINAL = frozenset({EventKind.FINISH, EventKind.USAGE, EventKind.END})
 _BLANK = b'{"role":"assistant","content":""}'
+
+
+class _Lines:
+    """The message that lines make: strings and arrays chained, of other members the last that is not null."""
+
+    def __init__(self) -> None:
+        self.last: Document | None = None
+        self.size = 0
+        self._texts: dict[str, list[bytes]] = {}
+        self._others: dict[str, bytes] = {"role": b'"assistant"'}
+        self._arrays: dict[str, list[bytes]] = {}
+        self._scores: list[bytes] = []
+
+    def add(self, line: Document, message: int) -> None:
+        self.last = line
+        scores = [line.raw(entry) for entry in elements_at(line, 0, "logprobs")]
+        self._scores += scores
+        self.size += sum(map(len, scores))
+        for key, node in line.items(message):
+            kind: Any = line.kind(node)
+            raw = line.raw(node)
+            if kind in (STRING, ARRAY) and key != "role":
+                self.size += PIECE_BYTES + len(raw)
+            if kind == STRING and key != "role":
+                self._texts.setdefault(key, []).append(raw[1:-1])
+            elif kind == ARRAY:
+                self._arrays.setdefault(key, []).extend(line.raw(entry) for entry in line.elements(node))
+            elif kind != NULL:
+                self._others[key] = raw
+
+    def json(self, last: Document) -> bytes:
+        """The last line with the whole message."""
+        members = dict(self._others)
+        members |= {key: b'"' + b"".join(pieces) + b'"' for key, pieces in self._texts.items()}
+        members |= {key: b"[" + b",".join(entries) + b"]" for key, entries in self._arrays.items() if entries}
+        whole = {"message": b"{" + b",".join(literal(key) + b":" + value for key, value in members.items()) + b"}"}
+        if self._scores:
+            whole["logprobs"] = b"[" + b",".join(self._scores) + b"]"
+        return splice(last.data, overlay(last, 0, whole))
 
 
 class OllamaCodec(StreamCodec):
@@ -35,7 +74,9 @@ class OllamaCodec(StreamCodec):
 
     def _reset(self) -> None:
         self._pending = bytearray()
-        self._lines: list[Document] = []
+        self._lines = _Lines()
+        self._forgets = False
+        self.held_bytes = 0
         self._thinks = False  # this round has begun to
 
     def begin_round(self) -> None:
@@ -63,14 +104,16 @@ class OllamaCodec(StreamCodec):
 
     def answer(self) -> Answer:
         """The last line with the message that all lines make."""
-        if not self._lines:
+        if self._lines.last is None:
             raise ResponseError("the stream has no message")
-        last = self._lines[-1]
-        members = {"message": _assembled(self._lines)}
-        scores = [line.raw(entry) for line in self._lines for entry in elements_at(line, 0, "logprobs")]
-        if scores:
-            members["logprobs"] = b"[" + b",".join(scores) + b"]"
-        return read_answer(splice(last.data, overlay(last, 0, members)))
+        return read_answer(self._lines.json(self._lines.last))
+
+    def forget(self) -> None:
+        """A line says all that it has to say."""
+        self._forgets = True
+        last = self._lines.last
+        self._lines = _Lines()
+        self._lines.last = last
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The line with those members of its message that are kept."""
@@ -131,9 +174,11 @@ class OllamaCodec(StreamCodec):
         if message < 0 or document.kind(message) != OBJECT:
             return Frame(raw, [Event(EventKind.OPAQUE)])
         events = self._events(document, message)
-        if not self._lines:
+        if self._lines.last is None:
             events.insert(0, Event(EventKind.START))
-        self._lines.append(document)
+        if not self._forgets:
+            self._lines.add(document, message)
+            self.held_bytes = self._lines.size
         for key in IDENTITY:
             node = given(document, 0, key)
             if node >= 0:
@@ -223,23 +268,3 @@ def _opened(document: Document) -> list[Edit]:
     items = document.items(0)
     staying = [i for i, (key, node) in enumerate(items) if key != "done_reason" and document.kind(node) != NUMBER]
     return arrange(document, 0, staying) + replace(document, document.get(0, "done"), b"false")
-
-
-def _assembled(lines: Sequence[Document]) -> bytes:
-    """The message that lines make: strings and arrays chained, of other members the last that is not null."""
-    texts: dict[str, list[bytes]] = {}
-    others: dict[str, bytes] = {"role": b'"assistant"'}
-    arrays: dict[str, list[bytes]] = {}
-    for line in lines:
-        for key, node in line.items(line.get(0, "message")):
-            kind: Any = line.kind(node)
-            if kind == STRING and key != "role":
-                texts.setdefault(key, []).append(line.raw(node)[1:-1])
-            elif kind == ARRAY:
-                arrays.setdefault(key, []).extend(line.raw(entry) for entry in line.elements(node))
-            elif kind != NULL:
-                others[key] = line.raw(node)
-    members = others
-    members |= {key: b'"' + b"".join(pieces) + b'"' for key, pieces in texts.items()}
-    members |= {key: b"[" + b",".join(entries) + b"]" for key, entries in arrays.items() if entries}
-    return b"{" + b",".join(literal(key) + b":" + value for key, value in members.items()) + b"}"

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headroom_asgi.wire.events import PIECE_BYTES
+
 _TWICE = frozenset({"id", "type", "format", "role", "object", "index"})  # strings that servers repeat whole
 _INNER = frozenset({"name", "arguments", "input"})
 _OUTER = frozenset({"index", "id", "type", "function", "custom"})
+_CONTAINER_BYTES = 16
 _DEPTH = 4  # the deepest known field that comes in pieces is extra_content.google.thought_signature
 
 
@@ -87,6 +90,22 @@ def _chain(parts: _Array, pieces: Any) -> None:
                 last[name] = _grown(last.get(name), value, name)
 
 
+def sized(chunk: Mapping[str, Any]) -> int:
+    """About how much of a chunk is kept: what its deltas add, and probabilities."""
+    choices = chunk.get("choices")
+    known = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    deltas = [choice.get("delta") for choice in known]
+    values = [value for delta in deltas if isinstance(delta, dict) for value in delta.values()]
+    return PIECE_BYTES + sum(map(_sized, values)) + sum(_sized(choice.get("logprobs")) for choice in known)
+
+
+def _sized(value: Any, depth: int = _DEPTH * 2) -> int:
+    if isinstance(value, str):
+        return len(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (_CONTAINER_BYTES if inner else 0) + (sum(_sized(item, depth - 1) for item in inner) if depth else 0)
+
+
 def _settled(value: Any) -> Any:
     if isinstance(value, _Text):
         return "".join(value)
@@ -134,23 +153,33 @@ class _Choice:
     logprobs: Any = None
     finish_reason: Any = None
     next_number: int = 0
+    forgets: bool = False
 
     def add(self, choice: Mapping[str, Any]) -> list[CallPiece]:
+        delta = choice.get("delta")
+        entries = delta.get("tool_calls") if isinstance(delta, dict) else None
+        pieces = [self._take(entry) for entry in entries] if entries and is_calls(entries) else []
+        if not self.forgets:
+            self._add(choice, delta)
+        return pieces
+
+    def _add(self, choice: Mapping[str, Any], delta: Any) -> None:
         for key, value in choice.items():
             if key not in ("delta", "index", "finish_reason", "logprobs") and value is not None:
                 self.rest[key] = value
         self.logprobs = _grown(self.logprobs, choice.get("logprobs"))
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        delta = choice.get("delta")
-        pieces: list[CallPiece] = []
         for key, value in delta.items() if isinstance(delta, dict) else ():
-            if key == "tool_calls" and is_calls(value):
-                pieces += [self._take(entry) for entry in value]
-            elif key == "content":
+            if key == "content":
                 self.message[key] = _grown_content(self.message.get(key), value)
-            elif value is not None:
+            elif value is not None and not (key == "tool_calls" and is_calls(value)):
                 self.message[key] = _grown(self.message.get(key), value, key)
-        return pieces
+
+    def forget(self) -> None:
+        self.forgets = True
+        self.message, self.rest, self.logprobs = {}, {}, None
+        for call in self.calls:
+            call.arguments = call.inner = call.outer = None
 
     def _take(self, entry: Mapping[str, Any]) -> CallPiece:
         kind = "custom" if isinstance(entry.get("custom"), dict) else "function"
@@ -165,6 +194,8 @@ class _Choice:
         piece = "" if name == call.name else name
         call.id = call.id or given
         call.name += piece
+        if self.forgets:
+            return CallPiece(call.number, given, piece, arguments not in (None, ""), entry)
         call.arguments = _grown(call.arguments, arguments, depth=0)
         if not inner.keys() <= _INNER:
             call.inner = _grown(call.inner, {key: value for key, value in inner.items() if key not in _INNER})
@@ -231,6 +262,11 @@ class Assembly:
                 taken = self._choices.setdefault(index, _Choice()).add(choice)
                 pieces += taken if index == 0 else []
         return pieces
+
+    def forget(self) -> None:
+        """Go on with nothing but the names and numbers of calls."""
+        for choice in self._choices.values():
+            choice.forget()
 
     @property
     def said(self) -> frozenset[str]:

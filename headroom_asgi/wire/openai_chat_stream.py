@@ -21,7 +21,7 @@ from headroom_asgi.wire.openai_chat_answer import (
     signature_for,
     usages_of,
 )
-from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls
+from headroom_asgi.wire.openai_chat_assembly import Assembly, is_calls, sized
 from headroom_asgi.wire.splice import dump
 from headroom_asgi.wire.usage import total
 
@@ -73,6 +73,7 @@ class ChatCodec(StreamCodec):
         self._splitter = SSESplitter()
         self._assembly = Assembly()
         self._first_call, self._called = {}, False
+        self.held_bytes = 0
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """One frame an event. ResponseError if one is too long; `close` gives what was not returned."""
@@ -91,6 +92,10 @@ class ChatCodec(StreamCodec):
             return read_answer(dump(value))
         except (ValueError, RecursionError) as error:
             raise ResponseError(f"the stream's answer is no JSON: {error}") from error
+
+    def forget(self) -> None:
+        """Of calls only their names and numbers are still followed."""
+        self._assembly.forget()
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """A chunk with those parts of the delta that are kept; what else the chunk has stays."""
@@ -162,6 +167,7 @@ class ChatCodec(StreamCodec):
             if value.get(key):
                 self._identity.setdefault(key, value[key])
         pieces = self._assembly.add(value)
+        self.held_bytes += sized(value)
         choice = _only_choice(value)
         if choice is None and _calls_us(value):
             raise ResponseError(UNASKED)

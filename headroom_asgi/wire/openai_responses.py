@@ -18,7 +18,7 @@ from headroom_asgi.wire.nodes import elements_at, find, given, is_true, text_at
 from headroom_asgi.wire.openai_responses_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, texts_in, type_of
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
-from headroom_asgi.wire.openai_responses_turns import answered, appended, paired_wrongly, reheld, replayed, turn_of, turns_of
+from headroom_asgi.wire.openai_responses_turns import appended, paired_wrongly, reconciled, reheld, replayed, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid
 
@@ -148,6 +148,10 @@ class OpenAIResponses(WireFormat):
         merged = Document(self.merge(answers, kept, notice=notice, stopped=False))
         return merged.data if text_at(merged, 0, "id") == name else overlaid(merged.data, {"id": literal(name)})
 
+    def retold_stream(self, answer: Answer, *, after: int) -> bytes:
+        """As the API would have streamed it; at least the last event, which has everything."""
+        return stream_of(answer, after=after)
+
     def was_structured(self, answer: Answer) -> bool:
         """Responses repeat what they were asked for."""
         return text_at(answer.document, 0, "text", "format", "type") in _STRUCTURED
@@ -157,8 +161,8 @@ class OpenAIResponses(WireFormat):
         return reheld(payload, held)
 
     def reconciled(self, payload: Payload, refusal: bytes, tool: ToolSpec, text: str) -> list[Edit]:  # noqa: ARG002
-        """An output for the one call that the API names."""
-        return answered(payload, refusal, text)
+        """What has to do with the one call that the API names."""
+        return reconciled(payload, refusal, text)
 
     def codec(self, media: str = "text/event-stream") -> ResponsesCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""

@@ -192,8 +192,8 @@ def spell_events(events: Sequence[Mapping[str, Any]], first: int = 0) -> bytes:
     return b"".join(spell(event["type"], dump(event)) for event in numbered)
 
 
-def stream_of(answer: Answer) -> bytes:
-    """A whole JSON answer spelled as a stream, each text in one piece."""
+def stream_of(answer: Answer, *, after: int = -1) -> bytes:
+    """A whole JSON answer spelled as a stream, each text in one piece; behind the event of that number, at least the last one."""
     try:
         value = json.loads(answer.document.data)
         begun = {**value, "status": "in_progress", "output": [], "usage": None}
@@ -201,7 +201,8 @@ def stream_of(answer: Answer) -> bytes:
         for index, item in enumerate(value["output"]):
             events += item_events(index, item)
         events.append({"type": ENDS.get(value.get("status"), "response.completed"), "response": value})
-        return spell_events(events)
+        first = max(0, min(after + 1, len(events) - 1))
+        return spell_events(events[first:], first)
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
         raise ResponseError(f"the answer cannot be told as a stream: {error}") from error
 

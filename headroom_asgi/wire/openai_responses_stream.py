@@ -9,7 +9,7 @@ from headroom_asgi.errors import ResponseError
 from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import RETRIEVE_NAME, Edit
 from headroom_asgi.wire.answers import Answer, Part
-from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
+from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
 from headroom_asgi.wire.nodes import count_at, object_in, text_at
 from headroom_asgi.wire.openai_responses_answer import (
     item_events,
@@ -24,6 +24,7 @@ from headroom_asgi.wire.openai_responses_items import call_of, kind_of
 from headroom_asgi.wire.splice import dump, overlaid, overlay, replace, splice
 
 _DONE: Final = b"[DONE]"
+_NOTHING: Final = Document(b"{}")
 # Events that show text as it comes.
 _DELTAS: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
 # Events that tell of the response as a whole, before anything of it is there.
@@ -86,6 +87,8 @@ class ResponsesCodec(StreamCodec):
         self._rounds.append(self._items)
         self._final: Document | None = None
         self._rest: Frame | None = None
+        self._forgets = False
+        self.held_bytes = 0
 
     def begin_round(self) -> None:
         """The client's output stays, and its numbers go on. What did not come to its end was no round."""
@@ -125,6 +128,12 @@ class ResponsesCodec(StreamCodec):
         if output >= 0 and document.kind(output) == ARRAY and document.count(output) >= len(self._items):
             return read_answer(document.data)
         return read_answer(overlaid(document.data, {"output": told}))
+
+    def forget(self) -> None:
+        """Of items only their kinds are still followed."""
+        self._forgets = True
+        for item in self._items.values():
+            item.document, item.node = _NOTHING, 0
 
     def encode(self, frame: Frame, events: Sequence[Event]) -> bytes:
         """The event with the client's index and number. Its JSON keeps every other byte."""
@@ -217,7 +226,8 @@ class ResponsesCodec(StreamCodec):
             return [Event(EventKind.OPAQUE)]
         call = call_of(document, item)
         kind = EventKind.PIECE if call is not None else EventKind(kind_of(document, item).value)
-        self._items[index] = _Item(kind, document, item)
+        self._items[index] = _Item(kind, _NOTHING, 0) if self._forgets else _Item(kind, document, item)
+        self.held_bytes += PIECE_BYTES + len(document.data)
         if call is None:
             return [Event(kind, index, begins=True)]
         # The name is whole, so with the first piece it is known whose call this is.
@@ -227,7 +237,8 @@ class ResponsesCodec(StreamCodec):
         index, item = count_at(document, 0, "output_index"), document.get(0, "item")
         if index not in self._items:  # nobody told that it began
             return self._read_added(document, name)
-        if item >= 0 and document.kind(item) == OBJECT:
+        if item >= 0 and document.kind(item) == OBJECT and not self._forgets:
+            self.held_bytes += len(document.data) - len(self._items[index].document.data)
             self._items[index].document, self._items[index].node = document, item
         return self._read_of_item(document, name)
 
@@ -290,8 +301,9 @@ class ResponsesCodec(StreamCodec):
         return replace(document, own, created.raw(known))
 
     def _output(self) -> bytes:
-        """What was shown, as the output of a response."""
-        shown = [items[index].raw for items in self._rounds for index in sorted(items) if items[index].shown]
+        """What was shown, as the output of a response, as far as it is still known."""
+        items = [items[index] for items in self._rounds for index in sorted(items)]
+        shown = [item.raw for item in items if item.shown and item.document is not _NOTHING]
         return b"[" + b",".join(shown) + b"]"
 
     def _paid(self, frame: Frame, data: bytes) -> bytes:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from headroom_asgi._crush import FALSE, NULL, STRING, Document
+from headroom_asgi._crush import ARRAY, FALSE, NULL, STRING, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
 from headroom_asgi.wire.answers import Answer, PartKind, Round, Turn
 from headroom_asgi.wire.base import Payload
@@ -25,6 +25,9 @@ from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 
 # How the API names a call that it holds, and that nothing in a request answers.
 _UNANSWERED: Final = re.compile(rb"No tool output found for function call ([\w|:-]+(?:\.[\w|:-]+)*)")
+# And an output in a request whose call it does not hold, in the response that the request goes on from.
+_UNASKED: Final = re.compile(rb"No tool call found for [a-z ]*output with call_id ([\w|:-]+(?:\.[\w|:-]+)*)")
+_STRANDED: Final = literal("The result of an earlier call, of which the record was lost:")
 
 
 def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
@@ -215,17 +218,36 @@ def paired_wrongly(document: Document) -> frozenset[str]:
     return frozenset(wrong | {key for key, count in open_calls.items() if count != 1 and not (key in waiting and count == 0)})
 
 
-def answered(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
-    """The edit that adds an output for the call that a refusal names, unless the request itself has to do with that call."""
-    found = _UNANSWERED.search(refusal)
-    if found is None or not payload.held:
-        return []
-    call_id = found[1].decode("ascii", "replace")
+def reconciled(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
+    """The edits that a refusal asks for: an output for a call that the request has nothing to do with, or a message of the user's
+    for an output whose call is in a response that nobody knows the name of.
+    """
     document = payload.document
-    if any(call_id in keys_of(document, item) for item in elements_at(document, 0, "input")):
+    items = elements_at(document, 0, "input")
+    if not payload.held:
         return []
-    members = {"type": b'"function_call_output"', "call_id": literal(call_id), "output": literal(text)}
-    return _inserted(document, [_object(members)], at_end=False)
+    if found := _UNANSWERED.search(refusal):
+        call_id = found[1].decode("ascii")
+        if any(call_id in keys_of(document, item) for item in items):
+            return []
+        members = {"type": b'"function_call_output"', "call_id": literal(call_id), "output": literal(text)}
+        return _inserted(document, [_object(members)], at_end=False)
+    if found := _UNASKED.search(refusal):
+        call_id = found[1].decode("ascii")
+        stranded = [item for item in items if type_of(document, item) in OUTPUTS and key_of(document, item) == call_id]
+        return [edit for item in stranded for edit in replace(document, item, _as_message(document, item))]
+    return []
+
+
+def _as_message(document: Document, item: int) -> bytes:
+    """An output as the user's message."""
+    output = document.get(item, "output")
+    parts = [b'{"type":"input_text","text":' + _STRANDED + b"}"]
+    if output >= 0 and document.kind(output) == STRING:
+        parts.append(b'{"type":"input_text","text":' + document.raw(output) + b"}")
+    elif output >= 0:
+        parts += [document.raw(part) for part in document.elements(output)] if document.kind(output) == ARRAY else []
+    return b'{"role":"user","content":[' + b",".join(parts) + b"]}"
 
 
 def reheld(payload: Payload, held: str) -> list[Edit]:

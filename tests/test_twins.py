@@ -1,0 +1,90 @@
+"""Columns that say what another one says: one of them goes, and the marker names the other."""
+
+import json
+from typing import Any
+
+import pytest
+
+from headroom_asgi.compressors import Markers, Request
+from headroom_asgi.compressors.fields import FieldOmitter
+
+
+def person(number: int) -> dict[str, str]:
+    return {"name": f"Ann Smith the {number}th", "date": f"2025-09-{number:02}T08:05:00Z"}
+
+
+COMMITS: list[dict[str, Any]] = [
+    {"sha": f"{n:040x}", "commit": {"author": person(n), "committer": person(n), "message": f"Work on part {n}"}}
+    for n in range(10, 28)
+]
+VIDEOS = [
+    {
+        "id": f"video{n}",
+        "title": f"The {n} best boots of the year",
+        "kind": "video",
+        "localized": {"title": f"The {n} best boots of the year", "length": n},
+    }
+    for n in range(40)
+]
+
+
+def left_out(value: Any, question: str = "") -> tuple[str, Any]:
+    """The marker, and what stays."""
+    markers = Markers("ref")
+    text = FieldOmitter().omit(json.dumps(value), Request(question, "ref"), markers)
+    if text is None:
+        return "", value
+    marker, _, rest = text.partition("\n")
+    return marker, json.loads(rest)
+
+
+def test_a_map_that_another_one_equals_in_all_records_goes() -> None:
+    marker, rest = left_out(COMMITS)
+    assert marker == "<<ccr:ref-a 18 members left out: committer (the same as commit.author)>>"
+    assert [record["commit"] for record in rest] == [
+        {"author": record["commit"]["author"], "message": record["commit"]["message"]} for record in COMMITS
+    ]
+
+
+def test_a_string_in_a_map_beside_goes() -> None:
+    marker, rest = left_out(VIDEOS)
+    assert marker == "<<ccr:ref-a 40 members left out: title (the same as title)>>"
+    assert rest[3]["localized"] == {"length": 3}
+    assert rest[3]["title"] == "The 3 best boots of the year"
+
+
+def test_one_record_that_differs_keeps_them_all() -> None:
+    other = json.loads(json.dumps(COMMITS))
+    other[7]["commit"]["committer"]["date"] = "2025-10-01T00:00:00Z"
+    marker, rest = left_out(other)
+    assert "date" not in marker
+    assert rest[7]["commit"]["committer"]["date"] == "2025-10-01T00:00:00Z"
+
+
+def test_what_the_question_is_about_stays() -> None:
+    assert left_out(COMMITS, "Who is the committer?") == ("", COMMITS)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [{"a": {"x": n}, "low": f"{n}", "map": {"high": f"{n}"}} for n in range(100)],
+        [{"id": n, "from": "the same city for all", "map": {"to": "the same city for all"}} for n in range(60)],
+        [{"one": f"a value of some length {n}", "two": f"a value of some length {n}"} for n in range(60)],
+    ],
+    ids=["short", "constant", "neighbors"],
+)
+def test_what_costs_little_stays(records: list[dict[str, Any]]) -> None:
+    assert left_out(records) == ("", records)
+
+
+def test_one_of_the_two_always_stays() -> None:
+    """The first one stands in a map that goes itself."""
+    address = "https://example.com/things/{}/and/more"
+    records = [
+        {"id": n, "name": f"n{n}", "_links": {"self": address.format(n)}, "see": {"at": address.format(n), "no": n}}
+        for n in range(40)
+    ]
+    marker, rest = left_out(records)
+    assert "_links" in marker
+    assert all(address.format(n) in json.dumps(rest[n]) for n in range(40))
