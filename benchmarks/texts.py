@@ -68,7 +68,7 @@ _WORKERS: Final[dict[str, Omitter]] = {
     "diff": DiffCompressor(),
     "html": OMITTERS[ContentKind.HTML],
     "code": OMITTERS[ContentKind.CODE],
-    "opaque": EVERYWHERE[ContentKind.TEXT],
+    **{omitter.section: omitter for omitter in EVERYWHERE[ContentKind.TEXT]},
 }
 
 

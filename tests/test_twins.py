@@ -40,7 +40,7 @@ def left_out(value: Any, question: str = "") -> tuple[str, Any]:
 
 def test_a_map_that_another_one_equals_in_all_records_goes() -> None:
     marker, rest = left_out(COMMITS)
-    assert marker == "<<ccr:ref-a 18 members left out: committer (the same as commit.author)>>"
+    assert marker == "<<ccr:ref-a 18 members left out: commit.committer (the same as commit.author)>>"
     assert [record["commit"] for record in rest] == [
         {"author": record["commit"]["author"], "message": record["commit"]["message"]} for record in COMMITS
     ]
@@ -48,7 +48,7 @@ def test_a_map_that_another_one_equals_in_all_records_goes() -> None:
 
 def test_a_string_in_a_map_beside_goes() -> None:
     marker, rest = left_out(VIDEOS)
-    assert marker == "<<ccr:ref-a 40 members left out: title (the same as title)>>"
+    assert marker == "<<ccr:ref-a 40 members left out: localized.title (the same as title)>>"
     assert rest[3]["localized"] == {"length": 3}
     assert rest[3]["title"] == "The 3 best boots of the year"
 
@@ -71,10 +71,14 @@ def test_what_the_question_is_about_stays() -> None:
         [{"a": {"x": n}, "low": f"{n}", "map": {"high": f"{n}"}} for n in range(100)],
         [{"id": n, "from": "the same city for all", "map": {"to": "the same city for all"}} for n in range(60)],
         [{"one": f"a value of some length {n}", "two": f"a value of some length {n}"} for n in range(60)],
+        {
+            key: [{"name": f"a value of some length {n}", "at": at + n} for n in range(60)]
+            for at, key in enumerate(("here", "there"))
+        },
     ],
-    ids=["short", "constant", "neighbors"],
+    ids=["short", "constant", "neighbors", "other list"],
 )
-def test_what_costs_little_stays(records: list[dict[str, Any]]) -> None:
+def test_what_costs_little_or_stands_in_another_list_stays(records: Any) -> None:
     assert left_out(records) == ("", records)
 
 

@@ -48,6 +48,7 @@ class Column:
     left: bool = False  # out
     goes: bool | None = None  # what was decided
     twin: "tuple[Group, Column] | None" = None  # that says the same
+    said: str = ""  # of its twin in a marker
 
 
 @dataclass(slots=True, repr=False)

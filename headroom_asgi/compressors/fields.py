@@ -13,7 +13,7 @@ from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.columns import IDS, Column, Group, Kind, grouped, groups, head_of, left_out, without, words_of
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, quoted
 from headroom_asgi.compressors.styling import ASKS_FOR_LOOKS, is_styling
-from headroom_asgi.compressors.twins import name_of, pair
+from headroom_asgi.compressors.twins import pair
 from headroom_asgi.errors import ScanError
 
 _MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
@@ -260,14 +260,10 @@ def _tokens(document: Document, column: Column) -> int:
 
 def _summary(columns: list[Column]) -> str:
     """Names of columns that said something, and how many did not."""
-    twins = {column.key: name_of(*column.twin) for column in columns if column.twin is not None}
-    names = list(dict.fromkeys(column.key for column in columns if column.kind is not Kind.EMPTY))
-    names.sort(key=lambda name: name not in twins)  # a reader has to know of all of them
+    columns = sorted(columns, key=lambda column: not column.said)  # a reader has to know of all twins
+    names = list(dict.fromkeys(column.said or quoted(column.key) for column in columns if column.kind is not Kind.EMPTY))
     empty = len({column.key for column in columns if column.kind is Kind.EMPTY})
-    told = [
-        f"{quoted(name)} (the same as {quoted(twins[name])})" if name in twins else quoted(name) for name in names[:_MAX_NAMES]
-    ]
-    said = [", ".join(told)] if told else []
+    said = [", ".join(names[:_MAX_NAMES])] if names else []
     if len(names) > _MAX_NAMES:
         said[0] += f", {len(names) - _MAX_NAMES} more"
     if empty:

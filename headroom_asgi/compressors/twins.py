@@ -5,6 +5,7 @@ from typing import Final
 
 from headroom_asgi._crush import OBJECT, STRING, Document
 from headroom_asgi.compressors.columns import Column, Group, Kind
+from headroom_asgi.compressors.omission import quoted
 
 _MIN_VALUE: Final = 16  # bytes of a value on average; short ones are the same by chance
 _MIN_DIFFERENT: Final = 2  # a value that all records share is said once anyway
@@ -12,7 +13,7 @@ _MIN_DIFFERENT: Final = 2  # a value that all records share is said once anyway
 
 def pair(document: Document, root: Group) -> None:
     """Note for each column that repeats an earlier one which one that is."""
-    seen: dict[bytes, tuple[Group, Column]] = {}
+    seen: dict[tuple[int, bytes], tuple[Group, Column]] = {}
     waiting = [root]
     while waiting:
         group = waiting.pop()
@@ -20,11 +21,13 @@ def pair(document: Document, root: Group) -> None:
             values = _values(document, group, column)
             if not values:
                 continue
-            first = seen.setdefault(hashlib.blake2b(b"\0".join(values), digest_size=16).digest(), (group, column))
+            digest = hashlib.blake2b(b"\0".join(values), digest_size=16).digest()
+            first = seen.setdefault((id(_list_of(group)), digest), (group, column))
             # Of neighbors in a table the lossless form says it in less.
             beside = first[0] is group and column.kind is not Kind.MAP
             if first[1] is not column and not beside and not _is_inside(group, *first):
                 column.twin = first
+                column.said = f"{quoted(_name_of(group, column))} (the same as {quoted(_name_of(*first))})"
         waiting += reversed(group.groups.values())
 
 
@@ -41,6 +44,13 @@ def _values(document: Document, group: Group, column: Column) -> list[bytes]:
     return values
 
 
+def _list_of(group: Group) -> Group:
+    """The elements of the nearest list that a group is part of."""
+    while group.key and group.above is not None:
+        group = group.above
+    return group
+
+
 def _is_inside(group: Group | None, around: Group, column: Column) -> bool:
     """A group stands in the maps of a column: then what is said of them is said of it."""
     while group is not None:
@@ -50,6 +60,6 @@ def _is_inside(group: Group | None, around: Group, column: Column) -> bool:
     return False
 
 
-def name_of(group: Group, column: Column) -> str:
+def _name_of(group: Group, column: Column) -> str:
     """How a marker names a column: by its key, behind that of the map it stands in."""
     return f"{group.key}.{column.key}" if group.key else column.key
