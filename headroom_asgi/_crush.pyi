@@ -85,12 +85,13 @@ def expand(text: bytes) -> bytes:
         ExpandError: the text is neither, rows were left out of it, or it stands for more than 256 MiB.
     """
 
-def fold(texts: list[bytes], frozen: list[bool]) -> list[bytes | None]:
+def fold(texts: list[bytes], least: list[int], names: list[tuple[int, bytes, bytes]]) -> list[bytes | None]:
     """Texts in the order in which a reader sees them, with runs of lines that stand above already said by a line.
 
     Args:
         texts: UTF-8.
-        frozen: for each, whether it has to stay as it is.
+        least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
+        names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
 
     Returns:
         For each text its shorter form (docs/repeats.md), None where it stays as it is.

@@ -3,29 +3,24 @@
 # What other files use: nothing. The entry point is `fold`.
 #
 # One pass over the lines of all texts. Lines that can be recognized (anchors) are found by a hash of what stands behind their
-# number; from there a run goes on as long as the lines are the same. What is compared with is what a reader sees: the lines
-# of earlier texts after folding, and of the same text so far. A line that says a run is never part of another one.
+# number; from there a run goes on as long as the lines are the same. What is compared with are the lines of earlier texts, and of
+# the same text so far, as they read: where a line says a run, the lines of that run. An anchor stands there openly, and only so
+# many references lead from one to the next. A line that looks like one, and one with a marker, is never part of a run.
 
 cdef enum:
-    ANCHOR_LETTERS = 8  # letters and digits by which a line can be recognized
     REPEAT_TOKENS = 12  # a run must save so many; below, the reader's look is not worth it
     REPEAT_LOOKS = 8  # earlier places looked at for one anchor
     FIRST_LOOKS = 256  # lines with the same words looked at, of which a reader might find one before that which is meant
-    TEXT_TOKENS = 32  # a text must save so many, as every edit
-    NUMBER_DIGITS = 7
+    MOST_HOPS = 3  # references that a reader has to follow, each into the text that the one before names
     HEAD_LINES = 24  # a head further up is far from what follows anyway
 
-cdef struct SeenLine:
-    const uint8_t* data
-    uint32_t size
-    uint32_t hash  # of what stands behind the number
-    int32_t text  # number of its text, from 0
-    int32_t earlier  # the anchor before it with that hash, -1 if none
-    int32_t slot  # its place in the table; -1 if it is no anchor
-    int32_t number  # its line number, -1 if it has none
-    uint8_t gutter  # bytes of number and what surrounds it
-    uint8_t padding  # blanks before the number
-    bint ends  # no run goes over it
+cdef struct Place:
+    int32_t first  # its first line
+    int32_t result  # the number of the result that it is of
+    const uint8_t* name
+    Py_ssize_t name_size
+    const uint8_t* near  # its name in the other texts of that result
+    Py_ssize_t near_size
 
 cdef struct Seen:
     SeenLine* lines
@@ -33,113 +28,27 @@ cdef struct Seen:
     Py_ssize_t capacity
     int32_t* table  # the last anchor of each hash, open addressing; -1: none
     uint32_t mask
-    int32_t* firsts  # of each text its first line
+    Place* places  # of each text
     bint failed
+
+cdef enum Numbers:
+    SAME_NUMBERS  # or none
+    OTHER_NUMBERS
+    ADDED_NUMBERS  # the lines have numbers, those of the source have none
 
 cdef struct Run:
     int32_t source  # the line that is the same as the anchor
     int32_t count  # lines after it
     int32_t shift  # of their numbers
+    Numbers numbers
+    uint8_t hops  # the most references that a reader follows from one of its lines
 
-cdef inline bint is_word_byte(uint8_t byte) noexcept nogil:
-    return (byte | 0x20) - 0x61 < 26 and (byte | 0x20) >= 0x61 or 0x30 <= byte <= 0x39 or byte >= 0x80
-
-cdef bint has_letters(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Enough of them to recognize a line by."""
-    cdef Py_ssize_t at
-    cdef int letters = 0
-    for at in range(size):
-        letters += is_word_byte(data[at])
-        if letters >= ANCHOR_LETTERS:
-            return True
-    return False
-
-cdef uint32_t hash_line(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Words of eight bytes multiplied into each other; only for the table, equality is looked at byte by byte."""
-    cdef uint64_t word, hash = 0x9E3779B97F4A7C15ULL ^ <uint64_t>size
-    cdef Py_ssize_t at = 0
-    while at < size:
-        word = 0
-        memcpy(&word, data + at, min(size - at, 8))
-        hash = (hash ^ word) * 0xFF51AFD7ED558CCDULL  # the mixing step of MurmurHash3, public domain
-        hash ^= hash >> 33
-        at += 8
-    return <uint32_t>((hash * 0xC4CEB9FE1A85EC53ULL) >> 32)
-
-cdef void read_gutter(SeenLine* line) noexcept nogil:
-    """The number at the start of a line of a file view: blanks, digits, then a tab, an arrow or a colon."""
-    cdef Py_ssize_t at = 0, digits
-    cdef int32_t number = 0
-    line.number = -1
-    line.gutter = line.padding = 0
-    while at < line.size and at < 16 and line.data[at] == 0x20:
-        at += 1
-    digits = at
-    while at < line.size and at - digits < NUMBER_DIGITS and 0x30 <= line.data[at] <= 0x39:
-        number = number * 10 + line.data[at] - 0x30
-        at += 1
-    if at == digits or at == line.size or (line.data[digits] == 0x30 and at - digits > 1):
-        return
-    if line.data[at] == 0x09 or (line.data[at] == 0x3A and digits == 0):
-        line.gutter = <uint8_t>(at + 1)
-    elif at + 3 <= line.size and line.data[at] == 0xE2 and line.data[at + 1] == 0x86 and line.data[at + 2] == 0x92:
-        line.gutter = <uint8_t>(at + 3)
-    else:
-        return
-    line.number = number
-    line.padding = <uint8_t>digits
-
-cdef bint is_reference(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """It starts as the lines do that say a run."""
-    return size > 3 and data[0] == 0x5B and data[1] == 0x2B and 0x30 <= data[2] <= 0x39
-
-cdef bint has_marker(const uint8_t* data, Py_ssize_t size) noexcept nogil:
-    """Something is left out here."""
-    cdef Py_ssize_t at = 0
-    cdef const uint8_t* found
-    while at + 6 <= size:
-        found = <const uint8_t*>memchr(data + at, 0x3C, size - at - 5)
-        if found == NULL:
-            return False
-        if memcmp(found, b"<<ccr:", 6) == 0:
-            return True
-        at = found - data + 1
-    return False
-
-cdef SeenLine read_line(const uint8_t* data, Py_ssize_t size, int32_t text) noexcept nogil:
-    cdef SeenLine line
-    line.data = data
-    line.size = <uint32_t>size
-    line.text = text
-    line.earlier = line.slot = -1
-    read_gutter(&line)
-    line.hash = hash_line(data + line.gutter, size - line.gutter)
-    line.ends = is_reference(data, size) or has_marker(data, size)
-    return line
-
-cdef inline int32_t digits_of(int32_t number) noexcept nogil:
-    cdef int32_t digits = 1
-    while number >= 10:
-        number //= 10
-        digits += 1
-    return digits
-
-cdef bint reads_as(const SeenLine* a, const SeenLine* b, int32_t shift) noexcept nogil:
-    """`b` reads as `a` with that added to its number; a padded number keeps its width as long as it fits."""
-    cdef int32_t padding
-    if a.hash != b.hash or a.gutter == 0 or b.gutter == 0 or shift == 0:
-        return a.hash == b.hash and a.size == b.size and memcmp(a.data, b.data, a.size) == 0
-    if b.number - a.number != shift or a.size - a.gutter != b.size - b.gutter:
-        return False
-    padding = a.padding
-    if padding > 0:
-        padding += digits_of(a.number) - digits_of(b.number)
-    if b.padding != (padding if padding > 0 else 0):
-        return False
-    # What stands behind the digits is the same too: the sign that ends the number, and the line.
-    padding = a.padding + digits_of(a.number)
-    return (a.size - padding == b.size - b.padding - digits_of(b.number)
-            and memcmp(a.data + padding, b.data + b.padding + digits_of(b.number), a.size - padding) == 0)
+cdef bint stands_in(const SeenLine* source, const SeenLine* line, int32_t ahead, Run run) noexcept nogil:
+    """That many lines behind their anchors, the source has the line, but for its number if the run says so."""
+    if run.numbers == ADDED_NUMBERS:
+        return (source[ahead].gutter == 0 and numbers_on(line, &line[ahead], ahead)
+                and same_behind(&source[ahead], &line[ahead]))
+    return reads_as(&source[ahead], &line[ahead], run.shift)
 
 cdef inline int32_t seen_slot(const Seen* seen, uint32_t hash) noexcept nogil:
     """The place of a hash in the table, which is never full."""
@@ -152,6 +61,7 @@ cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
     """A line that a reader sees."""
     cdef SeenLine* lines
     cdef Py_ssize_t capacity
+    cdef int32_t slot
     if seen.size == seen.capacity:
         capacity = seen.capacity * 2 if seen.capacity else 1024
         lines = <SeenLine*>realloc(seen.lines, capacity * sizeof(SeenLine))
@@ -160,29 +70,13 @@ cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
             return
         seen.lines = lines
         seen.capacity = capacity
-    line.slot = line.earlier = -1
-    if not line.ends and has_letters(line.data + line.gutter, line.size - line.gutter):
-        line.slot = seen_slot(seen, line.hash)
-        line.earlier = seen.table[line.slot]
-        seen.table[line.slot] = <int32_t>seen.size
+    line.earlier = -1
+    if has_letters(line.data + line.gutter, line.size - line.gutter):
+        slot = seen_slot(seen, line.hash)
+        line.earlier = seen.table[slot]
+        seen.table[slot] = <int32_t>seen.size
     seen.lines[seen.size] = line
     seen.size += 1
-
-cdef void seen_forget(Seen* seen, Py_ssize_t size) noexcept nogil:
-    """All lines from there on, the last one first: so the table is as it was before they came."""
-    cdef SeenLine* line
-    while seen.size > size:
-        seen.size -= 1
-        line = &seen.lines[seen.size]
-        if line.slot >= 0:
-            seen.table[line.slot] = line.earlier
-
-cdef int indent_of(const SeenLine* line) noexcept nogil:
-    """Blanks and tabs behind the number; -1 for a line of nothing else."""
-    cdef Py_ssize_t at = line.gutter
-    while at < line.size and (line.data[at] == 0x20 or line.data[at] == 0x09):
-        at += 1
-    return <int>(at - line.gutter) if at < line.size else -1
 
 cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) noexcept nogil:
     """As many of the lines as leave no name away from what it names.
@@ -190,24 +84,22 @@ cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) n
     A line that has the next line under it (deeper) stays with it: the head of a block, of a table, of a list.
     """
     cdef int depth, indent
-    cdef int32_t i
+    cdef int32_t i, top = max(count - HEAD_LINES, 0)
     if count >= left:
         return count
     depth = indent_of(&lines[count])  # of the first line behind the run
     i = count
-    while i > 0 and depth > 0:
+    while i > top and depth > 0:
         indent = indent_of(&lines[i - 1])
         if indent >= 0 and indent < depth:
             # The lines between this head and the end of the run belong to it: the run ends before it.
-            if count - i > HEAD_LINES:
-                return count
             count = i - 1
             depth = indent
         i -= 1
     return count
 
 cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) noexcept nogil:
-    """The longest run behind the first of the lines; the most recent of equally long ones.
+    """The longest run behind the first of the lines; of equally long ones the most recent of those that stand there openly.
 
     Args:
         seen: what a reader has seen so far, of earlier texts and of this one.
@@ -217,8 +109,8 @@ cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) n
     cdef int looks = 0
     cdef int32_t at
     cdef const SeenLine* source
-    best.count = 0
-    best.source = best.shift = 0
+    best.count = best.source = best.shift = 0
+    best.hops = 0
     if lines[0].ends or not has_letters(lines[0].data + lines[0].gutter, lines[0].size - lines[0].gutter):
         return best
     at = seen.table[seen_slot(seen, lines[0].hash)]
@@ -226,20 +118,27 @@ cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) n
         looks += 1
         source = &seen.lines[at]
         run.source = at
-        run.shift = lines[0].number - source.number if lines[0].gutter and source.gutter else 0
-        run.count = 0
         at = source.earlier
-        if run.shift and left > 1 and not lines[1].gutter:
+        run.count = run.shift = 0
+        run.hops = 0
+        run.numbers = SAME_NUMBERS
+        if lines[0].gutter and source.gutter:
+            run.shift = lines[0].number - source.number
+            run.numbers = OTHER_NUMBERS if run.shift else SAME_NUMBERS
+        elif lines[0].gutter:
+            run.numbers = ADDED_NUMBERS
+        if run.numbers == OTHER_NUMBERS and left > 1 and not lines[1].gutter:
             continue  # it would not be said from which number on
-        if not reads_as(source, &lines[0], run.shift):
+        if source.ends or source.hops or not stands_in(source, lines, 0, run):
             continue
         while (run.count + 1 < left and run.source + run.count + 1 < seen.size
-               and source[run.count + 1].text == source.text and not source[run.count + 1].ends
-               and not lines[run.count + 1].ends
-               and reads_as(&source[run.count + 1], &lines[run.count + 1], run.shift)):
+               and source[run.count + 1].text == source.text and source[run.count + 1].hops < MOST_HOPS
+               and not source[run.count + 1].ends and not lines[run.count + 1].ends
+               and stands_in(source, lines, run.count + 1, run)):
             run.count += 1
+            run.hops = max(run.hops, source[run.count].hops)
         run.count = whole_part(lines + 1, run.count, left - 1)
-        if run.count > best.count:
+        if run.count > best.count or (run.count == best.count and run.hops < best.hops):
             best = run
     return best
 
@@ -269,18 +168,21 @@ cdef bint is_first(const Seen* seen, int32_t place, bint numbered) noexcept nogi
 cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* lines, Py_ssize_t own) noexcept nogil:
     """`[+33 lines as in result 7]`, with what is needed to find and to number them."""
     cdef const SeenLine* source = &seen.lines[run.source]
+    cdef const Place* place = &seen.places[source.text]
+    cdef bint is_near
     buffer_text(out, b"[+")
     put_count(out, run.count)
     buffer_text(out, b" lines as" if run.count > 1 else b" line as")
-    if run.source < own:
-        buffer_text(out, b" in result ")
-        put_count(out, source.text + 1)
-    else:
+    if run.source >= own:
         buffer_text(out, b" above")
-    if not is_first(seen, run.source, run.shift != 0):
+    else:
+        buffer_text(out, b" in ")
+        is_near = place.result == seen.places[seen.lines[seen.size - 1].text].result
+        buffer_put(out, place.near if is_near else place.name, place.near_size if is_near else place.name_size)
+    if not is_first(seen, run.source, run.numbers != SAME_NUMBERS):
         buffer_text(out, b", from line ")
-        put_count(out, run.source - seen.firsts[source.text] + 2)
-    if run.shift:
+        put_count(out, run.source - place.first + 2)
+    if run.numbers != SAME_NUMBERS:
         buffer_text(out, b", numbered from ")
         put_count(out, lines[1].number)
     buffer_byte(out, 0x5D)
@@ -299,55 +201,47 @@ cdef inline int64_t estimate_lines(const SeenLine* lines, Py_ssize_t count) noex
     """Of lines that follow each other in one text."""
     return estimate_tokens(lines[0].data, lines[count - 1].data + lines[count - 1].size - lines[0].data)
 
-cdef bint fold_text(Seen* seen, SeenLine* lines, Py_ssize_t count, Buffer* out) noexcept nogil:
-    """Write a text with its repeats folded, and note what a reader sees of it; whether anything was folded."""
-    cdef Py_ssize_t own = seen.size, at = 0, start = out.size, place
+cdef bint fold_text(Seen* seen, SeenLine* lines, Py_ssize_t count, int64_t least, Buffer* out) noexcept nogil:
+    """Write a text with its repeats folded, and note what it says; whether that saves so many tokens."""
+    cdef Py_ssize_t own = seen.size, at = 0, start = out.size, place, i
     cdef int64_t saved = 0, gain
     cdef Run run
-    cdef Estimate before
-    cdef SeenLine said
-    cdef bint folded = False
     while at < count:
         run = longest_run(seen, lines + at, count - at)
         buffer_put(out, lines[at].data, lines[at].size)
-        if at + 1 < count or run.count:
-            buffer_byte(out, 0x0A)
+        seen_add(seen, lines[at])
+        gain = 0
         if run.count:
             place = out.size
+            buffer_byte(out, 0x0A)
             put_reference(out, seen, run, lines + at, own)
-            gain = 0
             if not out.failed:
-                gain = estimate_lines(lines + at + 1, run.count) - estimate_tokens(out.data + place, out.size - place)
-            if gain >= REPEAT_TOKENS:
-                saved += gain
-                folded = True
-                seen_add(seen, lines[at])
-                said = lines[at]
-                said.ends = True
-                said.size = 0
-                said.gutter = 0
-                seen_add(seen, said)
-                at += 1 + run.count
-                if at < count:
-                    buffer_byte(out, 0x0A)
-                continue
-            out.size = place if at + 1 < count else place - 1
-        seen_add(seen, lines[at])
+                gain = estimate_lines(lines + at + 1, run.count) - estimate_tokens(out.data + place + 1, out.size - place - 1)
+            if gain < REPEAT_TOKENS:
+                out.size = place
+        if gain >= REPEAT_TOKENS:
+            saved += gain
+            for i in range(at + 1, at + 1 + run.count):
+                lines[i].hops = seen.lines[run.source + i - at].hops + 1
+                seen_add(seen, lines[i])
+            at += run.count
         at += 1
-    if folded and saved >= TEXT_TOKENS:
+        if at < count:
+            buffer_byte(out, 0x0A)
+    if saved >= least:
         return True
     out.size = start
-    seen_forget(seen, own)
-    for at in range(count):
-        seen_add(seen, lines[at])
+    for i in range(own, seen.size):
+        seen.lines[i].hops = 0
     return False
 
 cdef bint fold_texts(
-    const uint8_t** texts, const Py_ssize_t* sizes, Py_ssize_t count, Buffer* out, Py_ssize_t* ends
+    const uint8_t** texts, const Py_ssize_t* sizes, Py_ssize_t count, const int64_t* least, Place* places, Buffer* out,
+    Py_ssize_t* ends
 ) noexcept nogil:
     """All texts in order: what changed is written one after the other, with its end; -1 for the others. False: no memory.
 
-    `ends` comes in with -1 for texts that must stay as they are.
+    Of `places` the first lines are filled in.
     """
     cdef Seen seen
     cdef SeenLine* lines = NULL
@@ -365,11 +259,10 @@ cdef bint fold_texts(
     memset(&seen, 0, sizeof(seen))
     seen.mask = <uint32_t>(slots - 1)
     seen.table = <int32_t*>malloc(slots * sizeof(int32_t))
-    seen.firsts = <int32_t*>malloc((count + 1) * sizeof(int32_t))
+    seen.places = places
     lines = <SeenLine*>malloc((most + 1) * sizeof(SeenLine))
-    if seen.table == NULL or seen.firsts == NULL or lines == NULL or total > 0x40000000:
+    if seen.table == NULL or lines == NULL or total > 0x40000000:
         free(seen.table)
-        free(seen.firsts)
         free(lines)
         return False
     memset(seen.table, 0xFF, slots * sizeof(int32_t))
@@ -377,7 +270,7 @@ cdef bint fold_texts(
         at = texts[i]
         stop = at + sizes[i]
         n = 0
-        seen.firsts[i] = <int32_t>seen.size
+        places[i].first = <int32_t>seen.size
         imitates = False
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)
@@ -388,25 +281,25 @@ cdef bint fold_texts(
                 break
             at = end + 1
         # Where a line looks like a reference, what is folded would not be told from it.
-        if ends[i] < 0 or imitates:
+        if least[i] < 0 or imitates:
             ends[i] = -1
             for j in range(n):
                 seen_add(&seen, lines[j])
         else:
-            ends[i] = out.size if fold_text(&seen, lines, n, out) else -1
+            ends[i] = out.size if fold_text(&seen, lines, n, max(least[i], 1), out) else -1
     failed = seen.failed or out.failed
     free(seen.lines)
     free(seen.table)
-    free(seen.firsts)
     free(lines)
     return not failed
 
-def fold(list texts not None, list frozen not None):
+def fold(list texts not None, list least not None, list names not None):
     """Texts in the order in which a reader sees them, with runs of lines that stand above already said by a line.
 
     Args:
         texts: UTF-8.
-        frozen: for each, whether it has to stay as it is.
+        least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
+        names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
 
     Returns:
         For each text its shorter form (docs/repeats.md), None where it stays as it is.
@@ -419,24 +312,33 @@ def fold(list texts not None, list frozen not None):
     cdef const uint8_t** data = <const uint8_t**>malloc((count + 1) * sizeof(void*))
     cdef Py_ssize_t* sizes = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
     cdef Py_ssize_t* ends = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
+    cdef int64_t* tokens = <int64_t*>malloc((count + 1) * sizeof(int64_t))
+    cdef Place* places = <Place*>malloc((count + 1) * sizeof(Place))
     cdef tuple held = tuple(texts)  # somebody may change the list meanwhile
-    cdef tuple fixed = tuple(frozen)
+    cdef tuple asked = tuple(least)
+    cdef tuple named = tuple(names)
     cdef Buffer out
     cdef bint done
+    cdef bytes name, near
     buffer_open(&out)
     try:
-        if data == NULL or sizes == NULL or ends == NULL:
+        if data == NULL or sizes == NULL or ends == NULL or tokens == NULL or places == NULL:
             raise MemoryError
-        if len(held) != count or len(fixed) != count:
-            raise ValueError(f"{len(held)} texts, {len(fixed)} flags")
+        if not len(held) == len(asked) == len(named) == count:
+            raise ValueError(f"{len(held)} texts, {len(asked)} bounds, {len(named)} names")
         for i in range(count):
-            ends[i] = -1 if fixed[i] else 0
+            tokens[i] = asked[i]
             if not isinstance(held[i], bytes):
                 raise TypeError(f"text {i} is {type(held[i]).__name__}, not bytes")
             data[i] = <const uint8_t*>PyBytes_AS_STRING(held[i])
             sizes[i] = PyBytes_GET_SIZE(held[i])
+            places[i].result, name, near = named[i]
+            places[i].name = <const uint8_t*>PyBytes_AS_STRING(name)
+            places[i].name_size = PyBytes_GET_SIZE(name)
+            places[i].near = <const uint8_t*>PyBytes_AS_STRING(near)
+            places[i].near_size = PyBytes_GET_SIZE(near)
         with nogil:
-            done = fold_texts(data, sizes, count, &out, ends)
+            done = fold_texts(data, sizes, count, tokens, places, &out, ends)
         if not done:
             raise MemoryError
         folded = []
@@ -451,4 +353,6 @@ def fold(list texts not None, list frozen not None):
         free(data)
         free(sizes)
         free(ends)
+        free(tokens)
+        free(places)
         buffer_close(&out)

@@ -26,6 +26,7 @@ from headroom_asgi.transforms import (
     is_result,
     payload_of,
     result_of,
+    shown,
     unfold,
 )
 from headroom_asgi.types import Edit, ToolCall
@@ -33,6 +34,7 @@ from headroom_asgi.wire import dump, literal, splice
 
 T = TypeVar("T")
 
+_MOST = 256 << 20  # characters that messages may stand for: forged ones may say them with very little
 _FORMS = ("[json", "[text", "[view")  # how texts in the crush format start
 
 
@@ -69,13 +71,17 @@ def expand_messages(messages: list[Any], *, format: str | None = None) -> list[A
 
     Raises:
         ConfigError: the format is unknown, or messages are no JSON values.
-        ExpandError: rows were left out of a text (`refs` names them), or a reference names lines that are not there.
+        ExpandError: rows were left out of a text (`refs` names them), a reference names lines that are not there, or the texts
+            stand for more than 256 MiB. What imitates our references or forms is read as if it was ours (docs/security.md).
     """
     payload = payload_of(messages, "", format)
     results = [segment for segment in payload.segments if is_result(segment)]
-    edits = []
-    for segment, text in zip(results, unfold([segment.text for segment in results]), strict=True):
+    edits, left = [], _MOST
+    for segment, text in zip(results, unfold([shown(segment) for segment in results]), strict=True):
         whole = expand(text) if text.startswith(_FORMS) else text
+        left -= len(whole)
+        if left < 0:
+            raise ExpandError(f"the texts stand for more than {_MOST >> 20} MiB")
         if whole != segment.text:
             edits.append(Edit(*segment.span, literal(whole)))
     return decoded_messages(payload.again(splice(payload.body, edits)))

@@ -18,7 +18,7 @@ from typing import Any
 from headroom_asgi import expand
 from headroom_asgi.engine import POLICY
 from headroom_asgi.testing import PrefixError, assert_grows, forwarded
-from headroom_asgi.transforms import unfold
+from headroom_asgi.transforms import Shown, unfold
 from tests.json_exact import same
 
 MARKER = re.compile(r"<<ccr:[0-9a-f]{32}-\w+ [0-9]+ [^>]*left out")
@@ -50,15 +50,50 @@ def declared_tools(conversation: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "function", "function": function} for function in functions]
 
 
-def tool_outputs(message: dict[str, Any]) -> Iterator[str]:
-    """Every text of the tool results in a message."""
+def tool_outputs(message: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """For every tool result in a message the id of its call, and its texts."""
     content = message.get("content")
     if message.get("role") in ("tool", "function"):
-        yield from texts(content)
+        yield message.get("tool_call_id") or message.get("name") or "", list(texts(content))
     elif isinstance(content, list):
         for part in content:
             if isinstance(part, dict) and part.get("type") == "tool_result":
-                yield from texts(part.get("content"))
+                yield part.get("tool_use_id") or "", list(texts(part.get("content")))
+
+
+def calls_in(message: dict[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The ids of the calls in a message, with the texts of their arguments by name."""
+    if message.get("role") != "assistant":
+        return
+    calls = [(call.get("id"), call.get("function", {}).get("arguments")) for call in message.get("tool_calls") or ()]
+    if legacy := message.get("function_call"):
+        calls.append((legacy["name"], legacy.get("arguments")))
+    if isinstance(message.get("content"), list):
+        parts = [part for part in message["content"] if isinstance(part, dict) and part.get("type") == "tool_use"]
+        calls += [(part.get("id"), part.get("input")) for part in parts]
+    for call_id, arguments in calls:
+        yield call_id or "", dict(named_texts(read_arguments(arguments), ""))
+
+
+def read_arguments(arguments: Any) -> Any:
+    """What a call was given; arguments that are a text, and no JSON, go by the name of `input`."""
+    if not isinstance(arguments, str):
+        return arguments
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {"input": arguments}
+
+
+def named_texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            yield from named_texts(member, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for at, member in enumerate(value):
+            yield from named_texts(member, f"{name}[{at}]")
 
 
 def texts(content: Any) -> Iterator[str]:
@@ -97,16 +132,23 @@ def run_file(path: Path, mode: str) -> dict[str, Any]:
 def compare(messages: list[Any], sent: list[bytes], found: dict[str, Any]) -> None:
     """Every edited tool output, unfolded, reads back as what it was; all other bytes are as they came."""
     pairs: list[tuple[str, str]] = []
+    calls: dict[str, dict[str, str]] = {}
+    seen: list[Shown] = []
+    results = 0
     for before, raw in zip(messages, sent, strict=True):
         came = json.dumps(before).encode("ascii")
         after = before if raw == came else json.loads(raw)
-        for original, text in zip(tool_outputs(before), tool_outputs(after), strict=True):
-            pairs.append((original, text))
-            if original != text:
-                came = came.replace(json.dumps(original).encode("ascii"), json.dumps(text).encode("ascii"), 1)
+        calls |= calls_in(before)
+        for (call, originals), (_, forwarded_texts) in zip(tool_outputs(before), tool_outputs(after), strict=True):
+            results += 1
+            said = [(results, name, text) for name, text in calls.get(call, {}).items()]
+            for at, (original, text) in enumerate(zip(originals, forwarded_texts, strict=True), 1):
+                pairs.append((original, text))
+                seen.append(Shown(text, (results, at), said))
+                if original != text:
+                    came = came.replace(json.dumps(original).encode("ascii"), json.dumps(text).encode("ascii"), 1)
         found["moved"] += raw != came
-    unfolded = unfold([text for _, text in pairs])
-    for (original, text), whole in zip(pairs, unfolded, strict=True):
+    for (original, text), whole in zip(pairs, unfold(seen), strict=True):
         if original == text:
             continue
         found["edited"] += 1

@@ -121,8 +121,8 @@ _BYTES: Final = (
     Mutant(
         "newest-output-left-alone",
         "transforms/content_router.py",
-        "for segment in segments]",
-        "for segment in segments[:-1]]",
+        "[look.at(segment) for segment in segments]",
+        "[look.at(segment) for segment in segments[:-1]]",
         "test_more_laws.py::test_a_conversation_that_grows_only_ever_extends_what_was_sent",
     ),
     Mutant(
@@ -1479,6 +1479,20 @@ _STORES: Final = (
         "isinstance(store, (MemoryStore, SealedStore, GuardedStore)) else SealedStore(store)",
         "isinstance(store, (MemoryStore, SealedStore, GuardedStore)) else store",
         "test_store_handed_in.py::test_what_a_store_of_ones_own_damages_is_a_miss",
+    ),
+    Mutant(
+        "expanded-messages-without-a-bound",
+        "api.py",
+        "        left -= len(whole)",
+        "        left -= 0 * len(whole)",
+        "test_adversary_folds.py::test_no_texts_become_larger_than_a_request_may_have_been",
+    ),
+    Mutant(
+        "decoders-that-fail-reach-the-app",
+        "middleware/asgi.py",
+        '            return "failed_open:decode"\n        return ""',
+        '            raise\n        return ""',
+        "test_adversary_bombs.py::test_a_decoder_that_fails_as_none_should_costs_no_request",
     ),
     Mutant(
         "bypass-not-heard-about-kept-answers",

@@ -223,7 +223,7 @@ def test_the_marker_stands_before_the_json_of_an_envelope_and_what_stays_reads_b
     text = result.messages[2]["content"]
     head, _, rest = text.partition("\n")
     assert head.startswith("<<ccr:")
-    assert rest.startswith("[json in {type: text, text: (json2), annotations: null}")
+    assert rest.startswith("[json in mcp text (json2)]")
     found = left_out(ISSUES, "What is open?")
     assert found is not None
     assert json.loads(json.loads(expand(rest))["text"]) == found[0]

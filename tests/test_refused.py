@@ -148,16 +148,25 @@ async def test_other_errors_pass(mode: str, status: int) -> None:
     assert len(inner.bodies) == 1
 
 
-async def test_a_client_with_as_many_tools_as_there_may_be_gets_its_answer() -> None:
+@pytest.mark.parametrize(("most", "calls"), [(128, 1), (64, 2)], ids=["by OpenAI", "by a gateway"])
+@pytest.mark.parametrize("dialect", ["openai-chat", "openai-responses"])
+async def test_a_client_with_as_many_tools_as_are_taken_gets_its_answer(dialect: str, most: int, calls: int) -> None:
     message = (
-        "Invalid 'tools': array too long. Expected an array with maximum length 128, but got an array with length 129 instead."
+        f"Invalid 'tools': array too long. Expected an array with maximum length {most}, but got one with length {most + 1}."
     )
     error = {"message": message, "type": "invalid_request_error", "param": "tools", "code": "array_above_max_length"}
-    inner = Picky(lambda body: len(json.loads(body)["tools"]) <= 128, answer_json({"error": error}, status=400))
-    tools = [{"type": "function", "function": {"name": f"f{n}", "parameters": {"type": "object"}}} for n in range(128)]
-    body = {**question_body("openai-chat", TABLE), "tools": tools}
-    assert (await post(wrapped(inner), PATH, body)).json() == OK
-    assert len(inner.bodies) == 2
+    inner = Picky(lambda body: len(json.loads(body)["tools"]) <= most, answer_json({"error": error}, status=400))
+    reports = CapturedReports()
+    function = {"parameters": {"type": "object"}}
+    if dialect == "openai-chat":
+        tools = [{"type": "function", "function": {"name": f"f{n}", **function}} for n in range(most)]
+        path, body = PATH, {**question_body("openai-chat", TABLE), "tools": tools}
+    else:
+        tools = [{"type": "function", "name": f"f{n}", **function} for n in range(most)]
+        path, body = "/v1/responses", {**FIELDS[dialect], "input": "hi", "tools": tools}
+    assert (await post(wrapped(inner, observers=[reports]), path, body)).json() == OK
+    assert len(inner.bodies) == calls
+    assert reports[0].obstacle == ("too_many_tools" if calls == 1 else "")
 
 
 async def test_a_body_that_was_not_changed_is_not_tried_twice() -> None:

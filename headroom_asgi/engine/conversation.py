@@ -132,13 +132,14 @@ class Conversation:
 
     async def recall(self) -> bool:
         """Look for what earlier exchanges left: one question to the store."""
-        keys = [self._pin]
+        pin = self._pin
+        keys = [pin]
         if self.store.shared and self.client.held:
             keys.append(held_key(self.client.held))
         if self.replays:
             keys += self.keys
         self.values = await self.store.get_many(LEDGER, keys, tenant=self.tenant)
-        self.pinned = self.values.get(self._pin) == _OFF
+        self.pinned = self.values.get(pin) == _OFF
         return True
 
     def restored(self) -> tuple[Payload, int]:

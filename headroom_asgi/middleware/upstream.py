@@ -158,7 +158,10 @@ class _Rounds:
         """All rounds, one after the other; then wait for what the inner app does after its answers."""
         self._relay.begin_round()
         await self._app(self._begun(), self._call.prepared(self._exchange, next(self._flow), 1), self._gate.feed)
-        await (self._go_on(anyio.Event()) if self._others is None else self._others.wait())
+        if self._others is None:
+            await self._go_on(anyio.Event())
+        elif not self._others.is_set():
+            await self._others.wait()
         if self._watched or self._deadline < inf:
             self._group.cancel_scope.cancel()
 
@@ -175,7 +178,8 @@ class _Rounds:
         self._finished = True
         self._gone.set()
         for each in self._running:
-            await each.over.wait()
+            if not each.over.is_set():
+                await each.over.wait()
         through.set()
 
     async def _later_rounds(self) -> None:

@@ -98,7 +98,7 @@ class Store(Protocol):
         """Release what the store holds. May be called again."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Deletion:
     """What is being deleted.
 

@@ -13,7 +13,7 @@ from headroom_asgi.transforms.pipeline import (
     drain,
     result_of,
 )
-from headroom_asgi.transforms.repeats import Repeats, is_result, unfold
+from headroom_asgi.transforms.repeats import Repeats, Shown, is_result, shown, unfold
 
 __all__ = [
     "SCANNED_PER_COMPRESSED",
@@ -25,6 +25,7 @@ __all__ = [
     "Phase",
     "PipelineReport",
     "Repeats",
+    "Shown",
     "Step",
     "Transform",
     "TransformPipeline",
@@ -34,6 +35,7 @@ __all__ = [
     "is_result",
     "payload_of",
     "result_of",
+    "shown",
     "unfold",
     "with_edits",
 ]

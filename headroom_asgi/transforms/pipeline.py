@@ -1,9 +1,10 @@
 """The transform pipeline: the transforms in their order over one payload, in steps that an engine can watch."""
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final
 
 from headroom_asgi.config import HeadroomConfig, Route
@@ -34,7 +35,7 @@ class Phase(Enum):
     COMPRESSED = "compressed"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Step:
     """A pause: what was just done, the payload as it stands, and how many bytes the next phase will work on.
 
@@ -43,9 +44,14 @@ class Step:
 
     phase: Phase
     payload: Payload
-    report: PipelineReport
+    _reported: Callable[[], PipelineReport]
     pending_bytes: int = 0
     wanted: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def report(self) -> PipelineReport:
+        """What was done up to here; to be asked for before the steps go on."""
+        return self._reported()
 
 
 class TransformPipeline:
@@ -105,7 +111,7 @@ class TransformPipeline:
         run.compress()
         final = run.step(Phase.COMPRESSED)
         if (edited := (yield final)) is not None:
-            final = Step(final.phase, edited, final.report)
+            final = replace(final, payload=edited)
         return final
 
     def apply(self, messages: list[Any], model: str = "", model_limit: int | None = None, **kwargs: Any) -> TransformResult:
@@ -211,17 +217,18 @@ class _Run:
         self._make_edits()
 
     def step(self, phase: Phase, wanted: Mapping[str, str] | None = None) -> Step:
-        decisions = tuple(d for found in self._decisions.values() for d in found)
-        report = PipelineReport(
-            decisions=decisions,
+        pending = 0 if phase is Phase.COMPRESSED else self._pending_bytes()
+        return Step(phase, self.payload, self._report, pending, wanted or {})
+
+    def _report(self) -> PipelineReport:
+        return PipelineReport(
+            decisions=tuple(d for found in self._decisions.values() for d in found),
             labels=tuple(self._labels),
             markers=tuple(self._markers),
             failures=tuple(self._failures),
             warnings=tuple(self._warnings),
             timing=dict(self._timing),
         )
-        pending = 0 if phase is Phase.COMPRESSED else self._pending_bytes()
-        return Step(phase, self.payload, report, pending, wanted or {})
 
     def _pending_bytes(self) -> int:
         """What the next phase costs, in bytes to compress: what is open, and all results, which are compared with each other."""

@@ -1,12 +1,13 @@
-"""What an earlier tool result has already, whole or in runs of lines, said by a line that names the place: docs/repeats.md."""
+"""What stands above already, in tool results or in what the model wrote, said by a line that names the place: docs/repeats.md."""
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from headroom_asgi._crush import estimate, fold
+from headroom_asgi._crush import estimate, filled, fold, regroup
 from headroom_asgi.compressors import Compressed
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ExpandError
@@ -15,24 +16,32 @@ from headroom_asgi.transforms.base import Decision, Transform, TransformResult, 
 from headroom_asgi.transforms.memo import Memo, Outcome
 from headroom_asgi.transforms.messages import decoded_messages, payload_of
 from headroom_asgi.transforms.tools import is_named
-from headroom_asgi.types import RETRIEVE_NAME
 from headroom_asgi.wire import Payload, Segment, splice
 
 REPEATS: Final = "repeats:lines"
 
+_TEXT = r"(?:text (?P<text>\d{1,9}) of )?(?:result (?P<result>\d{1,9})|this result)"
+_MEMBER = r"(?P<member>[\w.\[\]-]{1,100}) of (?:this|result (?P<call>\d{1,9})'s) call"
 _REFERENCE = re.compile(
-    r"\[\+(\d{1,9}) lines? as (?:in result (\d{1,9})|above)(?:, from line (\d{1,9}))?(?:, numbered from (\d{1,7}))?\]", re.ASCII
+    rf"\[\+(?P<count>\d{{1,9}}) lines? as (?P<place>above|in (?:{_TEXT}|{_MEMBER}))"
+    r"(?:, from line (?P<start>\d{1,9}))?(?:, numbered from (?P<number>\d{1,7}))?\]",
+    re.ASCII,
 )
-_SAME = re.compile(r"\[the same as result (\d{1,9})\]", re.ASCII)
+_SAME = re.compile(rf"\[the same as {_TEXT}\]", re.ASCII)
 _LEAST_SAVED: Final = 32  # tokens of a text, as of every edit
+_LEAST_MORE: Final = 12  # where it is an edit already
+_STAYS: Final = -1
+_MOST_BYTES: Final = 256 << 20  # that texts may stand for, as in `expand`
+_LINE_BYTES: Final = 8  # of a line, beside its characters
 _NUMBERED = re.compile(r"(?P<blanks> {0,16})(?P<number>0|[1-9][0-9]{0,6})(?P<sign>\t|:|→)")
 
 
 class Repeats(Transform):
     """Looks at all tool results of a request together, as they are forwarded, oldest first.
 
-    What becomes of a result depends on it and on those before it, nothing else. The results of every tool take part, as what is
-    left of a text keeps its very bytes, and that is what exact-match tools need. Frozen results are only referred to.
+    What becomes of a result depends on it and on what stands before it, nothing else. The results of every tool take part, as
+    what is left of a text keeps its very bytes, and that is what exact-match tools need. Frozen results are only referred to, and
+    so are the texts that the model wrote in its calls.
     """
 
     name = "repeats"
@@ -54,10 +63,14 @@ class Repeats(Transform):
         if not self._enabled or payload.history_edited:
             return False
         results = [decision for decision in decisions if is_result(decision.segment)]
-        texts = [_forwarded(decision) for decision in results]
-        frozen = [d.segment.frozen or is_named(d.segment.tool_name, self._except_tools) for d in results]
+        texts = [decision.forwarded for decision in results]
+        # Lines are compared as they read: rows of groups filled in.
+        read = [filled(text) or text for text in texts]
+        least = [self._least(*each) for each in zip(results, texts, read, strict=True)]
         folded = False
-        for decision, before, after in zip(results, texts, _folded(texts, frozen), strict=True):
+        segments = [decision.segment for decision in results]
+        for decision, before, full, left in zip(results, texts, read, _folded(read, least, segments), strict=True):
+            after = left if left is None or full is before else _regrouped(before, left)
             if after is not None:
                 self._tell(decision, before, after)
                 folded = True
@@ -76,6 +89,15 @@ class Repeats(Transform):
             transforms_applied=[REPEATS] if folded else [],
         )
 
+    def _least(self, decision: Decision, text: bytes, read: bytes) -> int:
+        """How many tokens have to be saved of a result."""
+        if decision.segment.frozen or is_named(decision.segment.tool_name, self._except_tools):
+            return _STAYS
+        if decision.compressed is not None:
+            return _LEAST_MORE
+        # A client's text that looks like one of ours is only read.
+        return _LEAST_SAVED if read is text else _STAYS
+
     def _tell(self, decision: Decision, before: bytes, after: bytes) -> None:
         """The decision is the folded text from now on; its exact counts are kept with the memo."""
         key = hashlib.blake2b(after, digest_size=16, key=decision.key[:64], person=b"headroom-fold").digest()
@@ -89,20 +111,46 @@ class Repeats(Transform):
         decision.settle(outcome)
 
 
-def _forwarded(decision: Decision) -> bytes:
-    """The text of a segment as it goes, as far as it was decided."""
-    if decision.compressed is None:
-        return decision.segment.utf8
-    return decision.compressed.text.encode("utf-8", "surrogatepass")
-
-
 def is_result(segment: Segment) -> bool:
-    """A tool result that stands in the conversation and is not an answer of our own tool: one that is counted in references."""
-    return not segment.frozen or (segment.tool_name != "" and not segment.tool_name.endswith(RETRIEVE_NAME))
+    """A tool result that is not an answer of our own tool: one that is counted in references."""
+    return segment.place[0] > 0
 
 
-def _folded(texts: Sequence[bytes], frozen: Sequence[bool]) -> list[bytes | None]:
+def _folded(texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> list[bytes | None]:
     """For each text its shorter form, None where it stays: a text that an earlier one is word for word, then runs of lines."""
+    same = _same(texts, least, segments)
+    seen: list[tuple[bytes, int, tuple[int, bytes, bytes]]] = []
+    places = []
+    for at, (text, segment) in enumerate(zip(texts, segments, strict=True)):
+        for number, name, value in segment.written():
+            said = name.encode("ascii")
+            seen.append((value, _STAYS, (number, b"%b of result %d's call" % (said, number), said + b" of this call")))
+        places.append(len(seen))
+        named = (segment.place[0], _name_of(segment), b"text %d of this result" % segment.place[1])
+        # What a reader sees of a text that stands above is one line, in which no run is looked for.
+        seen.append((same[at], _STAYS, named) if at in same else (text, least[at], named))
+    if not seen:
+        return []
+    runs = fold(*map(list, zip(*seen, strict=True)))
+    return [same.get(at, runs[place]) for at, place in enumerate(places)]
+
+
+def _name_of(segment: Segment) -> bytes:
+    """What a reference calls a text: most results have one."""
+    number, text = segment.place
+    return b"result %d" % number if text == 1 else b"text %d of result %d" % (text, number)
+
+
+def _regrouped(text: bytes, folded: bytes) -> bytes | None:
+    """What folding left of a text with groups, with groups again if that is shorter; None if the text as it was is shorter."""
+    grouped = regroup(folded, text)
+    if grouped is not None and estimate(grouped) < estimate(folded):
+        folded = grouped
+    return folded if estimate(text) - estimate(folded) >= _LEAST_MORE else None
+
+
+def _same(texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> dict[int, bytes]:
+    """By place, what is said of texts that are an earlier one word for word."""
     first: dict[bytes, int] = {}
     same: dict[int, bytes] = {}
     sizes = Counter(map(len, texts))
@@ -110,62 +158,133 @@ def _folded(texts: Sequence[bytes], frozen: Sequence[bool]) -> list[bytes | None
         if sizes[len(text)] == 1:
             continue  # the only one of its size
         earlier = first.setdefault(text, place)
-        if earlier != place and not frozen[place]:
-            said = b"[the same as result %d]" % (earlier + 1)
-            if estimate(text) - estimate(said) >= _LEAST_SAVED:
+        if earlier != place and least[place] != _STAYS:
+            said = b"[the same as %b]" % _name_of(segments[earlier])
+            if estimate(text) - estimate(said) >= least[place]:
                 same[place] = said
-    if not same:
-        return fold([*texts], [*frozen])
-    # What a reader sees of such a text is that line, so runs are looked for in what is left.
-    left = [same.get(place, text) for place, text in enumerate(texts)]
-    runs = fold(left, [place in same or stays for place, stays in enumerate(frozen)])
-    return [same.get(place, run) for place, run in enumerate(runs)]
+    return same
 
 
-def unfold(texts: Sequence[str]) -> list[str]:
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """A text of a tool result, as it was forwarded.
+
+    Attributes:
+        text: with references.
+        place: of its segment.
+        written: what the model wrote in calls up to that of this result, behind the numbers of their results, by name.
+    """
+
+    text: str
+    place: tuple[int, int]
+    written: Sequence[tuple[int, str, str]] = ()
+
+
+def shown(segment: Segment) -> Shown:
+    """A tool result that is read back."""
+    written = [(number, name, text.decode("utf-8", "surrogatepass")) for number, name, text in segment.written()]
+    return Shown(segment.text, segment.place, written)
+
+
+def unfold(texts: Sequence[Shown]) -> list[str]:
     """The texts of all tool results, in order, with every reference replaced by the lines that it stands for.
 
     Raises:
-        ExpandError: a reference names lines that are not there.
+        ExpandError: a reference names lines that are not there, or all texts together stand for more than 256 MiB.
     """
-    seen: list[list[str]] = []
-    whole: list[str] = []
-    for text in texts:
-        same = _SAME.fullmatch(text)
-        if same is not None:
-            if not 0 < int(same[1]) <= len(whole):
-                raise ExpandError(f"{text} names a result that is not above")
-            seen.append([text])
-            whole.append(whole[int(same[1]) - 1])
-            continue
-        lines = text.split("\n")
-        seen.append(lines)
-        unfolded: list[str] = []
-        for at, line in enumerate(lines):
-            found = _REFERENCE.fullmatch(line) if at else None
-            unfolded += [line] if found is None else _referred(found, seen, lines, at)
-        whole.append("\n".join(unfolded))
-    return whole
+    above = _Above()
+    return ["\n".join(above.add(text).all) for text in texts]
 
 
-def _referred(found: re.Match[str], seen: Sequence[Sequence[str]], lines: Sequence[str], at: int) -> list[str]:
-    """The lines that the reference at `lines[at]` stands for."""
-    count, result, start, number = (int(group) if group else 0 for group in found.groups())
-    if result > len(seen):
-        raise ExpandError(f"{found.group()} names a result that is not above")
-    source = seen[result - 1] if result else lines[:at]
-    if not start:
-        key = _behind_number if number else str
-        anchor = key(lines[at - 1])
-        start = next((place + 2 for place, line in enumerate(source) if key(line) == anchor), 0)
-    referred = list(source[start - 1 : start - 1 + count])
-    if not start or len(referred) < count:
+class _Lines:
+    """The lines of a text with all references replaced, as far as it has been read, and where to find them."""
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        self.all: list[str] = list(lines)
+        self._looked = 0
+        self._firsts: dict[str, int] = {}
+        self._behind: dict[str, int] = {}
+
+    def behind(self, anchor: str, *, numbered: bool) -> int:
+        """The place behind the first line that is the anchor, 0 if there is none; `numbered`: numbers of lines do not count."""
+        for place in range(self._looked, len(self.all)):
+            self._firsts.setdefault(self.all[place], place)
+            self._behind.setdefault(_behind_number(self.all[place]), place)
+        self._looked = len(self.all)
+        found = self._behind.get(_behind_number(anchor)) if numbered else self._firsts.get(anchor)
+        return 0 if found is None else found + 1
+
+
+class _Above:
+    """What stands above a line: texts of results and of calls."""
+
+    def __init__(self) -> None:
+        self._results: dict[tuple[int, int], _Lines] = {}
+        self._written: dict[tuple[int, str], _Lines] = {}
+        self._left = _MOST_BYTES
+
+    def add(self, shown: Shown) -> _Lines:
+        """The lines of the next text."""
+        self._written |= {(number, name): _Lines(text.split("\n")) for number, name, text in shown.written}
+        same = _SAME.fullmatch(shown.text)
+        if same is None:
+            unfolded = self._read(shown)
+        else:
+            unfolded = self._named(same, shown.place[0])
+            self._charge(unfolded.all)
+        self._results[shown.place] = unfolded
+        return unfolded
+
+    def _read(self, shown: Shown) -> _Lines:
+        data = filled(shown.text.encode("utf-8", "surrogatepass"))
+        text = shown.text if data is None else data.decode("utf-8", "surrogatepass")
+        unfolded = _Lines()
+        for line in text.split("\n"):
+            found = _REFERENCE.fullmatch(line) if unfolded.all else None
+            if found is None:
+                lines = [line]
+            else:
+                source = unfolded if found["place"] == "above" else self._named(found, shown.place[0])
+                lines = _referred(found, source, unfolded.all[-1])
+            self._charge(lines)
+            unfolded.all += lines
+        return unfolded
+
+    def _charge(self, lines: Sequence[str]) -> None:
+        """These come out as well. They may have been said by very little."""
+        self._left -= sum(map(len, lines)) + _LINE_BYTES * len(lines)
+        if self._left < 0:
+            raise ExpandError(f"the texts stand for more than {_MOST_BYTES >> 20} MiB")
+
+    def _named(self, found: re.Match[str], own: int) -> _Lines:
+        """The text that a reference in a text of that result names."""
+        said = found.groupdict()
+        if said.get("member") is not None:
+            text = self._written.get((int(said["call"] or own), said["member"]))
+        else:
+            text = self._results.get((int(said["result"] or own), int(said["text"] or 1)))
+        if text is None:
+            raise ExpandError(f"{found.group()} names a text that is not above")
+        return text
+
+
+def _referred(found: re.Match[str], source: _Lines, anchor: str) -> list[str]:
+    """The lines that a reference behind that anchor stands for."""
+    count, start, number = (int(found[name] or 0) for name in ("count", "start", "number"))
+    start = start - 1 if start else source.behind(anchor, numbered=number > 0)
+    # A text that is still read ends before its anchor.
+    end = len(source.all) - (found["place"] == "above")
+    referred = source.all[start : start + count]
+    if start < 1 or count < 1 or start + count > end:
         raise ExpandError(f"{found.group()} names lines that are not there")
     if not number:
         return referred
-    first = _NUMBERED.match(referred[0])
+    adds = _number_of(source.all[start - 1]) is None
+    first = _number_of(anchor if adds else referred[0])
     if first is None:
         raise ExpandError(f"{found.group()} numbers lines that have no number")
+    if adds:
+        return [_numbered(line, first, number + ahead) for ahead, line in enumerate(referred)]
     return [_renumbered(line, number - int(first["number"])) for line in referred]
 
 
@@ -188,3 +307,9 @@ def _renumbered(line: str, shift: int) -> str:
     number = str(int(found["number"]) + shift)
     width = found.end("number") if found["blanks"] else 0
     return number.rjust(width) + line[found.end("number") :]
+
+
+def _numbered(line: str, anchor: re.Match[str], number: int) -> str:
+    """The line behind a number that is spelled as the anchor's."""
+    width = anchor.end("number") if anchor["blanks"] else 0
+    return f"{number:{width}}{anchor['sign']}{line}"

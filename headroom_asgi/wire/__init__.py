@@ -7,7 +7,7 @@ from typing import Any
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind, Round, Turn
 from headroom_asgi.wire.anthropic import AnthropicMessages
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.bedrock import BedrockConverse
 from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
 from headroom_asgi.wire.events import Event, EventKind, Frame, StreamCodec
@@ -17,6 +17,7 @@ from headroom_asgi.wire.ollama import Ollama
 from headroom_asgi.wire.openai_chat import OpenAIChat
 from headroom_asgi.wire.openai_responses import OpenAIResponses
 from headroom_asgi.wire.opening import Opening
+from headroom_asgi.wire.segments import Segment
 from headroom_asgi.wire.splice import dump, literal, rewrite, splice
 
 __all__ = [

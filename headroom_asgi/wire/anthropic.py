@@ -15,11 +15,12 @@ from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, 
 from headroom_asgi.wire.anthropic_places import retraced
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
 from headroom_asgi.wire.anthropic_turns import answered, appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
 
 # Tools that Anthropic defines and the client runs: as with function tools, their calls and results pass through the client.
@@ -189,6 +190,7 @@ def _spelled(tool: ToolSpec, *, direct: bool) -> bytes:
 def _segments(document: Document, messages: int) -> Iterator[Segment]:
     calls: _Calls = {}
     question: tuple[int, ...] = ()
+    results = Results()
     for message in document.elements(messages):
         role = text_at(document, message, "role")
         if role == "assistant":
@@ -196,11 +198,11 @@ def _segments(document: Document, messages: int) -> Iterator[Segment]:
                 if text_at(document, block, "type") == "tool_use":
                     calls[text_at(document, block, "id")] = (text_at(document, block, "name"), document.get(block, "input"))
         elif role == "user":
-            question = yield from _user_segments(document, message, calls, question)
+            question = yield from _user_segments(document, message, calls, question, results)
 
 
 def _user_segments(
-    document: Document, message: int, calls: _Calls, question: tuple[int, ...]
+    document: Document, message: int, calls: _Calls, question: tuple[int, ...], results: Results
 ) -> Generator[Segment, None, tuple[int, ...]]:
     """The segments of a user turn; returns the text that is the nearest for what follows."""
     content = document.get(message, "content")
@@ -220,14 +222,17 @@ def _user_segments(
         elif kind == "tool_result":
             if texts:
                 question, texts = tuple(texts), []
-            yield from _result_segments(document, block, calls, question)
+            yield from _result_segments(document, block, calls, question, results)
     return tuple(texts) or question
 
 
-def _result_segments(document: Document, block: int, calls: _Calls, question: tuple[int, ...]) -> Iterator[Segment]:
+def _result_segments(
+    document: Document, block: int, calls: _Calls, question: tuple[int, ...], results: Results
+) -> Iterator[Segment]:
     """The texts of a tool result: its content, or the text blocks in it. Whatever else is in it has no segment."""
     content, is_error = document.get(block, "content"), document.get(block, "is_error")
     name, arguments = calls.get(text_at(document, block, "tool_use_id"), ("", -1))
+    results.add(name, arguments)
     texts: list[tuple[int, bool]] = []
     if content >= 0 and document.kind(content) == STRING:
         texts.append((content, False))
@@ -245,6 +250,7 @@ def _result_segments(document: Document, block: int, calls: _Calls, question: tu
             question=question,
             is_error=is_error >= 0 and document.kind(is_error) == TRUE,
             frozen=cited or name.endswith(RETRIEVE_NAME),
+            results=results,
         )
 
 

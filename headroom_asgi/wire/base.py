@@ -20,87 +20,8 @@ from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.opening import Opening
+from headroom_asgi.wire.segments import Segment
 from headroom_asgi.wire.splice import splice
-
-
-class Segment:
-    """One addressable piece of text in a payload, and what is known about it. Text is decoded when it is asked for.
-
-    Attributes:
-        node: the STRING node in the payload's document.
-        role: the role of its message, as the dialect spells it.
-        tool_name: the tool whose result this is, "" if unknown.
-        is_error: the result is marked as an error.
-        frozen: never to be touched (signed, cited, ours, not a tool result ...); such segments serve as context only.
-        question: the nodes of the nearest user text before it.
-    """
-
-    __slots__ = ("_arguments", "_document", "_text", "_utf8", "frozen", "is_error", "node", "question", "role", "tool_name")
-
-    def __init__(
-        self,
-        document: Document,
-        node: int,
-        *,
-        role: str,
-        tool_name: str = "",
-        arguments: int = -1,
-        question: tuple[int, ...] = (),
-        is_error: bool = False,
-        frozen: bool = False,
-    ) -> None:
-        self._document = document
-        self._text: str | None = None
-        self._utf8: bytes | None = None
-        self._arguments = arguments
-        self.question = question
-        self.node = node
-        self.role = role
-        self.tool_name = tool_name
-        self.is_error = is_error
-        self.frozen = frozen
-
-    @property
-    def text(self) -> str:
-        """The decoded text; unpaired surrogates stay surrogates."""
-        if self._text is None:
-            self._text = self._document.text(self.node)
-        return self._text
-
-    @property
-    def utf8(self) -> bytes:
-        """The text in UTF-8; unpaired surrogates as `surrogatepass` writes them."""
-        if self._utf8 is None:
-            self._utf8 = self._document.utf8(self.node)
-        return self._utf8
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """Byte span of the string literal, quotes included."""
-        return self._document.span(self.node)
-
-    @property
-    def raw(self) -> bytes:
-        """The string literal as it is spelled."""
-        return self._document.raw(self.node)
-
-    @property
-    def raw_arguments(self) -> bytes:
-        """The arguments of the call that produced this text as they are spelled, b"" if unknown."""
-        return self._document.raw(self._arguments) if self._arguments >= 0 else b""
-
-    @property
-    def tool_arguments(self) -> str:
-        """JSON text of the arguments of the call that produced this text, "" if unknown."""
-        if self._arguments < 0:
-            return ""
-        kind_is_text = self._document.raw(self._arguments)[:1] == b'"'
-        return self._document.text(self._arguments) if kind_is_text else self._document.raw(self._arguments).decode("utf-8")
-
-    @property
-    def preceding_user_text(self) -> str:
-        """Text of the nearest user message before this one, "" if there is none."""
-        return "\n".join(self._document.text(node) for node in self.question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +43,7 @@ class Endpoint:
 
 
 EVENTS: Final = "text/event-stream"
+MAX_TOOLS: Final = 128  # that OpenAI takes; a client that has more asks somebody who has no such limit
 ANSWERED: Final = Endpoint()  # a request whose body says everything
 
 

@@ -15,7 +15,7 @@ from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.bedrock_answer import complete_answer, member, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
 from headroom_asgi.wire.bedrock_stream import ConverseCodec
@@ -35,6 +35,7 @@ from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.eventstream import MEDIA
 from headroom_asgi.wire.nodes import elements_at, find, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
 
 # An edit has to save 32 tokens, so shorter literals need not be looked at. Documents may have very many of them.
@@ -211,6 +212,7 @@ def _spelled(tool: ToolSpec) -> bytes:
 def _segments(document: Document, messages: int) -> Iterator[Segment]:
     calls: _Calls = {}
     question: tuple[int, ...] = ()
+    results = Results()
     for message in document.elements(messages):
         role = text_at(document, message, "role")
         if role == "assistant":
@@ -229,13 +231,16 @@ def _segments(document: Document, messages: int) -> Iterator[Segment]:
             elif kind == "toolResult":
                 if texts:
                     question, texts = tuple(texts), []
-                yield from _result_segments(document, value, calls, question)
+                yield from _result_segments(document, value, calls, question, results)
         question = tuple(texts) or question
 
 
-def _result_segments(document: Document, result: int, calls: _Calls, question: tuple[int, ...]) -> Iterator[Segment]:
+def _result_segments(
+    document: Document, result: int, calls: _Calls, question: tuple[int, ...], results: Results
+) -> Iterator[Segment]:
     """The texts of a tool result, and the long strings of its JSON documents. Whatever else is in it has no segment."""
     name, arguments = calls.get(text_at(document, result, "toolUseId"), ("", -1))
+    results.add(name, arguments)
     for block in elements_at(document, result, "content"):
         kind, value = member(document, block)
         if kind == "text" and document.kind(value) == STRING:
@@ -254,6 +259,7 @@ def _result_segments(document: Document, result: int, calls: _Calls, question: t
                 question=question,
                 is_error=text_at(document, result, "status") == "error",
                 frozen=name.endswith(RETRIEVE_NAME),
+                results=results,
             )
 
 

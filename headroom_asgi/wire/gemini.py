@@ -14,7 +14,7 @@ from headroom_asgi._crush import ARRAY, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, EVENTS, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, EVENTS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.gemini_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.gemini_parts import (
@@ -45,6 +45,7 @@ from headroom_asgi.wire.gemini_turns import (
 )
 from headroom_asgi.wire.nodes import is_true
 from headroom_asgi.wire.opening import Opening
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements, literal, replace
 
 _ARRAY: Final = "application/json"
@@ -222,6 +223,7 @@ def _allowed(document: Document, root: int, name: str) -> list[Edit]:
 
 def _segments(document: Document) -> Iterator[Segment]:
     question: tuple[int, ...] = ()
+    results = Results()
     calls: Run = ()
     for is_model, run in runs(document):
         if is_model:
@@ -234,7 +236,7 @@ def _segments(document: Document) -> Iterator[Segment]:
             if part in told:
                 if texts:
                     question, texts = tuple(texts), []
-                yield from _response_segments(document, part, told[part], question)
+                yield from _response_segments(document, part, told[part], question, results)
             elif (text := _user_text(document, part)) >= 0:
                 yield Segment(document, text, role="user", frozen=True)
                 if document.text(text).strip():
@@ -257,10 +259,13 @@ def _told(document: Document, run: Run, calls: Run) -> dict[int, tuple[int, int]
     return {part: (response, arguments[at] if at >= 0 else -1) for (part, response), at in zip(responses, answered, strict=True)}
 
 
-def _response_segments(document: Document, part: int, told: tuple[int, int], question: tuple[int, ...]) -> Iterator[Segment]:
+def _response_segments(
+    document: Document, part: int, told: tuple[int, int], question: tuple[int, ...], results: Results
+) -> Iterator[Segment]:
     """The texts of a response: every string that is long enough for something to be gained, wherever it is in the object."""
     response, arguments = told
     name, value = text_of(document, response, "name"), member(document, response, "response")
+    results.add(name, arguments)
     is_error = member(document, value, "error") >= 0 or (value >= 0 and is_true(document, value, "isError"))
     frozen = name.endswith(RETRIEVE_NAME) or bool(signature_of(document, part))
     for leaf in _leaves(document, value):
@@ -273,6 +278,7 @@ def _response_segments(document: Document, part: int, told: tuple[int, int], que
             question=question,
             is_error=is_error,
             frozen=frozen,
+            results=results,
         )
 
 

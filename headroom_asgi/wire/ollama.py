@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from headroom_asgi._crush import ARRAY, FALSE, OBJECT, STRING, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, find, given, request, text_at
 from headroom_asgi.wire.ollama_answer import (
@@ -25,6 +25,7 @@ from headroom_asgi.wire.ollama_answer import (
 )
 from headroom_asgi.wire.ollama_stream import OllamaCodec
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements, splice
 from headroom_asgi.wire.turns import comparable, replay_messages
 
@@ -215,6 +216,7 @@ def _asked(document: Document, message: int, calls: Sequence[ToolCall]) -> int:
 def _segments(document: Document, messages: int) -> Iterable[Segment]:
     waiting: list[tuple[ToolCall, int]] = []
     question: tuple[int, ...] = ()
+    results = Results()
     for message in document.elements(messages):
         role = text_at(document, message, "role")
         content = document.get(message, "content")
@@ -230,6 +232,7 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
             if at >= 0:
                 call, arguments = waiting.pop(at)
                 name = call.name
+            results.add(name, arguments)
             if is_text:
                 yield Segment(
                     document,
@@ -239,4 +242,5 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     arguments=arguments,
                     question=question,
                     frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it: it gives originals
+                    results=results,
                 )

@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, Document
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import elements_at, find, is_true, request, text_at
 from headroom_asgi.wire.openai_chat_answer import (
-    call_part,
     complete_answer,
     merge_answers,
     read_answer,
@@ -24,6 +23,7 @@ from headroom_asgi.wire.openai_chat_answer import (
 from headroom_asgi.wire.openai_chat_stream import ChatCodec
 from headroom_asgi.wire.openai_chat_turns import appended, replay_edits, texts_of, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
 
 _STRUCTURED = frozenset({"json_object", "json_schema"})
@@ -149,6 +149,7 @@ def _edits_history(document: Document) -> bool:
 def _segments(document: Document, messages: int) -> Iterable[Segment]:
     calls: dict[str, tuple[str, int]] = {}  # name and arguments of calls by their id, of legacy ones by their name
     question: tuple[int, ...] = ()
+    results = Results()
     for message in document.elements(messages):
         role = text_at(document, document.get(message, "role"))
         if role == "assistant":
@@ -161,6 +162,7 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
             own_name = text_at(document, document.get(message, "name"))
             key = text_at(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
             name, arguments = calls.get(key, (own_name, -1))
+            results.add(name, arguments)
             for node in texts_of(document, message):
                 yield Segment(
                     document,
@@ -170,17 +172,18 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     arguments=arguments,
                     question=question,
                     frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
+                    results=results,
                 )
 
 
 def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
     calls = {}
-    for node in elements_at(document, document.get(message, "tool_calls")):
-        call = call_part(document, node).call
-        if call is not None:
-            custom = find(document, node, "custom", "input")
-            arguments = custom if custom >= 0 else find(document, node, "function", "arguments")
-            calls[call.id] = (call.name, arguments)
+    for node in elements_at(document, message, "tool_calls"):
+        custom, function = document.get(node, "custom"), document.get(node, "function")
+        name = text_at(document, custom if custom >= 0 else function, "name")
+        if name:
+            given = find(document, custom, "input")
+            calls[text_at(document, node, "id")] = (name, given if given >= 0 else find(document, function, "arguments"))
     legacy = document.get(message, "function_call")
     if legacy >= 0:
         name = text_at(document, document.get(legacy, "name"))
@@ -210,6 +213,8 @@ def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
             last = position
     if last < 0:
         return "no_tools", -1
+    if len(elements_at(document, tools)) == MAX_TOOLS:
+        return "too_many_tools", -1
     if any(_exceeds_one(document, document.get(0, key)) for key in ("n", "best_of")):
         return "several_choices", -1
     return "", last

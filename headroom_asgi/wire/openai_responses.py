@@ -13,13 +13,14 @@ from headroom_asgi._crush import ARRAY, FALSE, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
-from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, Segment, WireFormat
+from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.nodes import elements_at, find, given, is_true, text_at
 from headroom_asgi.wire.openai_responses_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, texts_in, type_of
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
 from headroom_asgi.wire.openai_responses_turns import appended, paired_wrongly, reconciled, reheld, replayed, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
+from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid
 
 _STRUCTURED: Final = frozenset({"json_object", "json_schema"})
@@ -78,6 +79,8 @@ class OpenAIResponses(WireFormat):
         last = max((i for i, node in enumerate(tools) if _is_client_tool(document, node)), default=-1)
         if last < 0:
             return Offer(obstacle="no_tools")
+        if len(tools) == MAX_TOOLS:
+            return Offer(obstacle="too_many_tools")
         if is_true(document, 0, "background"):
             return Offer(obstacle="background")
         if given(document, 0, "multi_agent") >= 0:
@@ -201,6 +204,7 @@ def _segments(document: Document) -> Iterator[Segment]:
         yield Segment(document, node, role="user", frozen=True)
     calls: dict[str, tuple[str, int]] = {}  # names and arguments by the ids of calls
     question: tuple[int, ...] = ()
+    results = Results()
     for item in elements_at(document, 0, "input"):
         kind = type_of(document, item)
         if kind == "message" and text_at(document, item, "role") == "user":
@@ -213,6 +217,8 @@ def _segments(document: Document) -> Iterator[Segment]:
             calls |= dict.fromkeys(keys_of(document, item), call)
         else:
             name, arguments = calls.get(key_of(document, item), (text_at(document, item, "name"), -1))
+            if kind.endswith("_output"):
+                results.add(name, arguments)
             for text, is_error in _output_texts(document, item, kind):
                 yield Segment(
                     document,
@@ -223,6 +229,7 @@ def _segments(document: Document) -> Iterator[Segment]:
                     question=question,
                     is_error=is_error,
                     frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
+                    results=results,
                 )
 
 

@@ -59,7 +59,7 @@ def replace(document: Document, node: int, data: bytes) -> list[Edit]:
 
 def insert_members(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:
     """Add members, given as JSON texts, at the end of an object. Keys that it has already are not looked for."""
-    return insert_elements(document, node, document.count(node), [literal(k) + b":" + v for k, v in members.items()])
+    return arrange(document, node, [*range(document.count(node)), *(literal(k) + b":" + v for k, v in members.items())])
 
 
 def overlay(document: Document, node: int, members: Mapping[str, bytes]) -> list[Edit]:
@@ -83,8 +83,10 @@ def overlaid(data: bytes, members: Mapping[str, bytes]) -> bytes:
 
 def insert_elements(document: Document, node: int, at: int, elements: Sequence[bytes]) -> list[Edit]:
     """Add elements, given as JSON texts, to an array, so that the first of them gets the position `at`."""
-    count = document.count(node)
-    return arrange(document, node, [*range(at), *elements, *range(at, count)])
+    if at > 0:
+        end = document.span(document.elements(node)[at - 1])[1]
+        return _gap(end, end, b"".join(b"," + text for text in elements))
+    return arrange(document, node, [*elements, *range(document.count(node))])
 
 
 def arrange(document: Document, node: int, children: Sequence[int | bytes]) -> list[Edit]:
