@@ -62,6 +62,7 @@ async def once(app: ASGIApp, body: bytes) -> float:
 async def measure() -> None:
     """Medians: the inner app alone, and what each mode adds to it."""
     tool = {"type": "function", "function": {"name": "list_orders", "parameters": {"type": "object"}}}
+    Tokenizer("gpt-4o").load()  # half a second of a thread beside us, for which a lifespan waits
     print(
         "middleware: median added milliseconds a request (the baseline is the inner app alone), the newest output new / all known"
     )

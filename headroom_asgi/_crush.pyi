@@ -108,7 +108,7 @@ def filled(text: bytes) -> bytes | None:
     """
 
 def regroup(folded: bytes, text: bytes) -> bytes | None:
-    """What folding left of the filled form of a text, with groups formed of it; None if that is not shorter.
+    """What folding left of the filled form of a text, with groups formed of it; None if none is worth it.
 
     `filled` gives what was left back.
     """

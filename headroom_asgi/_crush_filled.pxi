@@ -97,7 +97,7 @@ cdef bint put_other_head(const uint8_t* data, const GroupedText* text, int notes
     cdef int note
     buffer_put(out, data, text.notes_start)
     if notes == 0 and text.notes_end == text.body - 2 and text.notes_start - text.head == 5:
-        out.size -= 5
+        out.size -= 0 if out.failed else 5
         return False
     for note in range(NOTE_STARTS, NOTE_RECORDS + 1):
         if notes & 1 << (note - NOTE_STARTS) and not (note == NOTE_STARTS and notes & GROUPS_HOLES):

@@ -915,9 +915,37 @@ _OMISSIONS: Final = (
     Mutant(
         "a-result-that-is-an-earlier-one-counts-from-zero",
         "transforms/repeats.py",
-        'b"[the same as result %d]" % (earlier + 1)',
-        'b"[the same as result %d]" % earlier',
+        'b"result %d" % number if text == 1',
+        'b"result %d" % (number - 1) if text == 1',
         "test_repeats.py::test_a_result_that_is_an_earlier_one_is_one_line_whatever_was_folded_there",
+    ),
+    Mutant(
+        "results-of-the-retrieve-tool-count",
+        "wire/segments.py",
+        "self._count += self._counts",
+        "self._count += 1",
+        "test_repeats.py::test_results_are_counted_as_a_reader_does_and_the_retrieve_tools_are_not[openai-chat]",
+    ),
+    Mutant(
+        "a-call-goes-by-the-number-of-another-result",
+        "transforms/repeats.py",
+        "of result %d's call\" % (said, number)",
+        "of result %d's call\" % (said, segment.place[0])",
+        "test_repeats.py::test_a_file_that_the_model_wrote_is_named_when_it_is_read[gemini]",
+    ),
+    Mutant(
+        "references-without-an-end",
+        "_crush_repeats.pxi",
+        "source[run.count + 1].hops < MOST_HOPS",
+        "source[run.count + 1].hops < 200",
+        "test_repeats.py::test_a_reader_follows_three_references_at_the_most",
+    ),
+    Mutant(
+        "anchors-behind-references",
+        "_crush_repeats.pxi",
+        "if source.ends or source.hops or",
+        "if source.ends or",
+        "test_repeats.py::test_an_anchor_stands_openly_in_the_text_that_is_named",
     ),
     Mutant(
         "a-pasted-log-names-everything",
@@ -960,6 +988,13 @@ _OMISSIONS: Final = (
         "or any(literal in piece for literal in asked)",
         "",
         "test_unreadable.py::test_a_script_that_the_question_names_something_of_stays",
+    ),
+    Mutant(
+        "templates-are-scripts",
+        "compressors/html.py",
+        "_marked_hidden, _shown(page)",
+        "_marked_hidden, page",
+        "test_html.py::test_a_template_in_a_script_is_a_part_of_the_page",
     ),
     Mutant(
         "both-twins-go",
@@ -1349,14 +1384,14 @@ _LOST: Final = (
         "retrieval/watch.py",
         "            self._codec.forget()\n",
         "            pass\n",
-        "test_too_large.py::test_memory_stays_flat",
+        "test_too_large.py::test_memory_stays_flat[ccr-ollama]",
     ),
     Mutant(
         "call-in-a-long-stream-forgotten",
         "retrieval/watch.py",
         "if self._forgot and (self._asked or not self._first):",
         "if self._forgot and not self._first:",
-        "test_too_large.py::test_a_call_of_ours_in_a_long_stream_is_an_error",
+        "test_too_large.py::test_a_call_of_ours_in_a_long_stream_is_an_error[before-chat]",
     ),
     Mutant(
         "echo-taken-for-a-call",
@@ -1408,7 +1443,7 @@ _STORES: Final = (
         "engine/refusals.py",
         "(?<!array )too long",
         "too long",
-        "test_refused.py::test_a_client_with_as_many_tools_as_there_may_be_gets_its_answer",
+        "test_refused.py::test_a_client_with_as_many_tools_as_are_taken_gets_its_answer",
     ),
     Mutant(
         "held-conversations-are-refused-at-each-turn",
@@ -1682,8 +1717,8 @@ _ADVERSARY: Final = (
     Mutant(
         "hidden-text-shown",
         "compressors/html.py",
-        "_TAGGED.sub(_marked_hidden, page)",
-        "page",
+        "_TAGGED.sub(_marked_hidden, _shown(page))",
+        "_shown(page)",
         "test_adversary_texts.py::test_what_a_page_hides_is_not_read_as_if_it_was_shown",
     ),
     Mutant(

@@ -25,12 +25,11 @@ def as_read(form: str) -> str | None:
 
 
 def regrouped(folded: str, form: str) -> str | None:
-    """What is left with groups: shorter, and read as what was left."""
+    """What is left with groups, which reads as what was left."""
     found = regroup(folded.encode(), form.encode())
     if found is None:
         return None
     assert filled(found) == folded.encode()
-    assert len(found) < len(folded.encode())
     return found.decode()
 
 
@@ -147,7 +146,7 @@ def test_any_form_reads_as_its_text_and_what_is_left_of_it_comes_back(text: str,
     read = as_read(form)
     if read is None:
         return
-    assert read == text
+    assert text == (decode(read) if read.startswith(head("text", RAWS)) else read)
     lines = read.split("\n")
     for at, count in runs:
         if at + 1 < len(lines):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headroom_asgi._crush import crush, expand
+from headroom_asgi._crush import crush, expand, filled, regroup
 from headroom_asgi.errors import ExpandError
 from tests.crush_documents import make_document
 from tests.crush_many import run, written
@@ -39,6 +39,7 @@ def feed() -> None:
             found = crush(data, ref=b"r", needles=[b"row", data[:5]])
             text = found[0] if found else data
             for crushed in (text, broken(text, rng), broken(written(rng)[0].encode(), rng)):
+                regroup(filled(crushed) or data, crushed)
                 with contextlib.suppress(ExpandError):
                     expand(crushed)
 

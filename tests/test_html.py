@@ -109,6 +109,17 @@ def test_a_page_that_was_cut_off_is_read() -> None:
     assert "Bob\t12" in found
 
 
+@pytest.mark.parametrize("kind", ["text/x-handlebars-template", "text/html", "text/template", "text/x-template"])
+def test_a_template_in_a_script_is_a_part_of_the_page(kind: str) -> None:
+    template = f'<script id="content" type="{kind}"><h2>Topics</h2><p>They are <b>managed</b> by hand.</p></script>'
+    text = read(f"<p>Docs</p>{template}<div id=p></div><p>End</p><script>var hidden = 1;</script>")
+    assert [line for line in text.split("\n") if line] == ["Shop", "Docs", "## Topics", "They are managed by hand.", "End"]
+
+
+def test_a_template_that_was_cut_off_is_a_script_as_any_other() -> None:
+    assert "Topics" not in read('<p>Docs</p><script type="text/template"><h2>Topics')
+
+
 def test_a_page_that_stands_in_its_scripts_stays() -> None:
     assert omitted(page('<div id="root">Loading</div><script>' + 'data.push({"name":"Ann"});' * 2_000 + "</script>")) is None
 

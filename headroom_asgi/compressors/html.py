@@ -102,6 +102,28 @@ def _in_scripts(page: str) -> int:
     return found
 
 
+# Pieces of the page that stand in scripts of their own until the page shows them.
+_TEMPLATE: Final = re.compile(
+    r"""<script\b(?=[^<>]*?\btype\s*+=\s*+["']?text/(?:html|template|ng-template|x-template|x-handlebars(?:-template)?)\b)[^<>]*+>""",
+    re.IGNORECASE,
+)
+
+
+def _shown(page: str) -> str:
+    """A page with its templates as parts of it."""
+    pieces: list[str] = []
+    at = 0
+    for match in _TEMPLATE.finditer(page):
+        if match.start() < at:
+            continue
+        end = page.find("</script", match.end())
+        if end < 0:
+            break
+        pieces += (page[at : match.start()], "<div>", page[match.end() : end], "</div")
+        at = end + len("</script")
+    return "".join([*pieces, page[at:]]) if pieces else page
+
+
 # -- before: facts that stand in tags, written as text ----------------------------------------------------------------
 
 _MARKED: Final = re.compile(
@@ -266,7 +288,7 @@ _BLANK_LINES: Final = re.compile(r"\n{3,}")
 
 def _read(page: str) -> str:
     """A page's text, with its title and what its head says of it first."""
-    seen = _NOWHERE.sub("<span>", _TAGGED.sub(_marked_hidden, page))
+    seen = _NOWHERE.sub("<span>", _TAGGED.sub(_marked_hidden, _shown(page)))
     tree = HTMLTree.parse(_MARKED.sub(_Writer(), seen))
     text = extract_plain_text(
         tree,
