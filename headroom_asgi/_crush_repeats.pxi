@@ -78,10 +78,25 @@ cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
     seen.lines[seen.size] = line
     seen.size += 1
 
+cdef int64_t rows_below(const SeenLine* line) noexcept nogil:
+    """Of the head of a table at the left margin (`[27]: date⇥open`, `{3}: ...`) how many rows are to follow; 0 of any other line."""
+    cdef const uint8_t* data = line.data
+    cdef Py_ssize_t at = 1
+    cdef int64_t rows = 0
+    if line.size < 4 or (data[0] != 0x5B and data[0] != 0x7B):
+        return 0
+    while at < line.size and at <= NUMBER_DIGITS and 0x30 <= data[at] <= 0x39:
+        rows = rows * 10 + data[at] - 0x30
+        at += 1
+    if at == 1 or at == line.size or data[at] != data[0] + 2 or memchr(data + at, 0x3A, line.size - at) == NULL:
+        return 0
+    return rows
+
 cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) noexcept nogil:
     """As many of the lines as leave no name away from what it names.
 
-    A line that has the next line under it (deeper) stays with it: the head of a block, of a table, of a list.
+    A line that has the next line under it (deeper) stays with it, the head of a block or of a list, and so does that of a table
+    of which rows follow.
     """
     cdef int depth, indent
     cdef int32_t i, top = max(count - HEAD_LINES, 0)
@@ -89,9 +104,9 @@ cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) n
         return count
     depth = indent_of(&lines[count])  # of the first line behind the run
     i = count
-    while i > top and depth > 0:
+    while i > top:
         indent = indent_of(&lines[i - 1])
-        if indent >= 0 and indent < depth:
+        if 0 <= indent < depth or rows_below(&lines[i - 1]) > count - i:
             # The lines between this head and the end of the run belong to it: the run ends before it.
             count = i - 1
             depth = indent

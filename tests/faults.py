@@ -934,6 +934,13 @@ _OMISSIONS: Final = (
         "test_repeats.py::test_a_file_that_the_model_wrote_is_named_when_it_is_read[gemini]",
     ),
     Mutant(
+        "heads-of-tables-without-their-rows",
+        "_crush_repeats.pxi",
+        " or rows_below(&lines[i - 1]) > count - i:",
+        ":",
+        "test_repeats.py::test_the_head_of_a_table_at_the_margin_stays_with_its_rows",
+    ),
+    Mutant(
         "references-without-an-end",
         "_crush_repeats.pxi",
         "source[run.count + 1].hops < MOST_HOPS",

@@ -122,6 +122,16 @@ def test_a_head_stays_with_what_stands_under_it() -> None:
     assert table[1] in short
 
 
+@pytest.mark.parametrize("same", [0, 12])
+@pytest.mark.parametrize("head", ["[30]: ", "{30}: (key)\t", "[30].values[]: "])
+def test_the_head_of_a_table_at_the_margin_stays_with_its_rows(head: str, same: int) -> None:
+    names = head + "\t".join(f"name_of_column_{n}" for n in range(12))
+    table = ["[json in mcp text (json)]", names, *(f"ORD-{n}\tOslo or Lima\tshipped" for n in range(30))]
+    other = [*table[: 2 + same], *(f"NEW-{n}\tOslo or Lima\tshipped" for n in range(30 - same))]
+    assert names in folded("\n".join(table), "\n".join(other))[1].split("\n")
+    assert names not in folded("\n".join(table), "\n".join(table) + "\nand an end")[1].split("\n")
+
+
 def test_what_looks_like_a_reference_stays_as_it_is_and_is_no_source() -> None:
     text = "\n".join(["[+3 lines as in result 1]", *FILE])
     data = text.encode()
