@@ -13,6 +13,7 @@ cdef enum:
     FIRST_LOOKS = 256  # lines with the same words looked at, of which a reader might find one before that which is meant
     MOST_HOPS = 3  # references that a reader has to follow, each into the text that the one before names
     HEAD_LINES = 24  # a head further up is far from what follows anyway
+    SEEN_LIMIT = 0x100000  # lines that are remembered, 40 bytes each: more than any model reads
 
 cdef struct Place:
     int32_t first  # its first line
@@ -267,8 +268,9 @@ cdef bint fold_texts(
     cdef bint imitates, failed
     for i in range(count):
         n = count_lines(texts[i], sizes[i])
-        most = max(most, n)
-        total += n
+        if n <= SEEN_LIMIT:
+            most = max(most, n)
+            total = min(total + n, SEEN_LIMIT)
     while slots < 2 * total:
         slots *= 2
     memset(&seen, 0, sizeof(seen))
@@ -276,7 +278,7 @@ cdef bint fold_texts(
     seen.table = <int32_t*>malloc(slots * sizeof(int32_t))
     seen.places = places
     lines = <SeenLine*>malloc((most + 1) * sizeof(SeenLine))
-    if seen.table == NULL or lines == NULL or total > 0x40000000:
+    if seen.table == NULL or lines == NULL:
         free(seen.table)
         free(lines)
         return False
@@ -286,6 +288,9 @@ cdef bint fold_texts(
         stop = at + sizes[i]
         n = 0
         places[i].first = <int32_t>seen.size
+        if seen.size + count_lines(at, sizes[i]) > SEEN_LIMIT:
+            ends[i] = -1  # neither folded nor referred to
+            continue
         imitates = False
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)

@@ -132,6 +132,16 @@ def test_the_head_of_a_table_at_the_margin_stays_with_its_rows(head: str, same: 
     assert names not in folded("\n".join(table), "\n".join(table) + "\nand an end")[1].split("\n")
 
 
+def test_texts_of_more_lines_than_any_model_reads_take_no_part() -> None:
+    text = "\n".join(FILE).encode()
+    large = text + b"\n" * (1 << 20)
+    assert fold([large, text, text, large], [32] * 4, results(4))[:2] == [None, None]
+    assert fold([large, text, text, large], [32] * 4, results(4))[2] is not None
+    half = text + b"\n" * (1 << 19)
+    assert fold([half, half, text], [32] * 3, results(3))[1] is None
+    assert fold([half, text, half], [32] * 3, results(3))[1] is not None
+
+
 def test_what_looks_like_a_reference_stays_as_it_is_and_is_no_source() -> None:
     text = "\n".join(["[+3 lines as in result 1]", *FILE])
     data = text.encode()

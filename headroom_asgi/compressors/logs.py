@@ -199,12 +199,15 @@ _NO_DIGITS = str.maketrans("", "", "0123456789")
 def _mark_alike(reasons: list[str], lines: Sequence[str], near: Sequence[bool]) -> None:
     """Lines that differ from several above in their numbers only. The last in a row of them stays, to show how far it went."""
     seen: Counter[str] = Counter()
+    worded: dict[str, bool] = {}
     for number, shape in enumerate("\n".join(lines).translate(_NO_DIGITS).split("\n")):
         if reasons[number] or near[number]:
             continue
         seen[shape] += 1
-        if seen[shape] > _SEEN and sum(map(str.isalpha, shape[:_FACE])) >= _LETTERS:
-            reasons[number] = _ALIKE
+        if seen[shape] > _SEEN:
+            if shape not in worded:
+                worded[shape] = sum(map(str.isalpha, shape[:_FACE])) >= _LETTERS
+            reasons[number] = _ALIKE if worded[shape] else ""
     for start, end in _runs_of(reasons, _ALIKE):
         # Equal lines can be said in one without losing any.
         same = all(line == lines[start] for line in lines[start:end])
@@ -232,7 +235,7 @@ def _mark_ordinary(reasons: list[str], near: Sequence[bool]) -> None:
 _OPENS = re.compile(
     r"Traceback \(most recent|goroutine [0-9]+ \[|thread '[^'\n]{1,80}' |(?:Caused by: |[\w.$]{1,200}(?:Exception|Error)\b)"
 )
-_OPENING: Final = ("Traceback (", "goroutine ", "thread '", "Caused by: ", "Exception", "Error")  # one of them stands there
+_OPENING: Final = ("traceback (", "goroutine ", "thread '", "caused by: ", "exception", "error")  # one of them stands there
 _INDENT: Final = (" ", "\t")
 _FRAME = re.compile(r"\s+\S|\S{1,200}\([^\n]{0,100}\)\s*$|\s*$|created by ")
 
@@ -247,19 +250,17 @@ def _mark_traces(reasons: list[str], lines: Sequence[str]) -> None:
         known.add(frames)
 
 
-def _opens(line: str) -> bool:
-    return any(word in line for word in _OPENING) and _OPENS.search(line) is not None
-
-
 def _traces(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Where the frames of stack traces stand: the lines behind one that opens a trace, up to one that is no frame."""
     at = 0
-    while at < len(lines):
-        start = at + 1
-        at = start
+    for opener in sorted(with_words([line[:_LOOKED_AT] for line in lines], _OPENING)):
+        start = opener + 1
         framed = start < len(lines) and lines[start][:1] in _INDENT
-        if not (framed or lines[start - 1].startswith("goroutine")) or not _opens(lines[start - 1][:_LOOKED_AT]):
+        if start <= at or not (framed or lines[opener].startswith("goroutine")):
             continue
+        if not _OPENS.search(lines[opener][:_LOOKED_AT]):
+            continue
+        at = start
         while at < len(lines) and _FRAME.match(lines[at][:_LOOKED_AT]) and lines[at].strip():
             at += 1
         if at > start:
@@ -280,7 +281,8 @@ def _keep_edges(reasons: list[str]) -> None:
 
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}")
-_LEVEL = re.compile(r"\b(TRACE|DEBUG|INFO|NOTICE)\b", re.IGNORECASE)
+_LEVELS: Final = ("trace", "debug", "info", "notice")
+_LEVEL = re.compile(rf"\b({'|'.join(_LEVELS)})\b", re.IGNORECASE)
 _WIDE = 120  # characters of a line in which its level and time stand
 
 
@@ -290,7 +292,9 @@ def _said(run: Sequence[str], counts: Counter[str]) -> str:
         f"{count} {reason}{'' if count == 1 or reason not in (_PASSED, _ORDINARY) else 's'}"
         for reason, count in counts.most_common()
     ]
-    levels = Counter(found[1].upper() for line in run if (found := _LEVEL.search(line[:_WIDE])))
+    starts = [line[:_WIDE] for line in run]
+    leveled = (_LEVEL.search(starts[number]) for number in sorted(with_words(starts, _LEVELS)))
+    levels = Counter(found[1].upper() for found in leveled if found)
     parts += [f"{count} {level}" for level, count in levels.most_common()]
     first, last = (_MOMENT.search(line[:_WIDE]) for line in (run[0], run[-1]))
     if first and last and first[0] != last[0]:
