@@ -8,6 +8,7 @@ cdef enum:
     NOTE_STARTS = 4
     NOTE_RECORDS = 7
     NOTE_OMISSIONS = 8
+    FILL_TIMES = 16  # a text whose rows stand for more than so many times its size is compared as it stands
 
 # A text with groups, taken apart.
 cdef struct GroupedText:
@@ -108,13 +109,13 @@ cdef bint put_other_head(const uint8_t* data, const GroupedText* text, int notes
 cdef bint fill_text(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
     """Append a text with its rows filled in, and no notes on them; False, and nothing, if it is to be read as it stands."""
     cdef GroupedText text
-    cdef Py_ssize_t start = out.size, body
+    cdef Py_ssize_t start = out.size, body, limit = min(FILL_TIMES * size + 4096, EXPAND_ROOM)
     cdef bint headed
     if not read_grouped(data, size, &text) or not fills_alike(data + text.body, text.body_end - text.body, text.notes):
         return False
     headed = put_other_head(data, &text, 0, out)
     body = out.size
-    if expand_groups(data + text.body, text.body_end - text.body, text.notes, out.size + EXPAND_ROOM, out) == EXPANDED:
+    if expand_groups(data + text.body, text.body_end - text.body, text.notes, out.size + limit, out) == EXPANDED:
         buffer_put(out, data + text.body_end, size - text.body_end)
         if not out.failed and (headed or not starts_form(out.data + body, out.size - body)):
             return True

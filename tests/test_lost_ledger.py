@@ -142,7 +142,7 @@ async def test_a_stream_that_began_with_hidden_rounds_has_the_name_from_which_th
 
 
 @pytest.mark.parametrize("parts", [False, True])
-async def test_results_of_calls_that_the_provider_has_under_another_name_are_told_as_what_they_are(parts: bool) -> None:
+async def test_results_of_calls_that_the_provider_has_under_another_name_remain_results(parts: bool) -> None:
     client = Client("openai-responses", stream=True)
     await client.say("What is up?", {"say": "Hm.", "calls": [HIDDEN]}, {"calls": [OWN, OWN]})
     await client.forget()
@@ -153,7 +153,9 @@ async def test_results_of_calls_that_the_provider_has_under_another_name_are_tol
     assert client.reports[-1].outcome == "results_lost"
     lost, *told = client.upstream.bodies[-1]["input"]
     assert lost["type"] == "function_call_output"
-    assert [[part["text"] for part in message["content"]][1:] for message in told] == [["It is."]] * 2
+    assert [item["type"] for item in told] == ["function_call", "function_call_output"] * 2  # still a tool's word, not the user's
+    assert told[1::2] == new
+    assert [item["call_id"] for item in told[::2]] == [item["call_id"] for item in new]
     assert (await client.say("Go on.", BYE)).status == 200
     assert client.upstream.statuses[6:] == [200]
 

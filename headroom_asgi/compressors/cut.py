@@ -4,7 +4,7 @@ import json
 import re
 from typing import Final, NamedTuple
 
-from headroom_asgi._crush import Document
+from headroom_asgi._crush import ARRAY, OBJECT, Document
 from headroom_asgi.errors import ScanError
 
 # An object from its first brace to the quote that opens a string: short members before it, no containers.
@@ -53,6 +53,25 @@ class CutDocument(NamedTuple):
     whole: str
     closers: str
     rest: str
+
+    def goes_on_in(self, piece: str) -> bool:
+        """What was left of the whole ends in the very containers in which the text was cut."""
+        path = _open_path(piece, self.closers)
+        return path is not None and path == _open_path(self.whole, self.closers)
+
+
+def _open_path(text: str, closers: str) -> list[str] | None:
+    """The keys of the last values of a document, from the root to where it is closed by so many brackets; "" in a list."""
+    document = Document(text.encode("utf-8"))
+    node, path = 0, []
+    for closer in reversed(closers[:-1]):
+        members = document.items(node)[-1:] or [("", element) for element in document.elements(node)[-1:]]
+        for key, value in members:
+            path.append(key)
+            node = value
+        if not members or document.kind(node) != (OBJECT if closer == "}" else ARRAY):
+            return None
+    return path
 
 
 _DOCUMENT: Final = re.compile(r'\s*+(?:\{\s*+"|\[\s*+(?:[\[{"]|-?[0-9]))')

@@ -15,7 +15,8 @@ _HEAD: Final = 16_000  # characters that stay of its beginning
 _TAIL: Final = 8_000
 _LONG_LINE: Final = 2_000  # characters; a longer line is looked at in pieces
 _PIECE: Final = 400
-_SEAM: Final = re.compile(r"\s|[,;|>](?![0-9])")  # behind which no name or number goes on
+# Behind which no name or number goes on; the signs of Chinese and Japanese among them.
+_SEAM: Final = re.compile(r"\s|[,;|>](?![0-9])|[\u3001\u3002\uff01\uff0c\uff1b\uff1f]")
 _NEAR: Final = 1  # pieces before and behind one that stays
 _NAMING_SHARE: Final = 10  # what more than one piece in so many holds names none
 _MANY: Final = 40  # pieces with a word of trouble, beyond which such words are what the text is about
@@ -23,8 +24,10 @@ _LOOKED_AT: Final = 400  # characters of a piece that are looked at for words
 _LEAST: Final = 1_000  # characters of a run that goes, so that between headings not every few lines do
 _QUOTED: Final = 40  # characters of a piece that a marker quotes
 
-_RULE: Final = r"(?:={3,}|-{3,}|\*{3,}|_{3,})"
-_HEADING: Final = re.compile(rf"#{{1,6}} \S|{_RULE} ?\S.{{0,80}}? ?{_RULE}\s*$|<h[1-6]\b|\\(?:sub)*section\{{")
+_RULE: Final = r"(?:={3,}+|-{3,}+|\*{3,}+|_{3,}+)"
+_HEADING: Final = re.compile(
+    rf"#{{1,6}} \S|{_RULE} ?[^\s=*_-].{{0,80}}?(?:===|---|\*\*\*|___)[=*_-]*+\s*+$|<h[1-6]\b|\\(?:sub){{0,2}}section\{{"
+)
 _TROUBLE: Final = ("error", "exception", "traceback", "fail", "fatal", "panic", "denied", "truncated")
 # JSON that is cut or broken, Python's lists, XML, pages that stay: each of their values may be wanted.
 _RECORDS: Final = re.compile(r"\s*+(?:[\[{(]\s*+[\[{(\"']|<)")
@@ -54,8 +57,8 @@ def _pieces(text: str) -> Iterator[str]:
         line = f"{content}\n" if number < len(lines) else content
         at = 0
         while len(line) - at > _LONG_LINE:
-            seam = _SEAM.search(line, at + _PIECE)
-            end = seam.end() if seam is not None else len(line)
+            seam = _SEAM.search(line, at + _PIECE, at + _LONG_LINE)
+            end = seam.end() if seam is not None else at + _LONG_LINE
             yield line[at:end]
             at = end
         yield line[at:]

@@ -38,8 +38,9 @@ def is_styling(column: Column, group: Group) -> bool:
     """
     if column.kind is not Kind.MAP or column.key not in group.groups or not _is_named_so(column.key):
         return False
-    members = _members(group.groups[column.key])
-    return bool(members) and not _LOOKS.isdisjoint(members)
+    looks = group.groups[column.key]
+    # One such word may be one of a thing's facts: a sheet of paper has a size, a weight and a color.
+    return len(_members(looks) & _LOOKS) > (0 if looks.groups else 1)
 
 
 def _is_named_so(key: str) -> bool:

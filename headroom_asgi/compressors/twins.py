@@ -9,10 +9,12 @@ from headroom_asgi.compressors.omission import quoted
 
 _MIN_VALUE: Final = 16  # bytes of a value on average; short ones are the same by chance
 _MIN_DIFFERENT: Final = 2  # a value that all records share is said once anyway
+_MOST_SAID: Final = 180  # characters about twins in a marker
 
 
 def pair(document: Document, root: Group) -> None:
-    """Note for each column that repeats an earlier one which one that is."""
+    """Note for each column that repeats an earlier one which one that is; of as many as a marker has room for."""
+    room = _MOST_SAID
     seen: dict[tuple[int, bytes], tuple[Group, Column]] = {}
     waiting = [root]
     while waiting:
@@ -26,15 +28,17 @@ def pair(document: Document, root: Group) -> None:
             # Of neighbors in a table the lossless form says it in less.
             beside = first[0] is group and column.kind is not Kind.MAP
             if first[1] is not column and not beside and not _is_inside(group, *first):
-                column.twin = first
-                column.said = f"{quoted(_name_of(group, column))} (the same as {quoted(_name_of(*first))})"
+                said = f"{quoted(_name_of(group, column))} (the same as {quoted(_name_of(*first))})"
+                if len(said) <= room:
+                    column.twin, column.said = first, said
+                    room -= len(said) + len(", ")
         waiting += reversed(group.groups.values())
 
 
 def _values(document: Document, group: Group, column: Column) -> list[bytes]:
     """The values of a column that can be compared with others: one for each record, all strings or all objects; else none."""
     kinds = (OBJECT,) if column.kind is Kind.MAP else (STRING,)
-    if column.kind is Kind.EMPTY or not group.listed or len(column.values) != len(group.records):
+    if column.kind is Kind.EMPTY or not group.listed or len(column.values) != len(_list_of(group).records):
         return []
     if any(document.kind(value) not in kinds for value in column.values):
         return []

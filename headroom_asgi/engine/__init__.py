@@ -6,13 +6,14 @@ from headroom_asgi.engine.exchange import Exchange
 from headroom_asgi.engine.hooks import CompressContext
 from headroom_asgi.engine.originals import ORIGINALS, keep, line_view
 from headroom_asgi.engine.policy import POLICY
-from headroom_asgi.engine.refusals import MAX_ERROR_BYTES, Second
+from headroom_asgi.engine.refusals import MAX_ERROR_BYTES, REFUSED, Second
 from headroom_asgi.engine.staged import Incoming, Reply
 
 __all__ = [
     "MAX_ERROR_BYTES",
     "ORIGINALS",
     "POLICY",
+    "REFUSED",
     "CompressContext",
     "Engine",
     "Exchange",

@@ -369,7 +369,7 @@ class Exchange(Staged):
         self.notes.unread = reason
         self.notes.prefix_risk = self.notes.prefix_risk or (self.conversation is not None and self.conversation.is_held)
         if reason == "unsupported_encoding" and self.endpoint.answered:
-            self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
+            self.engine.breaker.trip(self.route, self.tenant, self.payload.model, sure=True)
 
     async def merged(self, outcome: Outcome) -> bytes:
         """One answer out of the rounds', as the client gets it; the very bytes of a single one that needs no change."""

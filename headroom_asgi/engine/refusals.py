@@ -69,10 +69,10 @@ class Breaker:
         self._after = after
         self._clock = clock
 
-    def trip(self, route: Route, tenant: str, model: str) -> None:
-        """A body was refused that the client's own would not have been."""
+    def trip(self, route: Route, tenant: str, model: str, *, sure: bool = False) -> None:
+        """A body was refused that the client's own would not have been; `sure`: that is so whatever was accepted before."""
         where = (route, tenant, model)
-        refusals = self._known.get(where, (0, 0.0))[0] + 1
+        refusals = self._after if sure else self._known.get(where, (0, 0.0))[0] + 1
         self._known[where] = refusals, self._clock() + _COOL_DOWN_S if refusals >= self._after else 0.0
         self._known.move_to_end(where)
         if len(self._known) > _MAX_TRIPPED:

@@ -3,7 +3,7 @@
 from typing import Final
 
 import headroom_asgi.middleware.headers as head
-from headroom_asgi.engine import MAX_ERROR_BYTES, Exchange, Second
+from headroom_asgi.engine import MAX_ERROR_BYTES, REFUSED, Exchange, Second
 from headroom_asgi.middleware.codings import CodingError, codings_of, decode
 from headroom_asgi.middleware.respond import Relay
 from headroom_asgi.types import Message, Send
@@ -96,6 +96,9 @@ class Gate:
         if self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES or self._size > MAX_ERROR_BYTES:
             return None
         status = self._again[0].get("status", 0)
+        if status not in REFUSED:  # busy: the client may try again, and would not after the first answer
+            self._held = self._again
+            return None
         left = await self._exchange.second_try(status, await self._error(self._again))
         return left if left is Second.ANSWERED else None
 

@@ -1,6 +1,7 @@
 """Calls of the inner app: the first where we stand, others in tasks of their own, with the client watched meanwhile."""
 
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from math import inf
 
@@ -144,6 +145,7 @@ class _Rounds:
         self._call = call
         self._exchange = exchange
         self._group = group
+        self._context = copy_context()  # what the app puts into its own is none of later calls'
         self._flow = exchange.flow()
         self._relay = Relay(exchange, call.send, self._flow)
         self._gate = Gate(exchange, self._relay, call.send)
@@ -231,8 +233,9 @@ class _Rounds:
         """One call of the inner app, until it returns."""
 
         async def later() -> Message:
-            self._watch()
-            await this.closed.wait()
+            if not this.closed.is_set():  # who only looks (in a canceled scope) gets no further than the first wait
+                self._watch()
+                await this.closed.wait()
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
@@ -262,7 +265,9 @@ class _Rounds:
         this.end()
         if self._others is None and self._follows:
             self._others = anyio.Event()
-            self._group.start_soon(self._go_on, self._others)
+            self._context.run(self._group.start_soon, self._go_on, self._others)
+        elif self._others is None:
+            self._finished = True  # what the app still does is none of the client's business
 
     # -- meanwhile -----------------------------------------------------------------------------------------------------
 
@@ -276,9 +281,13 @@ class _Rounds:
 
     async def _let_go(self) -> None:
         await anyio.sleep_until(self._deadline)
-        async with self._turn:
-            if self._relay.waiting:
-                await self._relay.release()
+        try:
+            async with self._turn:
+                if self._relay.waiting:
+                    await self._relay.release()
+        except Exception as error:  # the server's, of a client that left
+            self.error = self.error or error
+            self._group.cancel_scope.cancel()
 
     def _watch(self) -> None:
         """Begin to listen for the client."""

@@ -90,6 +90,7 @@ class Watch:
         self._anew = unseen and not self._visible and self._codec.begin_anew()
         if self._anew:
             self._out.clear()
+            self._next = 0
         else:
             self._codec.begin_round()
         return self._anew

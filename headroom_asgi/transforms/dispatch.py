@@ -217,7 +217,11 @@ class DispatchTable:
 
     def _left_of_cut(self, cut: CutDocument, run: "_Run", depth: int) -> str:
         """JSON that was cut off, without what is left out of the part of it that is whole."""
+        known, labels = len(run.markers.omissions), dict(run.labels)
         heads, piece = split_markers(self._left_of(Section(ContentKind.JSON, cut.whole), run, depth))
+        if not cut.goes_on_in(piece):  # the container in which it was cut is left out itself
+            del run.markers.omissions[known:]
+            run.labels, heads, piece = labels, [], cut.whole
         run.heads += heads
         return piece.removesuffix(cut.closers) + cut.rest
 

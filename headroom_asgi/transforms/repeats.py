@@ -71,6 +71,8 @@ class Repeats(Transform):
         segments = [decision.segment for decision in results]
         for decision, before, full, left in zip(results, texts, read, _folded(read, least, segments), strict=True):
             after = left if left is None or full is before else _regrouped(before, left)
+            if after is not None and full is before and filled(after) is not None:
+                continue  # compared as it stood, and now to be read with its rows filled in
             if after is not None:
                 self._tell(decision, before, after)
                 folded = True

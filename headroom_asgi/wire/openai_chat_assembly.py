@@ -239,16 +239,17 @@ def is_calls(value: Any) -> bool:
 class Assembly:
     """The answer that the chunks of one stream make so far."""
 
-    __slots__ = ("_choices", "_top", "_usage")
+    __slots__ = ("_choices", "_forgets", "_top", "_usage")
 
     def __init__(self) -> None:
+        self._forgets = False
         self._top: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
         self._usage: dict[str, Any] | None = None
 
     def add(self, chunk: Mapping[str, Any]) -> list[CallPiece]:
         """Take a chunk in; what it says about the calls of the first choice."""
-        for key, value in chunk.items():
+        for key, value in () if self._forgets else chunk.items():
             if key not in ("choices", "usage", "object", "obfuscation") and value and (key != "id" or "id" not in self._top):
                 self._top[key] = value
         usage, choices = chunk.get("usage"), chunk.get("choices")
@@ -259,12 +260,14 @@ class Assembly:
             if isinstance(choice, dict):
                 given = choice.get("index")
                 index = given if isinstance(given, int) else 0
-                taken = self._choices.setdefault(index, _Choice()).add(choice)
+                taken = self._choices.setdefault(index, _Choice(forgets=self._forgets)).add(choice)
                 pieces += taken if index == 0 else []
         return pieces
 
     def forget(self) -> None:
         """Go on with nothing but the names and numbers of calls."""
+        self._forgets = True
+        self._top.clear()
         for choice in self._choices.values():
             choice.forget()
 

@@ -10,7 +10,7 @@ from headroom_asgi.sse import ServerSentEvent, SSESplitter
 from headroom_asgi.types import RETRIEVE_NAME, Edit
 from headroom_asgi.wire.answers import Answer, Part
 from headroom_asgi.wire.events import PIECE_BYTES, Event, EventKind, Frame, StreamCodec
-from headroom_asgi.wire.nodes import count_at, object_in, text_at
+from headroom_asgi.wire.nodes import count_at, find, object_in, text_at
 from headroom_asgi.wire.openai_responses_answer import (
     item_events,
     merge_answers,
@@ -98,6 +98,8 @@ class ResponsesCodec(StreamCodec):
     def begin_anew(self) -> bool:
         """The next round's id is the one from which the provider goes on with all of them."""
         self._created, self._number, self._intact = None, 0, False
+        for item in self._items.values():
+            item.shown = False
         self._next_round()
         return True
 
@@ -253,6 +255,10 @@ class ResponsesCodec(StreamCodec):
 
     def _read_end(self, document: Document, name: str) -> list[Event]:  # noqa: ARG002
         self._final = document
+        output = find(document, 0, "response", "output") if self._forgets else -1
+        items = document.elements(output) if output >= 0 and document.kind(output) == ARRAY else []
+        if any(text_at(document, item, "name") == RETRIEVE_NAME for item in items):  # that no event told of
+            raise ResponseError("a call of ours at the end of an answer that is too long")
         return [Event(EventKind.FINISH), Event(EventKind.USAGE), Event(EventKind.END)]
 
     def _read_error(self, document: Document, name: str) -> list[Event]:  # noqa: ARG002

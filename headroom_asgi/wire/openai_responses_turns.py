@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from headroom_asgi._crush import ARRAY, FALSE, NULL, STRING, Document
+from headroom_asgi._crush import FALSE, NULL, STRING, Document
 from headroom_asgi.types import Edit, ToolCall, ToolResult
 from headroom_asgi.wire.answers import Answer, PartKind, Round, Turn
 from headroom_asgi.wire.base import Payload
@@ -27,7 +27,11 @@ from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 _UNANSWERED: Final = re.compile(rb"No tool output found for function call ([\w|:-]+(?:\.[\w|:-]+)*)")
 # And an output in a request whose call it does not hold, in the response that the request goes on from.
 _UNASKED: Final = re.compile(rb"No tool call found for [a-z ]*output with call_id ([\w|:-]+(?:\.[\w|:-]+)*)")
-_STRANDED: Final = literal("The result of an earlier call, of which the record was lost:")
+# By the kind of an output, the call that stands in for one whose record was lost: an output needs one, and remains a tool's.
+_STAND_INS: Final = {
+    "function_call_output": b'{"type":"function_call","call_id":%s,"name":"lost_call","arguments":"{}"}',
+    "custom_tool_call_output": b'{"type":"custom_tool_call","call_id":%s,"name":"lost_call","input":""}',
+}
 
 
 def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
@@ -219,8 +223,8 @@ def paired_wrongly(document: Document) -> frozenset[str]:
 
 
 def reconciled(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
-    """The edits that a refusal asks for: an output for a call that the request has nothing to do with, or a message of the user's
-    for an output whose call is in a response that nobody knows the name of.
+    """The edits that a refusal asks for: an output for a call that the request has nothing to do with, or a call for an output
+    whose own is in a response that nobody knows the name of.
     """
     document = payload.document
     items = elements_at(document, 0, "input")
@@ -234,20 +238,10 @@ def reconciled(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
         return _inserted(document, [_object(members)], at_end=False)
     if found := _UNASKED.search(refusal):
         call_id = found[1].decode("ascii")
-        stranded = [item for item in items if type_of(document, item) in OUTPUTS and key_of(document, item) == call_id]
-        return [edit for item in stranded for edit in replace(document, item, _as_message(document, item))]
+        stranded = [item for item in items if key_of(document, item) == call_id and type_of(document, item) in _STAND_INS]
+        calls = {item: _STAND_INS[type_of(document, item)] % literal(call_id) for item in stranded}
+        return [edit for item, call in calls.items() for edit in replace(document, item, call + b"," + document.raw(item))]
     return []
-
-
-def _as_message(document: Document, item: int) -> bytes:
-    """An output as the user's message."""
-    output = document.get(item, "output")
-    parts = [b'{"type":"input_text","text":' + _STRANDED + b"}"]
-    if output >= 0 and document.kind(output) == STRING:
-        parts.append(b'{"type":"input_text","text":' + document.raw(output) + b"}")
-    elif output >= 0:
-        parts += [document.raw(part) for part in document.elements(output)] if document.kind(output) == ARRAY else []
-    return b'{"role":"user","content":[' + b",".join(parts) + b"]}"
 
 
 def reheld(payload: Payload, held: str) -> list[Edit]:

@@ -11,6 +11,7 @@ _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _LINE_BREAK: Final = b"\\n"  # in JSON, and in JSON in a string of JSON
 _LEAST_BYTES: Final = 64  # of a literal; a shorter one is not worth a reference to it
 _LONGEST_NAME: Final = 100
+_MOST_NODES: Final = 200_000  # of arguments that are looked through: half a second
 _WHOLE: Final = "input"  # arguments that are no object
 
 
@@ -31,6 +32,8 @@ def written(document: Document, node: int) -> tuple[tuple[str, bytes], ...]:
         return ((_WHOLE, text),)
     if arguments.kind(0) != OBJECT:
         return ((_WHOLE, text),)
+    if len(arguments) > _MOST_NODES:
+        return ()
     found: dict[str, bytes] = {}
     for name, place in _long_strings(arguments):
         value = arguments.utf8(place)
