@@ -130,7 +130,7 @@ def test_an_envelope_of_an_exact_match_tool_is_taken_off_its_text() -> None:
     envelope = json.dumps({"type": "text", "text": text, "annotations": None})
     short = sent(envelope, "mcp__files__read_file")
     head, _, body = short.partition("\n")
-    assert head.startswith("[json in {type: text")
+    assert head.startswith("[json in mcp text")
     assert body == text
     assert json.loads(expand(short)) == json.loads(envelope)
 
@@ -151,7 +151,7 @@ def test_an_envelope_of_an_exact_match_tool_that_was_cut_off_is_taken_off_its_te
     short = sent(envelope, "read_file")
     head, _, body = short.partition("\n")
     said, _, behind = body.partition("⟦cut⟧")
-    assert head == '[jsonp cut in {type: text, text: """; ⟦…⟧ says what stands there]'
+    assert head == '[jsonp cut in mcp text """; ⟦…⟧ says what stands there]'
     assert text.startswith(said) and len(said) > 3000
     assert behind.endswith(note)
     assert expand(short) == envelope
