@@ -9,7 +9,9 @@ from headroom_asgi.wire.events import PIECE_BYTES
 _TWICE = frozenset({"id", "type", "format", "role", "object", "index"})  # strings that servers repeat whole
 _INNER = frozenset({"name", "arguments", "input"})
 _OUTER = frozenset({"index", "id", "type", "function", "custom"})
-_CONTAINER_BYTES = 16
+# What is kept of an answer takes in memory, besides the characters of its strings.
+_CONTAINER_BYTES = 160  # an object or array, and the keys
+_NUMBER_BYTES = 32
 _DEPTH = 4  # the deepest known field that comes in pieces is extra_content.google.thought_signature
 
 
@@ -102,6 +104,8 @@ def sized(chunk: Mapping[str, Any]) -> int:
 def _sized(value: Any, depth: int = _DEPTH * 2) -> int:
     if isinstance(value, str):
         return len(value)
+    if isinstance(value, int | float):
+        return _NUMBER_BYTES
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return (_CONTAINER_BYTES if inner else 0) + (sum(_sized(item, depth - 1) for item in inner) if depth else 0)
 
