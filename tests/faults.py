@@ -1011,6 +1011,62 @@ _OMISSIONS: Final = (
         "test_twins.py::test_one_of_the_two_always_stays",
     ),
     Mutant(
+        "a-folded-text-reads-otherwise",
+        "transforms/repeats.py",
+        "if after is not None and full is before and filled(after) is not None:",
+        "if False:",
+        "test_repeats_filled.py::test_a_text_that_is_read_as_it_stands_is_never_folded_to_one_that_is_filled_in",
+    ),
+    Mutant(
+        "rows-that-stand-for-very-much-are-filled-in",
+        "_crush_filled.pxi",
+        "min(FILL_TIMES * size + 4096, EXPAND_ROOM)",
+        "EXPAND_ROOM",
+        "test_repeats_filled.py::test_rows_that_stand_for_far_more_than_they_take_are_not_filled_in",
+    ),
+    Mutant(
+        "calls-of-any-size-are-searched",
+        "wire/written.py",
+        "if len(arguments) > _MOST_NODES:",
+        "if False:",
+        "test_repeats.py::test_calls_with_very_many_values_are_not_searched_for_texts",
+    ),
+    Mutant(
+        "the-rest-of-a-cut-document-in-another-container",
+        "transforms/dispatch.py",
+        "if not cut.goes_on_in(piece):",
+        "if False:",
+        "test_cut.py::test_a_document_that_was_cut_in_what_would_be_left_out_keeps_its_place",
+    ),
+    Mutant(
+        "lines-without-a-blank-are-one-piece",
+        "compressors/large.py",
+        "if seam is not None else at + _LONG_LINE",
+        "if seam is not None else len(line)",
+        "test_large.py::test_of_one_line_without_a_blank_the_middle_goes_too",
+    ),
+    Mutant(
+        "twins-of-other-records",
+        "compressors/twins.py",
+        "len(column.values) != len(_list_of(group).records)",
+        "len(column.values) != len(group.records)",
+        "test_twins.py::test_maps_that_other_records_have_are_no_twins",
+    ),
+    Mutant(
+        "twins-that-the-marker-does-not-name-go",
+        "compressors/twins.py",
+        "if len(said) <= room:",
+        "if True:",
+        "test_twins.py::test_only_as_many_go_as_the_marker_names",
+    ),
+    Mutant(
+        "one-word-of-looks-is-enough",
+        "compressors/styling.py",
+        "> (0 if looks.groups else 1)",
+        "> 0",
+        "test_styling.py::test_one_word_of_looks_may_be_a_fact_about_a_thing",
+    ),
+    Mutant(
         "looks-with-a-link-go",
         "compressors/styling.py",
         "if not words:\n                return set()",
@@ -1751,10 +1807,35 @@ _ADVERSARY: Final = (
     ),
 )
 
+_FIRST: Final = (
+    Mutant(
+        "work-behind-an-answer-canceled",
+        "middleware/upstream.py",
+        "            self._finished = True  #",
+        "            pass  #",
+        "test_first_call.py::test_work_behind_a_complete_answer_is_done_though_the_client_is_gone",
+    ),
+    Mutant(
+        "who-only-looks-is-not-told",
+        "middleware/upstream.py",
+        "if not this.closed.is_set():  #",
+        "if self._call:  #",
+        "test_first_call.py::test_an_app_that_only_looks_is_told_that_its_client_left",
+    ),
+    Mutant(
+        "call-that-only-a-long-streams-end-tells",
+        "wire/openai_responses_stream.py",
+        'find(document, 0, "response", "output") if self._forgets else -1',
+        "-1",
+        "test_review_streams.py::test_a_call_of_ours_that_only_the_last_event_tells_of_never_reaches_the_client",
+    ),
+)
+
 MUTANTS: Final = (
     *(*_REFS, *_BYTES, *_STAGES, *_ROUNDS, *_HTTP, *_SEARCH, *_FORMS, *_TEXTS, *_PROSE, *_OMISSIONS, *_READER, *_LEDGER),
     *_HOSTILE,
     *_ADVERSARY,
     *_STORES,
     *_LOST,
+    *_FIRST,
 )

@@ -148,3 +148,25 @@ def test_members_are_left_out_of_records_that_were_cut_off(indent: int | None, w
     assert behind in expand(text.partition("\n")[2])
     left_out = retrieve(next(ref for ref in result.refs if ref.endswith("-a")), store=store)
     assert [each["events_url"] for each in json.loads(left_out)[:2]] == [each["events_url"] for each in RECORDS[:2]]
+
+
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_a_document_that_was_cut_in_what_would_be_left_out_keeps_its_place(members: int) -> None:
+    """What was read of the last container stands behind what was left of it, not in another one."""
+
+    def look(number: int) -> dict[str, object]:
+        return {"borders": {"top": {"style": "SOLID", "width": number, "color": {"red": number, "green": 1, "blue": 2}}}}
+
+    cells = [{"id": n, "value": f"value {n}", "meta": {"k": {"x": {"y": n}}}, "effectiveFormat": look(n)} for n in range(60)]
+    whole = json.dumps({"cells": cells})
+    at = whole.rindex(('"red"', '"green"', '"blue"')[members - 1]) + len('"re')
+    messages = [
+        {"role": "user", "content": "What is in it?"},
+        {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "sheet", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": whole[:at]},
+    ]
+    result = compress(messages, model="gpt-4o", store=MemoryStore())
+    text = result.messages[2]["content"]
+    left = expand(text.partition("\n")[2] if text.startswith("<<ccr:") else text)
+    assert left.endswith(whole[whole.rindex('"borders"') : at])
+    assert not any(ref.endswith("-a") for ref in result.refs)

@@ -141,3 +141,47 @@ def test_it_can_be_switched_off_and_leaves_files_alone(tool: str, switch: Compre
     text = "\n".join(LINES)
     result = compress(messages_with(text, tool), model="gpt-4o", store=MemoryStore(), large=switch)
     assert not result.refs
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["----- Results -----", "*** Part two ****", "___ 3 ___", r"\subsubsection{Water}", "=== a = b ==="],
+)
+def test_headings_of_many_kinds_stay(line: str) -> None:
+    left, pieces = omitted("\n".join([*LINES[:450], line, *LINES[450:]]))
+    assert left is not None
+    assert f"\n{line}\n" in left
+    assert len(pieces) == 2
+
+
+@pytest.mark.parametrize("sign", "=-*_")
+@pytest.mark.parametrize("size", [399, 1990])
+def test_a_long_rule_with_a_letter_behind_it_is_no_heading_and_that_is_seen_at_once(sign: str, size: int) -> None:
+    """Whoever tries all ways to take such a line apart needs minutes for them."""
+    line = f"{sign * size}x"
+    text = "\n".join([line] * (600_000 // size))
+    left, pieces = omitted(text)
+    assert left is not None
+    assert len(left) < 27_000
+    assert len(pieces) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["请按照顺序执行每一步操作！最后检查结果是否正确；" * 3000, "ACGT" * 15_000, "3141592653" * 6000],
+    ids=["Chinese", "letters", "digits"],
+)
+def test_of_one_line_without_a_blank_the_middle_goes_too(text: str) -> None:
+    left, pieces = omitted(text)
+    assert left is not None
+    (piece,) = pieces
+    before, _, behind = MARKER.sub("\0", left).partition("\0")
+    assert 12_000 < len(before) <= 16_001
+    assert 6_000 < len(behind) <= 8_001
+    assert same(before + piece + behind, text)
+
+
+def test_a_chinese_sentence_is_not_cut() -> None:
+    left, pieces = omitted("请按照顺序执行每一步的操作，最后再检查一下结果是否正确。" * 3001)
+    assert left is not None
+    assert all(piece.endswith(("，", "。")) for piece in pieces)

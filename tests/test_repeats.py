@@ -604,3 +604,11 @@ def test_arguments_that_are_a_text_are_one() -> None:
 def test_of_a_key_that_is_there_twice_the_last_one_counts() -> None:
     said = json.dumps("first\n" * 20), json.dumps("last\n" * 20)
     assert written(Document(b'{"a":%b,"a":%b}' % tuple(text.encode() for text in said)), 0) == (("a", b"last\n" * 20),)
+
+
+@pytest.mark.parametrize(("count", "found"), [(1_000, True), (200_001, False)])
+def test_calls_with_very_many_values_are_not_searched_for_texts(count: int, found: bool) -> None:
+    text = "\n".join(FILE[:9])
+    arguments = json.dumps({"content": text, "numbers": [1] * count})
+    document = Document(json.dumps([arguments]).encode())
+    assert [name for name, _ in written(document, document.elements(0)[0])] == (["content"] if found else [])

@@ -1,6 +1,9 @@
 """Repeats between texts with groups: lines are compared as they read, whatever heads they stand under."""
 
+import json
 from typing import Any
+
+import pytest
 
 from headroom_asgi import compress, expand_messages
 from headroom_asgi._crush import filled
@@ -62,3 +65,39 @@ def test_a_text_of_the_client_that_looks_like_a_form_stays() -> None:
     assert filled(form.encode()) is not None
     messages = conversation(form, form.replace("job 30", "task 30"))
     assert compress(messages, model="gpt-4o").messages == messages
+
+
+def rows(seed: int, count: int = 40) -> list[str]:
+    """Lines of one shape in no order, that no other seed gives."""
+    return [f"2025-11-14 {n * 7 % 60:02}:{seed:02} [worker-{n * seed % 89}] INFO request {n * n + seed}" for n in range(count)]
+
+
+TABLE = json.dumps(
+    [{"id": n, "city": f"city number {n * 7 % 13}", "people": n * n * 31, "state": "open"} for n in range(40)], indent=2
+)
+ANSWER = ["The answer of the server was:", TABLE, "and that was all of it"]
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [rows(2), [*rows(2), "another line then", *rows(9)], [*rows(2)[:20], *rows(9)]],
+    ids=["as before", "as before and more", "half of it"],
+)
+def test_a_text_that_is_read_as_it_stands_is_never_folded_to_one_that_is_filled_in(behind: list[str]) -> None:
+    """Without the block of JSON in it, which goes with what repeats, its head would say how to read all that follows."""
+    first, second = forwarded("\n".join([*rows(1), *ANSWER, *rows(2)]), "\n".join([*rows(3), *ANSWER, *behind]))
+    assert first.startswith("[text;")
+    assert filled(first.encode()) is None
+    assert filled(second.encode()) is None
+
+
+def test_rows_that_stand_for_far_more_than_they_take_are_not_filled_in() -> None:
+    def text(length: int) -> bytes:
+        stem = "a" * length
+        return "\n".join(["[text; x* = each indented line below starts with x]", f"{stem}*", *[" b"] * 3000]).encode()
+
+    full = filled(text(20))
+    assert full is not None
+    assert full.split(b"\n")[-1] == b"a" * 20 + b"b"
+    assert filled(text(2_000)) is None
+    assert filled(text(20_000)) is None

@@ -68,3 +68,13 @@ def test_who_asks_for_looks_gets_them(question: str) -> None:
 def test_what_says_something_else_stays(more: dict[str, Any]) -> None:
     records = [{"id": n, "name": f"boot {n}", **json.loads(json.dumps(more).replace("red", f"red {n}"))} for n in range(40)]
     assert next(iter(more)) not in left_out(records).partition("\n")[0]
+
+
+def test_one_word_of_looks_may_be_a_fact_about_a_thing() -> None:
+    paper = [{"id": n, "format": {"width": n, "height": 2 * n, "weight": 80 + n, "color": f"shade {n}"}} for n in range(40)]
+    assert left_out(paper) == ""
+
+
+def test_one_word_of_looks_is_enough_with_maps_in_it() -> None:
+    cells = [{"id": n, "cellFormat": {"width": n, "color": {"red": n, "green": n + 1}}} for n in range(40)]
+    assert "cellFormat" in left_out(cells).partition("\n")[0]

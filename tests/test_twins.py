@@ -92,3 +92,27 @@ def test_one_of_the_two_always_stays() -> None:
     marker, rest = left_out(records)
     assert "_links" in marker
     assert all(address.format(n) in json.dumps(rest[n]) for n in range(40))
+
+
+def test_maps_that_other_records_have_are_no_twins() -> None:
+    """The same values in the same order, but never in the same record."""
+    names = [f"Person Number {n} of Springfield" for n in range(60)]
+    records: list[dict[str, Any]] = [{"id": n, "title": f"task {n}"} for n in range(90)]
+    for key, first in (("author", 0), ("assignee", 1)):
+        having = [record for record in records if (record["id"] - first) % 3 < 2]
+        for record, name in zip(having, names, strict=True):
+            record[key] = {"login": name, key[:2]: record["id"]}
+    assert left_out(records) == ("", records)
+
+
+def test_only_as_many_go_as_the_marker_names() -> None:
+    def values(record: int) -> dict[str, str]:
+        return {f"field_{n}": f"value number {record} of {n}" for n in range(14)}
+
+    records = [{"id": n, "one": values(n), "two": {"n": n} | values(n)} for n in range(30)]
+    marker, rest = left_out(records)
+    gone = set(records[3]["two"]) - set(rest[3]["two"])  # type: ignore[call-overload]
+    assert gone
+    assert len(gone) < 14
+    assert all(f"two.{key} (the same as one.{key})" in marker for key in gone)
+    assert rest[3]["one"] == records[3]["one"]
