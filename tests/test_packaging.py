@@ -66,7 +66,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> str:
     return out.read_text()
 
 
-@pytest.mark.parametrize("entry", ["8Document___cinit__", "minify", "estimate", "crush", "expand", "fold", "has_run", "view"])
+@pytest.mark.parametrize(
+    "entry", ["8Document___cinit__", "minify", "estimate", "crush", "expand", "fold", "filled", "regroup", "has_run", "view"]
+)
 def test_every_entry_point_releases_the_gil_once_around_its_work(generated: str, entry: str) -> None:
     found = re.search(rf"static [^;{{}}]*__pyx_pf_\w*?_crush_\d*{entry}\([^;{{}}]*\) {{", generated)
     assert found is not None
