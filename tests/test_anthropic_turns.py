@@ -168,8 +168,20 @@ def test_what_a_thread_holds(members: dict[str, Any], held: str, holds: bool) ->
     assert (found.held, found.holds) == (held, holds)
 
 
+def test_a_round_of_a_threads_first_request_begins_a_thread_of_its_own() -> None:
+    said = [user("q"), assistant(text("x")), user("y")]
+    first = answer(text("look"), use("h", OURS), message_id="msg_1")
+    body = WIRE.append(dump({"thread": {"type": "create"}, "tools": [1], "messages": said}), first, results_of(first))
+    assert json.loads(body) == {
+        "thread": {"type": "create"},
+        "tools": [1],
+        "messages": [*said, assistant(text("look"), use("h", OURS)), user(result("h", "rows of h"))],
+    }
+
+
 def test_a_round_of_a_thread_goes_on_from_the_one_before_with_the_results_alone() -> None:
-    body = dump({"thread": {"type": "create"}, "model": "m", "messages": [user("q"), assistant(text("x")), user("y")]})
+    thread = {"type": "continue", "previous_message_id": "msg_0"}
+    body = dump({"thread": thread, "model": "m", "messages": [user("q"), assistant(text("x")), user("y")]})
     first = answer(text("look"), use("h", OURS), message_id="msg_1")
     second = answer(use("i", OURS), message_id="msg_2")
     body = WIRE.append(body, first, results_of(first))
@@ -179,6 +191,25 @@ def test_a_round_of_a_thread_goes_on_from_the_one_before_with_the_results_alone(
     thread = {"type": "continue", "previous_message_id": "msg_2"}
     assert json.loads(body) == {"thread": thread, "model": "m", "messages": [user(result("i", "rows of i"))]}
     assert WIRE.held_by(second) == "msg_2"
+
+
+def test_the_answer_of_a_thread_has_the_id_of_the_last_round() -> None:
+    answers = [answer(text("look"), use("h", OURS), message_id="msg_1"), answer(text("x"), message_id="msg_2")]
+    kept = [answers[0].parts[:1], answers[1].parts]
+    for thread, expected in (
+        ({"type": "create"}, "msg_2"),
+        ({"type": "continue", "previous_message_id": "m"}, "msg_2"),
+        (None, "msg_1"),
+    ):
+        wire = payload(user("q"), thread=thread).wire
+        assert json.loads(wire.merge(answers, kept, notice="", stopped=False))["id"] == expected
+
+
+def test_our_results_go_into_a_request_that_brings_nothing_new() -> None:
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    found = payload(thread=thread)
+    up = sent(found, Turn("", (), held=True), mixed(use("h", OURS)))
+    assert up == [user(result("h", "rows of h"))]
 
 
 def test_a_thread_can_be_made_to_go_on_from_another_message() -> None:

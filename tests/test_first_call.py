@@ -205,15 +205,42 @@ async def test_what_the_first_call_puts_into_its_context_is_not_there_in_later_o
     assert seen == [("none", "set by the server")] * 3
 
 
-async def test_the_call_after_a_refusal_has_nothing_of_the_first_ones_context_either() -> None:
+@pytest.mark.parametrize("mode", ["ccr", "lossless"])
+async def test_the_call_after_a_refusal_has_nothing_of_the_first_ones_context_either(mode: Any) -> None:
     session: ContextVar[str] = ContextVar("session", default="none")
-    seen: list[str] = []
+    of_server: ContextVar[str] = ContextVar("of_server", default="none")
+    seen: list[tuple[str, str]] = []
     refusing = Inner(answer_json({"error": {"message": "tools are not supported"}}, 400), answer_json(ANSWER))
 
-    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(session.get())
-        session.set(f"of call {len(seen)}")
-        await refusing(scope, receive, send)
+    class App:
+        """One that works before it can be awaited, too."""
 
-    response = await post(HeadroomMiddleware(inner, discover=False), CHAT, question_body("openai-chat", TABLE))
-    assert (response.status, seen) == (200, ["none", "none"])
+        def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            seen.append((session.get(), of_server.get()))
+            session.set(f"of call {len(seen)}")
+            return refusing(scope, receive, send)
+
+    of_server.set("set by the server")
+    response = await post(HeadroomMiddleware(App(), discover=False, mode=mode), CHAT, question_body("openai-chat", TABLE))
+    assert (response.status, seen) == (200, [("none", "set by the server")] * 2)
+
+
+@pytest.mark.parametrize("mode", ["ccr", "lossless"])
+@pytest.mark.parametrize("calls", [1, 2], ids=["taken", "refused"])
+async def test_who_called_sees_what_the_first_call_put_into_the_context(mode: Any, calls: int) -> None:
+    session: ContextVar[str] = ContextVar("session", default="none")
+    refusal = answer_json({"error": {"message": "tools are not supported"}}, 400)
+    answering = Inner(*[refusal] * (calls - 1), answer_json(ANSWER))
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        session.set(f"of call {len(answering.bodies) + 1}")
+        await answering(scope, receive, send)
+
+    app = HeadroomMiddleware(inner, discover=False, mode=mode)
+
+    async def served() -> str:
+        await post(app, CHAT, question_body("openai-chat", TABLE))
+        return session.get()
+
+    assert await served() == "of call 1"
+    assert len(answering.bodies) == calls

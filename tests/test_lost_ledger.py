@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import anthropic
 import pytest
 
 from example_app import upstream
@@ -15,6 +16,7 @@ from headroom_asgi.types import Message, Receive, Scope, Send
 from headroom_asgi.wire import dialect_for
 from tests.driver import Received, answer_json, post
 from tests.talks import FIELDS
+from tests.test_sdks import served
 
 pytestmark = pytest.mark.anyio
 HIDDEN = {"tool": TOOL.name, "arguments": {"ref": "ab"}}
@@ -48,10 +50,14 @@ class Noting:
 
 
 class Client:
-    """A client that sends only what is new, through a middleware that forgets when it is told to."""
+    """A client that sends only what is new, through a middleware that forgets when it is told to.
 
-    def __init__(self, dialect: str, *, stream: bool, **settings: Any) -> None:
-        self.dialect, self.stream = dialect, stream
+    Args:
+        bare: where the provider holds the conversation, its tools are with it as well.
+    """
+
+    def __init__(self, dialect: str, *, stream: bool, bare: bool = False, **settings: Any) -> None:
+        self.dialect, self.stream, self.bare = dialect, stream, bare
         self.upstream = Noting()
         self.store = MemoryStore(shared=True)
         self.reports = CapturedReports()
@@ -74,6 +80,8 @@ class Client:
             body = {"store": True, "input": new or [said], **({"previous_response_id": self.held} if self.held else {})}
         script = [(b"x-demo-control", json.dumps({"script": {"steps": steps}}).encode())] if steps else []
         body = {**FIELDS[self.dialect], "stream": self.stream, **body, **more}
+        if self.bare and self.held:
+            del body["tools"]
         received = await post(self.app, PATHS[self.dialect], body, headers=script)
         if received.status == 200:
             self._keep(received)
@@ -171,6 +179,48 @@ async def test_calls_of_ours_in_a_thread_are_answered_too_and_it_keeps_its_tools
     results = [block for message in client.upstream.bodies[-1]["messages"] for block in message["content"]]
     assert [block.get("is_error", False) for block in results] == [True, True, False]
     assert (await client.say("Go on.", BYE)).status == 200
+
+
+@streamed_or_not
+@pytest.mark.parametrize("bare", [False, True], ids=["tools again", "no tools again"])
+@pytest.mark.parametrize("later", [False, True], ids=["first request", "later one"])
+@pytest.mark.parametrize("name", LEAVING)
+async def test_a_thread_that_nobody_remembers_goes_on(name: str, later: bool, bare: bool, stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=bare)
+    if later:
+        assert (await client.say("Hello.", {"say": "Hello!"})).status == 200
+    assert (await client.say("What is up?", *LEAVING[name])).status == 200
+    await client.forget()
+    received = await client.say("Go on.", BYE)
+    if stream and later and name in ("text, then hidden", "two at once", "after the last round"):
+        # The client has the id of a round that was gone on with, and nothing but the ledger knew the last one's.
+        assert (received.status, received.json()["error"]["details"]) == (400, {"error_code": "thread_already_continued"})
+        return
+    assert received.status == 200
+    assert (await client.say("And now?", BYE)).status == 200
+
+
+async def test_anthropics_own_client_begins_a_thread_anew_where_its_message_was_gone_on_with() -> None:
+    client = Client("anthropic", stream=True)
+    tools: Any = [{"name": "search", "description": "d", "input_schema": {"type": "object"}}]
+
+    def steps(*does: dict[str, Any]) -> Any:
+        return {"extra_headers": {"x-demo-control": json.dumps({"script": {"steps": does}})}}
+
+    with served(client.app) as url:
+        async with anthropic.AsyncAnthropic(api_key="x", base_url=url, max_retries=0) as sdk:
+            thread = sdk.beta.messages.thread(model="claude-opus-5-5", max_tokens=100, tools=tools)
+            await thread.send({"role": "user", "content": "Hello."}, **steps({"say": "Hello!"}))
+            async with thread.stream({"role": "user", "content": "What is up?"}, **steps(*LEAVING["text, then hidden"])) as told:
+                await told.until_done()
+            await client.forget()
+            got = await thread.send({"role": "user", "content": "Go on."}, **steps(BYE))
+    assert [getattr(block, "text", "") for block in got.content] == ["Bye."]
+    assert client.upstream.statuses[-2:] == [400, 200]
+    begun = client.upstream.bodies[-1]
+    assert begun["thread"] == {"type": "create"}
+    assert [message["role"] for message in begun["messages"]] == ["user", "assistant", "user", "assistant", "user"]
+    assert [tool["name"] for tool in begun["tools"]] == ["search", TOOL.name]
 
 
 async def test_what_the_client_itself_forgot_to_answer_is_its_own_error() -> None:

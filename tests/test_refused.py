@@ -194,6 +194,19 @@ async def test_the_first_error_stands_where_the_own_bytes_are_refused_as_well(mo
 
 
 @both_modes
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_another_error_over_the_own_bytes_is_what_the_client_would_have_got(mode: str, status: int) -> None:
+    reports = CapturedReports()
+    later = answer_json({"error": "later"}, status, [(b"retry-after", b"1")])
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400), later)
+    store = MemoryStore()
+    response = await post(wrapped(inner, mode=mode, observers=[reports], store=store), PATH, request())
+    assert (response.status, response.json(), response.headers["retry-after"]) == (status, {"error": "later"}, "1")
+    assert (len(inner.bodies), reports[0].status) == (2, status)
+    assert [key async for key in store.scan(LEDGER, "")] == []  # nothing is known of what is taken
+
+
+@both_modes
 async def test_an_error_too_large_to_be_one_passes(mode: str) -> None:
     raw = b"x" * 70_000
     inner = Picky(unchanged, answer_json(raw, 400))

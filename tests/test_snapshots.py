@@ -35,7 +35,10 @@ def test_lines_without_a_name_or_text_go() -> None:
     left, pieces = omitted(SNAPSHOT)
     assert left is not None
     marker, _, rest = left.partition("\n")
-    assert marker == ("<<ccr:ref-a 80 lines and marks left out: nodes without a name or text, long addresses, cursors>>")
+    assert marker == (
+        "<<ccr:ref-a 80 lines and marks left out: "
+        "nodes without a name or text, texts that the name above them says, long addresses, cursors>>"
+    )
     assert pieces == [SNAPSHOT]
     assert rest.split("\n")[3:11] == [
         "    - listitem [ref=e02]:",
@@ -47,6 +50,57 @@ def test_lines_without_a_name_or_text_go() -> None:
         '      - button "Buy" [disabled] [ref=e08]',
         "",
     ]
+
+
+LINK = """
+- main [ref=m{n}]:
+  - link "Boots {n} Sale" [ref=l{n}] [cursor=pointer]:
+    - /url: /boots/{n}
+    - generic [ref=t{n}] [cursor=pointer]: Boots {n}
+    - img "Sale" [ref=i{n}] [cursor=pointer]
+    - text: \ue001
+    - generic [ref=c{n}]: Bo
+    - generic [ref=s{n}] [cursor=pointer]:
+      - strong [ref=d{n}]: "Boots {n}"
+      - button "Sale" [ref=b{n}]
+  - radio "{n} GB" [ref=r{n}]
+  - generic [ref=f{n}]:
+    - generic [ref=g{n}]: "{n}"
+    - text: GB
+    - text: one size
+  - generic [ref=h{n}]: GB
+"""
+
+
+def test_texts_that_the_name_above_them_says_go() -> None:
+    left, _ = omitted("".join(LINK.format(n=n) for n in range(20)))
+    assert left is not None
+    assert left.partition("\n")[2].split("\n")[10:23] == [
+        "- main [ref=m1]:",
+        '  - link "Boots 1 Sale" [ref=l1]:',
+        "    - /url: /boots/1",
+        "    - generic [ref=c1]: Bo",  # of which the name only has a part of a word
+        '      - button "Sale" [ref=b1]',
+        '  - radio "1 GB" [ref=r1]',
+        "    - text: one size",
+        "  - generic [ref=h1]: GB",
+        "",
+        "- main [ref=m2]:",
+        '  - link "Boots 2 Sale" [ref=l2]:',
+        "    - /url: /boots/2",
+        "    - generic [ref=c2]: Bo",
+    ]
+
+
+def test_texts_of_their_own_stay() -> None:
+    tree = "".join(
+        f'- link "Cart 12 items" [ref=a{n}]:\n  - text: {word}\n  - generic [active] [ref=b{n}]: Cart\n'
+        for n, word in enumerate(["1", "2", "tem", "Card", "items 12", "Cart 12 items more"] * 4)
+    )
+    left, pieces = omitted(tree + SNAPSHOT)
+    assert left is not None
+    assert pieces == [tree + SNAPSHOT]
+    assert left.partition("\n")[2].startswith(tree)
 
 
 def test_what_the_question_names_stays() -> None:

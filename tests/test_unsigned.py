@@ -197,12 +197,22 @@ async def test_hidden_rounds_go_on_from_what_the_provider_took(stream: bool) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("mode", ["ccr", "lossless"])
-@pytest.mark.parametrize("status", [400, 401, 429, 500])
+@pytest.mark.parametrize("status", [400, 413, 422])
 async def test_the_first_error_stands_where_that_is_refused_as_well(mode: str, status: int) -> None:
     inner = Inner(REFUSAL, answer_json({"error": "second"}, status))
     received, reports = await sent_through(inner, mode=mode)
     assert (received.status, received.json(), received.headers["x-first"]) == (400, BOUND, "1")
     assert (received.outcome, reports[0].status, reports[0].prefix_risk) == ("compressed", 400, False)
+    assert len(inner.bodies) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["ccr", "lossless"])
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_provider_that_is_busy_then_is_told_so_that_the_client_tries_again(mode: str, status: int) -> None:
+    inner = Inner(REFUSAL, answer_json({"error": "second"}, status))
+    received, reports = await sent_through(inner, mode=mode)
+    assert (received.status, received.json(), reports[0].status) == (status, {"error": "second"}, status)
     assert len(inner.bodies) == 2
 
 

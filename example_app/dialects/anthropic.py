@@ -34,7 +34,7 @@ class Anthropic(Dialect):
     tool_name = r"[a-zA-Z0-9_-]{1,128}"
 
     def recalled(self, body: dict[str, Any], address: Address, memory: Memory) -> dict[str, Any]:
-        """A request that continues a thread gets the messages that the thread holds."""
+        """A request that continues a thread gets the messages of the thread, and the system and tools that it left out."""
         body = super().recalled(body, address, memory)
         if address.counts:
             body = {"max_tokens": 1, **body}
@@ -45,10 +45,11 @@ class Anthropic(Dialect):
             if held is None:
                 raise RefusedError("thread: no such message", "thread", 404, "thread_not_found")
             if memory.get(_continued(previous)) is not None:
-                raise RefusedError("thread: a message is continued only once", "thread", 409, "thread_already_continued")
-            if held[0] != _fingerprint(body):
+                raise RefusedError("thread: a message is continued only once", "thread", 400, "thread_already_continued")
+            body = {**held[0], **body}
+            if _fingerprint(body) != _fingerprint(held[0]):
                 raise RefusedError("thread: system and tools must not change", "thread", 400, "thread_fingerprint_mismatch")
-            body = {**body, "messages": [*held[1:], *conversation_of(body, "messages")]}
+            body["messages"] = [*held[1:], *(conversation_of(body, "messages") if body["messages"] else ())]
         return body
 
     def keep(self, body: dict[str, Any], answer: dict[str, Any], memory: Memory) -> None:
@@ -56,7 +57,8 @@ class Anthropic(Dialect):
         if thread := body.get("thread"):
             memory.keep(_continued(str(thread.get("previous_message_id"))), ())
             turn = {"role": "assistant", "content": answer["content"]}
-            memory.keep(answer["id"], [_fingerprint(body), *body["messages"], turn])
+            stays = {key: body[key] for key in ("system", "tools") if key in body}
+            memory.keep(answer["id"], [stays, *body["messages"], turn])
 
     def validate(self, body: dict[str, Any]) -> None:
         """Limits, turns, blocks, pairing of tool calls and results, and the signatures."""

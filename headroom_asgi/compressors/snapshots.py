@@ -1,6 +1,7 @@
 """Snapshots of pages as accessibility trees (`- button "Send" [ref=e12] [cursor=pointer]`): what no reader acts on left out."""
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from headroom_asgi._crush import estimate
@@ -9,18 +10,45 @@ from headroom_asgi.compressors.lines import lines_of, named_lines
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
 
 _MIN_LINES: Final = 12  # of a tree that is worth a marker
-_MARKER_TOKENS: Final = 300
-_SIGN: Final = "[ref="
-# Nodes without a name or text of their own: one that others stand in, one that nothing stands in.
-_WRAPS: Final = re.compile(r" *- generic \[ref=\w{1,20}\]:$")
-_BARE: Final = re.compile(r" *- (?:generic|img)(?: \[ref=\w{1,20}\])?$")
-_ADDRESS: Final = re.compile(r" *- /url: \S")
+_MARKER_TOKENS: Final = 64
+_SIGNS: Final = ("[ref=", "- generic")
+_NODE: Final = re.compile(
+    r"""(?P<blanks>\ *+)-\ (?P<quote>')?(?P<role>[a-z]++)(?:\ "(?P<name>(?:[^"\\]++|\\.)*+)")?
+        (?P<marks>(?:\ \[[^]\n]{1,60}\])*+)(?(quote)')(?P<opens>:)?(?:\ (?P<text>.+))?$""",
+    re.VERBOSE,
+)
+_ADDRESS: Final = re.compile(r" *+- /url: \S")
 _LONG_ADDRESS: Final = 200  # characters; such an address counts clicks
+_LOOKED_AT: Final = 400  # characters of a name that texts are looked for in
+_JOINED: Final = re.compile(r"\w\w", re.ASCII)
+_PLAIN_MARKS: Final = re.compile(r"(?: \[(?:ref=\w{1,20}|cursor=pointer)\])*+")  # others say in which state a node is
+# Nodes that say nothing by themselves: ones that others stand in, ones that nothing has to stand in, ones that only have a text.
+_WRAPS: Final = frozenset(["generic", "list", "rowgroup", "presentation", "none"])
+_BARE: Final = frozenset(["generic", "img"])
+_TEXTS: Final = frozenset(["generic", "text", "paragraph", "img", "strong", "emphasis"])
 # What is clicked on by its role, so that the mark says nothing.
 _POINTED: Final = " [cursor=pointer]"
-_CLICKED: Final = re.compile(
-    r" *- (?:link|button|tab|menuitem|option|checkbox|radio|switch|combobox|textbox|searchbox|spinbutton)\b"
+_LABELED: Final = frozenset(["radio", "checkbox", "switch", "textbox", "combobox"])  # by what stands beside them
+_CLICKED: Final = frozenset(
+    "link button tab menuitem option checkbox radio switch combobox textbox searchbox spinbutton".split()  # noqa: SIM905
 )
+
+
+@dataclass(slots=True, repr=False)
+class _Around:
+    """A node that others stand in.
+
+    Attributes:
+        indent: its blanks.
+        role: what it is.
+        name: what it is called, or the field that it labels, or the nearest node around it that is called anything.
+        pointed: it is clicked on, or a node around it is.
+    """
+
+    indent: int
+    role: str
+    name: str
+    pointed: bool
 
 
 class SnapshotOmitter:
@@ -30,24 +58,70 @@ class SnapshotOmitter:
     label = "snapshots:lines"
 
     def omit(self, text: str, request: Request, markers: Markers) -> str | None:
-        """The text behind a marker, without lines that only wrap others; None if it is no snapshot, or that does not pay."""
-        if text.count(_SIGN) < _MIN_LINES:
+        """The text behind a marker, without what says nothing new; None if it is no snapshot, or that does not pay."""
+        if max(map(text.count, _SIGNS)) < _MIN_LINES:
             return None
         left: list[str] = []
         gone: list[str] = []
         lines = lines_of(text)
         named = named_lines(lines, request)
+        around: list[_Around] = []
         for number, line in enumerate(lines):
-            if number in named:
-                left.append(line)
-            elif _WRAPS.match(line) or _BARE.match(line) or (len(line) > _LONG_ADDRESS and _ADDRESS.match(line)):
+            kept = _left_of(line, around, named=number in named)
+            if not kept and line:
                 gone.append(line)
-            elif _POINTED in line and _CLICKED.match(line):
+                continue
+            if kept != line:
                 gone.append(_POINTED)
-                left.append(line.replace(_POINTED, "", 1))
-            else:
-                left.append(line)
+            left.append(kept)
         if estimate("\n".join(gone).encode("utf-8", "surrogatepass")) < MIN_LEFT_OUT_TOKENS + _MARKER_TOKENS:
             return None
-        marker = markers.leave_out(text, len(gone), "lines and marks", "nodes without a name or text, long addresses, cursors")
-        return "\n".join([marker, *left])
+        said = "nodes without a name or text, texts that the name above them says, long addresses, cursors"
+        return "\n".join([markers.leave_out(text, len(gone), "lines and marks", said), *left])
+
+
+def _left_of(line: str, around: list[_Around], *, named: bool) -> str:
+    """What stays of a line, "" if nothing does.
+
+    Args:
+        line: of the snapshot, or of what stands around it.
+        around: the nodes that the line stands in, outer ones first; its own is added.
+        named: the question names something in it.
+    """
+    node = _NODE.match(line)
+    if node is None:
+        return "" if not named and len(line) > _LONG_ADDRESS and _ADDRESS.match(line) else line
+    indent = node.end("blanks")
+    beside = None
+    while around and around[-1].indent >= indent:
+        beside = around.pop()
+    outer = around[-1] if around else _Around(-1, "", "", pointed=False)
+    role, name, text, opens = node["role"], node["name"] or "", node["text"] or "", node["opens"]
+    clicked = role in _CLICKED
+    pointed = clicked or _POINTED in node["marks"]
+    labels = beside is not None and beside.indent == indent and beside.role in _LABELED and role == "generic"
+    said = beside.name if beside is not None and labels else outer.name
+    around.append(_Around(indent, role, name[:_LOOKED_AT] or said, pointed or outer.pointed))
+    if not clicked and (outer.pointed or not pointed) and _PLAIN_MARKS.fullmatch(node["marks"]):
+        if not name and not text:
+            says_nothing = role in (_WRAPS if opens else _BARE) and not named
+        else:
+            says_nothing = role in _TEXTS and (bool(text) if opens else not text) and _says(said, name + text)
+        if says_nothing:
+            return ""
+    return line.replace(_POINTED, "", 1) if clicked or outer.pointed else line
+
+
+def _says(name: str, text: str) -> bool:
+    """A name says a text as well, or there is nothing to read in the text: signs of a font of pictures."""
+    if text[:1] == text[-1:] == '"':
+        text = text[1:-1]
+    if not any(map(str.isprintable, text)):
+        return True
+    at = name.find(text)
+    while at >= 0:
+        # No part of a longer number or word; where words are not parted by blanks, one may be.
+        if not (_JOINED.match(name, at - 1) if at else None) and not _JOINED.match(name, at + len(text) - 1):
+            return True
+        at = name.find(text, at + 1)
+    return False

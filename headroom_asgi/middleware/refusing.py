@@ -28,7 +28,7 @@ class Gate:
         self._exchange = exchange
         self._relay = relay
         self._send = send
-        self._held: list[Message] = []  # the first refusal, which stands if nothing is taken
+        self._held: list[Message] = []  # the first refusal, which stands if nothing is taken and nobody is busy
         self._again: list[Message] = []  # one of what was tried then
         self._size = 0
         self._tries = 1
@@ -86,18 +86,20 @@ class Gate:
         return _ends(message)
 
     async def settle(self) -> None:
-        """What was tried then was no better received: the first answer stands."""
+        """What was tried then was no better received: the first answer stands, unless the last was no refusal."""
         if self._held and not self._accepted:
             await self._release()
 
     async def _next(self) -> Second | None:
-        """What is left to try after another refusal: of calls whose results are lost, each has a refusal of its own."""
+        """What is left to try after another error: of calls whose results are lost, each has a refusal of its own."""
         self._tries += 1
-        if self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES or self._size > MAX_ERROR_BYTES:
+        if self._size > MAX_ERROR_BYTES:
             return None
         status = self._again[0].get("status", 0)
         if status not in REFUSED:  # busy: the client may try again, and would not after the first answer
             self._held = self._again
+            return None
+        if self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES:
             return None
         left = await self._exchange.second_try(status, await self._error(self._again))
         return left if left is Second.ANSWERED else None

@@ -1,8 +1,9 @@
 """Calls of the inner app: the first where we stand, others in tasks of their own, with the client watched meanwhile."""
 
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 import anyio
@@ -62,7 +63,8 @@ class Call:
 
 
 async def call_once(call: Call, exchange: Exchange) -> None:
-    """Call the inner app where we stand: nothing will have to be asked again."""
+    """Call the inner app where we stand: nothing will have to be asked again, but where our body is refused."""
+    context = copy_context()
     scope, body = call.prepared(exchange, exchange.body, 1)
     relay = Relay(exchange, call.send, None)
     relay.begin_round()
@@ -78,12 +80,28 @@ async def call_once(call: Call, exchange: Exchange) -> None:
         await call.app(scope, serve(body, call.receive, exchange.sent), send)
         while (second := gate.take()) is not None:
             scope, body = call.second(exchange, second)
-            await call.app(scope, serve(body, call.receive, exchange.sent), send_again)
+            await _anew(context, partial(call.app, scope, serve(body, call.receive, exchange.sent), send_again))
         await gate.settle()
     except Exception:
         await exchange.over()
         raise
     await exchange.over()
+
+
+async def _anew(context: Context, call: Callable[[], Awaitable[None]]) -> None:
+    """A further call of the inner app, in a task of its own: it sees a copy of that context, and nothing of the first one's."""
+    failures: list[Exception] = []
+
+    async def one() -> None:
+        try:
+            await call()
+        except Exception as error:
+            failures.append(error)
+
+    async with anyio.create_task_group() as group:
+        context.run(group.start_soon, one)
+    if failures:
+        raise failures.pop()  # as it is, and held by nothing but its own traceback
 
 
 async def call_in_rounds(call: Call, exchange: Exchange) -> None:

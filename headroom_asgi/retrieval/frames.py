@@ -36,4 +36,4 @@ def leads_to_text(part: WatchedPart | None) -> bool:
 
 def shows(event: Event) -> bool:
     """The client sees something of the answer with it."""
-    return event.kind in CONTENT and (event.kind is not EventKind.TEXT or event.visible)
+    return event.kind in CONTENT and not event.blank and (event.kind is not EventKind.TEXT or event.visible)

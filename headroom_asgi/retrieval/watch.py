@@ -87,10 +87,11 @@ class Watch:
         """
         self._settle()
         self._reset()
-        self._anew = unseen and not self._visible and self._codec.begin_anew()
-        if self._anew:
+        stays = self._codec.begin_anew() if unseen and not self._visible else None
+        self._anew = stays is not None
+        if stays is not None:
             self._out.clear()
-            self._next = 0
+            self._next = stays
         else:
             self._codec.begin_round()
         return self._anew

@@ -59,7 +59,7 @@ class AnthropicMessages(WireFormat):
         config = document.get(0, "output_config")
         held, threaded = thread_of(document)
         return Payload(
-            wire=self,
+            wire=_THREADS if threaded else self,
             document=document,
             model=text_at(document, 0, "model") or endpoint.model,
             stream=is_true(document, 0, "stream") if endpoint.stream is None else endpoint.stream,
@@ -174,6 +174,25 @@ class AnthropicMessages(WireFormat):
     def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:  # noqa: ARG002
         """The events that the API would have sent, each block in one piece."""
         return stream_of(answer)
+
+
+class _Threads(AnthropicMessages):
+    """Messages of threads: their ids matter, as the API goes on from each of them once.
+
+    The client gets the last round's, from which the API goes on with all of them; in a stream that of the first round that it
+    knows of, where nothing was seen of those before.
+    """
+
+    def merge(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
+        """As anywhere, with the last round's id."""
+        return merge_answers(answers, kept, notice=notice, stopped=stopped, identity=-1)
+
+    def codec(self, media: str = "text/event-stream") -> StreamCodec:  # noqa: ARG002
+        """A codec that begins anew as long as it can."""
+        return AnthropicCodec(threaded=True)
+
+
+_THREADS = _Threads()
 
 
 def _texts(document: Document, message: int) -> tuple[int, ...]:

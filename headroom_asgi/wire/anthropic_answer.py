@@ -77,9 +77,11 @@ def _iterations(usage: Mapping[str, Any]) -> list[Any]:
     return [entry]
 
 
-def merge_answers(answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
-    """One answer out of the rounds'; see `WireFormat.merge`."""
-    first, last = answers[0].document, answers[-1].document
+def merge_answers(
+    answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool, identity: int = 0
+) -> bytes:
+    """One answer out of the rounds'; see `WireFormat.merge`. It has the id of the round at `identity`."""
+    first, last = answers[identity].document, answers[-1].document
     nodes = {part.node for part in kept[-1]}
     children: list[int | bytes] = [
         answer.document.raw(part.node) for answer, parts in zip(answers[:-1], kept[:-1], strict=True) for part in parts

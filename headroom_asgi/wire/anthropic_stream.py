@@ -85,11 +85,18 @@ class _Block:
 
 
 class AnthropicCodec(StreamCodec):
-    """Both directions of one exchange's stream. Blocks that an upstream left open are closed before anything else is said."""
+    """Both directions of one exchange's stream. Blocks that an upstream left open are closed before anything else is said.
 
-    def __init__(self) -> None:
+    Args:
+        threaded: the id that the client knows is what the API goes on from, so it is the latest that it can be.
+    """
+
+    def __init__(self, *, threaded: bool = False) -> None:
+        self._threaded = threaded
         self._open = OpenBlocks(spell_stop)
         self._rounds = 0
+        self._unseen: list[bytes] | None = [] if threaded else None  # what came before anything that shows; None if that came
+        self._places = 0  # the indices in it
         self._retrace: Callable[[bytes], bytes] = bytes
         self._reset()
 
@@ -108,6 +115,15 @@ class AnthropicCodec(StreamCodec):
         self._open.owe(self._open.close())
         self._rounds += 1
         self._reset()
+
+    def begin_anew(self) -> int | None:
+        """The next round's message is the client's, from which the API goes on with all of them."""
+        if self._unseen is None:
+            return None
+        self._unseen.append(self._open.close())
+        self._rounds += 1
+        self._reset()
+        return self._places
 
     def retracing(self, retrace: Callable[[bytes], bytes]) -> None:
         """Starts and ends of messages say what the API dropped of a request."""

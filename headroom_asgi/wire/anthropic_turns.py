@@ -1,6 +1,7 @@
 """The model's turns in conversations of Anthropic Messages: found in a request, put behind it, and put back into it.
 
-A thread is a conversation that the API holds: requests bring what is new, and the id of the message that they go on from.
+A thread is a conversation that the API holds: requests bring what is new, and the id of the message that they go on from. Each
+message is gone on from once.
 """
 
 import re
@@ -37,11 +38,14 @@ def resumed(document: Document, message_id: str) -> list[Edit]:
 
 
 def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> bytes:
-    """The next round's body: in a thread only the results, else all that was said."""
+    """The next round's body: where the API holds what came before only the results, else all that was said.
+
+    So each round of a thread's first request begins a thread, and none goes on from another: the client may, from any of them.
+    """
     document = Document(body)
     messages = document.get(0, "messages")
-    _, threaded = thread_of(document)
-    if threaded:
+    held, _ = thread_of(document)
+    if held:
         thread = b'{"type":"continue","previous_message_id":%b}' % literal(text_at(answer.document, 0, "id"))
         edits = [
             *replace(document, messages, b"[%b]" % _results_message(results)),

@@ -37,6 +37,7 @@ class Event:
         index: the upstream's index of the part or call, None where the dialect has none. The watcher gives the client's index.
         id, name: of a CALL; `name` is the piece that this event adds.
         visible: a TEXT event that shows something (not an empty delta).
+        blank: nobody can see anything of it, whatever its kind: reasoning that the provider keeps to itself.
         begins: a part begins here, whatever had its index before: there are servers that give every part the same one.
         data: the dialect's own piece of the frame; nobody else looks at it.
     """
@@ -46,6 +47,7 @@ class Event:
     id: str = ""
     name: str = ""
     visible: bool = False
+    blank: bool = False
     begins: bool = False
     data: Any = None
 
@@ -78,11 +80,11 @@ class StreamCodec(ABC):
     def begin_round(self) -> None:
         """A new upstream stream starts; what was assembled is forgotten, the client's identity stays."""
 
-    def begin_anew(self) -> bool:
-        """As `begin_round`, where the client knows of none of the rounds before: their identity need not stay. False where it
-        stays all the same, and nothing was done.
+    def begin_anew(self) -> int | None:
+        """As `begin_round`, where the client got nothing of the rounds before: their identity need not stay. How many parts of
+        theirs it gets all the same, behind the new beginning. None where the identity stays, and nothing was done.
         """
-        return False
+        return None
 
     def retracing(self, retrace: Callable[[bytes], bytes]) -> None:  # noqa: ARG002 - few answers name such places
         """Give JSON that names places in the request to this first (`WireFormat.retraced`)."""

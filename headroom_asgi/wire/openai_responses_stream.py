@@ -95,13 +95,13 @@ class ResponsesCodec(StreamCodec):
         self._begun = self._begun or self._final is not None
         self._next_round()
 
-    def begin_anew(self) -> bool:
+    def begin_anew(self) -> int:
         """The next round's id is the one from which the provider goes on with all of them."""
         self._created, self._number, self._intact = None, 0, False
         for item in self._items.values():
             item.shown = False
         self._next_round()
-        return True
+        return 0
 
     def _next_round(self) -> None:
         if self._final is None:
