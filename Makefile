@@ -6,6 +6,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(wildcard headroom_asgi/_crush*.pyx headroom_asgi/_crush*.pxi headroom_asgi/_crush*.pxd)
+# Every process would compile every source anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: setup build demo test lint bench mutants explore clean
 
 setup: $(VENV)/.deps build
@@ -14,7 +16,7 @@ $(VENV)/.deps: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: apt-get install python3.11 python3.11-venv python3.11-dev gcc make"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -U "pip>=25.1" "setuptools>=80" "Cython>=3.3.1,<3.4"
-	$(BIN)/python -m pip install -q --disable-pip-version-check --group dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --group dev
 	@touch $@
 
 build: $(VENV)/.built
@@ -27,7 +29,7 @@ demo: setup
 	$(BIN)/python -m example_app $(if $(CORPUS),--corpus $(CORPUS)) $(ARGS)
 
 test: setup lint
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -41,7 +43,7 @@ mutants: setup
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 explore: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile --hypothesis-profile=explore $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --hypothesis-profile=explore $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info headroom_asgi/*.so headroom_asgi/*.c

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from headroom_asgi._crush import fold
+from headroom_asgi._crush import Above
 from headroom_asgi.compressors import (
     EVERYWHERE,
     OMITTERS,
@@ -104,7 +104,7 @@ def _patch(at: int) -> str:
 def _folded(text: str) -> None:
     """The text and a part of it as two results."""
     data = text.encode()
-    fold([data, data[: len(data) // 2]], [32, 32], [(n, b"result %d" % n, b"") for n in (1, 2)])
+    Above().add([data, data[: len(data) // 2]], [32, 32], [(n, b"result %d" % n, b"") for n in (1, 2)])
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -113,7 +113,10 @@ def _dump(value: Any) -> str:
 
 def dozen(variant: int = 0) -> list[Conversation]:
     """The conversations, the same every time; each variant with other data of the same kind."""
-    return [*_tables(11 + variant), *_shapes(11 + variant), *_unsaved()]
+    seed = 11 + variant
+    tables = [_orders(seed), _parcels(seed), _staff(seed), _invoices(seed), _prices(seed)]
+    shapes = [_issues(seed), _contacts(seed), _job(seed), _metrics(seed)]
+    return [*tables, *shapes, *_unsaved()]
 
 
 def warm_up() -> list[Conversation]:
@@ -129,150 +132,175 @@ def warm_up() -> list[Conversation]:
     ]
 
 
-def _tables(seed: int) -> list[Conversation]:
-    """Long tables; later questions ask for rows that nobody could know to be needed."""
-    orders, parcels, staff = data.orders(seed, 240), data.shipments(seed, 260), data.employees(seed, 220)
-    bills, goods = data.invoices(seed, 250), data.products(seed, 260)
-    return [
-        Conversation(
-            "orders, one looked up",
-            "chat",
-            stream=False,
-            route="/team-a",
-            tools=(Tool("list_orders", "Lists the orders of a warehouse.", ("warehouse",)),),
-            results={"list_orders Hamburg": _dump({"warehouse": "Hamburg", "count": len(orders), "orders": orders})},
-            questions=(
-                Question("Get me the orders of the Hamburg warehouse.", ((("list_orders", {"warehouse": "Hamburg"}),),)),
-                Question(**_record(orders, 137, "order_id", "total", "total")),
-            ),
-        ),
-        Conversation(
-            "parcels, split tool name",
-            "chat",
-            stream=True,
-            tools=(Tool("list_shipments", "Lists the parcels that are on their way.", ("hub",)),),
-            results={"list_shipments Rotterdam": _dump(parcels)},
-            questions=(
-                Question("Which parcels left Rotterdam?", ((("list_shipments", {"hub": "Rotterdam"}),),), split_name=True),
-                Question(
-                    **_record(parcels, 171, "tracking", "last_scan", "last scan"), preface="Let me look that up.", split_name=True
-                ),
-            ),
-        ),
-        Conversation(
-            "staff, an e-mail address",
-            "anthropic",
-            stream=False,
-            tools=(Tool("list_employees", "The staff directory.", ()),),
-            results={"list_employees": _dump({"employees": staff})},
-            questions=(
-                Question("Load the staff directory, please.", ((("list_employees", {}),),)),
-                Question(**_record(staff, 149, "employee_id", "email", "e-mail address")),
-            ),
-        ),
-        Conversation(
-            "invoices, signed thinking",
-            "anthropic",
-            stream=True,
-            route="/team-a",
-            thinking=True,
-            tools=(Tool("list_invoices", "Lists the invoices of a quarter.", ("quarter",)),),
-            results={"list_invoices 2026Q1": _dump({"quarter": "2026Q1", "invoices": bills})},
-            questions=(
-                Question("Open the invoices of the first quarter.", ((("list_invoices", {"quarter": "2026Q1"}),),)),
-                Question(**_record(bills, 120, "invoice", "payment_reference", "payment reference")),
-                Question("Thank you. Anything to add?", say="No, that is all."),
-            ),
-        ),
-        Conversation(
-            "price list, two look-ups",
-            "anthropic",
-            stream=True,
-            tools=(Tool("price_list", "The whole price list.", ()),),
-            results={"price_list": _dump(goods)},
-            questions=(
-                Question("Fetch the price list.", ((("price_list", {}),),)),
-                Question(**_record(goods, 101, "sku", "price", "price"), preface="One moment."),
-                Question(**_record(goods, 188, "sku", "supplier", "supplier")),
-            ),
-        ),
-    ]
+# Long tables; later questions ask for rows that nobody could know to be needed.
 
 
-def _shapes(seed: int) -> list[Conversation]:
-    """What else tools answer: nested pages, envelopes, logs, series."""
-    page, envelope = data.tickets_page(seed, 40), data.contacts_envelope(seed, 60)
+def _orders(seed: int) -> Conversation:
+    orders = data.orders(seed, 240)
+    return Conversation(
+        "orders, one looked up",
+        "chat",
+        stream=False,
+        route="/team-a",
+        tools=(Tool("list_orders", "Lists the orders of a warehouse.", ("warehouse",)),),
+        results={"list_orders Hamburg": _dump({"warehouse": "Hamburg", "count": len(orders), "orders": orders})},
+        questions=(
+            Question("Get me the orders of the Hamburg warehouse.", ((("list_orders", {"warehouse": "Hamburg"}),),)),
+            Question(**_record(orders, 137, "order_id", "total", "total")),
+        ),
+    )
+
+
+def _parcels(seed: int) -> Conversation:
+    parcels = data.shipments(seed, 260)
+    return Conversation(
+        "parcels, split tool name",
+        "chat",
+        stream=True,
+        tools=(Tool("list_shipments", "Lists the parcels that are on their way.", ("hub",)),),
+        results={"list_shipments Rotterdam": _dump(parcels)},
+        questions=(
+            Question("Which parcels left Rotterdam?", ((("list_shipments", {"hub": "Rotterdam"}),),), split_name=True),
+            Question(
+                **_record(parcels, 171, "tracking", "last_scan", "last scan"), preface="Let me look that up.", split_name=True
+            ),
+        ),
+    )
+
+
+def _staff(seed: int) -> Conversation:
+    staff = data.employees(seed, 220)
+    return Conversation(
+        "staff, an e-mail address",
+        "anthropic",
+        stream=False,
+        tools=(Tool("list_employees", "The staff directory.", ()),),
+        results={"list_employees": _dump({"employees": staff})},
+        questions=(
+            Question("Load the staff directory, please.", ((("list_employees", {}),),)),
+            Question(**_record(staff, 149, "employee_id", "email", "e-mail address")),
+        ),
+    )
+
+
+def _invoices(seed: int) -> Conversation:
+    bills = data.invoices(seed, 250)
+    return Conversation(
+        "invoices, signed thinking",
+        "anthropic",
+        stream=True,
+        route="/team-a",
+        thinking=True,
+        tools=(Tool("list_invoices", "Lists the invoices of a quarter.", ("quarter",)),),
+        results={"list_invoices 2026Q1": _dump({"quarter": "2026Q1", "invoices": bills})},
+        questions=(
+            Question("Open the invoices of the first quarter.", ((("list_invoices", {"quarter": "2026Q1"}),),)),
+            Question(**_record(bills, 120, "invoice", "payment_reference", "payment reference")),
+            Question("Thank you. Anything to add?", say="No, that is all."),
+        ),
+    )
+
+
+def _prices(seed: int) -> Conversation:
+    goods = data.products(seed, 260)
+    return Conversation(
+        "price list, two look-ups",
+        "anthropic",
+        stream=True,
+        tools=(Tool("price_list", "The whole price list.", ()),),
+        results={"price_list": _dump(goods)},
+        questions=(
+            Question("Fetch the price list.", ((("price_list", {}),),)),
+            Question(**_record(goods, 101, "sku", "price", "price"), preface="One moment."),
+            Question(**_record(goods, 188, "sku", "supplier", "supplier")),
+        ),
+    )
+
+
+# What else tools answer: nested pages, envelopes, logs, series.
+
+
+def _issues(seed: int) -> Conversation:
+    page = data.tickets_page(seed, 40)
     issue = page["issues"][17]
+    return Conversation(
+        "issue page, lossless only",
+        "chat",
+        stream=True,
+        route="/team-b",
+        tools=(Tool("search_issues", "Searches the issue tracker; one page.", ("query",)),),
+        results={"search_issues open": _dump(page)},
+        questions=(
+            Question("Show me the first page of open issues.", ((("search_issues", {"query": "open"}),),)),
+            Question(
+                f"Who has {issue['key']}?",
+                find={"key": "key", "value": issue["key"], "field": "fields.assignee.display_name"},
+                asked=f"assignee of {issue['key']}",
+                answer=issue["fields"]["assignee"]["display_name"],
+            ),
+        ),
+    )
+
+
+def _contacts(seed: int) -> Conversation:
+    envelope = data.contacts_envelope(seed, 60)
     contact = json.loads(json.loads(envelope)["content"][0]["text"])["results"][33]
-    series = {service: data.metrics(seed, service, 180) for service in ("checkout", "search")}
+    return Conversation(
+        "CRM over MCP, JSON in JSON",
+        "anthropic",
+        stream=False,
+        tools=(Tool("mcp__crm__search_contacts", "Searches contacts.", ("text",)),),
+        results={"mcp__crm__search_contacts GmbH": envelope},
+        questions=(
+            Question(
+                f"In which city is contact {contact['contact_id']}?",
+                ((("mcp__crm__search_contacts", {"text": "GmbH"}),),),
+                find={"key": "contact_id", "value": contact["contact_id"], "field": "city"},
+                asked=f"city of {contact['contact_id']}",
+                answer=contact["city"],
+            ),
+        ),
+    )
+
+
+def _job(seed: int) -> Conversation:
     failed = f"req-{0x51F0AC + seed:06x}"
-    return [
-        Conversation(
-            "issue page, lossless only",
-            "chat",
-            stream=True,
-            route="/team-b",
-            tools=(Tool("search_issues", "Searches the issue tracker; one page.", ("query",)),),
-            results={"search_issues open": _dump(page)},
-            questions=(
-                Question("Show me the first page of open issues.", ((("search_issues", {"query": "open"}),),)),
-                Question(
-                    f"Who has {issue['key']}?",
-                    find={"key": "key", "value": issue["key"], "field": "fields.assignee.display_name"},
-                    asked=f"assignee of {issue['key']}",
-                    answer=issue["fields"]["assignee"]["display_name"],
-                ),
+    return Conversation(
+        "job log inside JSON",
+        "chat",
+        stream=True,
+        tools=(Tool("run_job", "Runs a job and returns its output.", ("job",)),),
+        results={"run_job smoke-test-eu": _dump(data.job_log(seed, 320, failed))},
+        questions=(
+            Question(
+                "Run the smoke test. Which request ran into a payment gateway timeout?",
+                ((("run_job", {"job": "smoke-test-eu"}),),),
+                find={"line": "payment gateway timeout", "part": r"request=(\S+)"},
+                asked="failed request",
+                answer=failed,
             ),
         ),
-        Conversation(
-            "CRM over MCP, JSON in JSON",
-            "anthropic",
-            stream=False,
-            tools=(Tool("mcp__crm__search_contacts", "Searches contacts.", ("text",)),),
-            results={"mcp__crm__search_contacts GmbH": envelope},
-            questions=(
-                Question(
-                    f"In which city is contact {contact['contact_id']}?",
-                    ((("mcp__crm__search_contacts", {"text": "GmbH"}),),),
-                    find={"key": "contact_id", "value": contact["contact_id"], "field": "city"},
-                    asked=f"city of {contact['contact_id']}",
-                    answer=contact["city"],
-                ),
+    )
+
+
+def _metrics(seed: int) -> Conversation:
+    series = {service: data.metrics(seed, service, 180) for service in ("checkout", "search")}
+    return Conversation(
+        "metrics of two services",
+        "chat",
+        stream=True,
+        tools=(Tool("get_metrics", "A day of metrics of a service.", ("service",)),),
+        results={f"get_metrics {service}": _dump(one) for service, one in series.items()},
+        questions=(
+            Question(
+                "Compare the metrics of checkout and search.",
+                ((("get_metrics", {"service": "checkout"}), ("get_metrics", {"service": "search"})),),
+                preface="I will get both.",
+                say="Both look steady.",
             ),
+            Question(**_record(series["checkout"]["points"], 98, "sample", "p99_ms", "p99 latency")),
         ),
-        Conversation(
-            "job log inside JSON",
-            "chat",
-            stream=True,
-            tools=(Tool("run_job", "Runs a job and returns its output.", ("job",)),),
-            results={"run_job smoke-test-eu": _dump(data.job_log(seed, 320, failed))},
-            questions=(
-                Question(
-                    "Run the smoke test. Which request ran into a payment gateway timeout?",
-                    ((("run_job", {"job": "smoke-test-eu"}),),),
-                    find={"line": "payment gateway timeout", "part": r"request=(\S+)"},
-                    asked="failed request",
-                    answer=failed,
-                ),
-            ),
-        ),
-        Conversation(
-            "metrics of two services",
-            "chat",
-            stream=True,
-            tools=(Tool("get_metrics", "A day of metrics of a service.", ("service",)),),
-            results={f"get_metrics {service}": _dump(one) for service, one in series.items()},
-            questions=(
-                Question(
-                    "Compare the metrics of checkout and search.",
-                    ((("get_metrics", {"service": "checkout"}), ("get_metrics", {"service": "search"})),),
-                    preface="I will get both.",
-                    say="Both look steady.",
-                ),
-                Question(**_record(series["checkout"]["points"], 98, "sample", "p99_ms", "p99 latency")),
-            ),
-        ),
-    ]
+    )
 
 
 def _unsaved() -> list[Conversation]:

@@ -1,6 +1,6 @@
 """The compiled kernel: scan, estimate, crush and expand JSON text on bytes, with the GIL released."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 OBJECT: Final[int]
@@ -85,21 +85,38 @@ def expand(text: bytes) -> bytes:
         ExpandError: the text is neither, rows were left out of it, or it stands for more than 256 MiB.
     """
 
-def fold(texts: list[bytes], least: list[int], names: list[tuple[int, bytes, bytes]]) -> list[bytes | None]:
-    """Texts in the order in which a reader sees them, with runs of lines that stand above already said by a line.
+class Above:
+    """What a reader has seen so far: texts, each folded by what stands above it (docs/repeats.md). For one thread at a time.
 
-    Args:
-        texts: UTF-8.
-        least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
-        names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
-
-    Returns:
-        For each text its shorter form (docs/repeats.md), None where it stays as it is.
-
-    Raises:
-        TypeError: not all texts are bytes.
-        ValueError: the lists are not equally long.
+    One for which memory was too short is of no use any more.
     """
+
+    def __len__(self) -> int: ...
+    @property
+    def size(self) -> int:
+        """Bytes that are held: texts, and what is known of their lines."""
+
+    def cut(self, count: int) -> None:
+        """Forget all texts but the first ones. ValueError if there are less."""
+
+    def add(self, texts: list[bytes], least: list[int], names: list[tuple[int, bytes, bytes]]) -> list[bytes | None]:
+        """The next texts, with runs of lines that stand above already said by a line.
+
+        Args:
+            texts: UTF-8.
+            least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
+            names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
+
+        Returns:
+            For each text its shorter form (docs/repeats.md), None where it stays as it is.
+
+        Raises:
+            TypeError: not all texts are bytes.
+            ValueError: the lists are not equally long.
+        """
+
+def same_start(a: bytes, b: bytes) -> int:
+    """How many bytes two texts have in common at their beginning."""
 
 def filled(text: bytes) -> bytes | None:
     """A text with groups (docs/crush-format.md) as it reads: each row filled in, and no notes on groups.
@@ -113,8 +130,35 @@ def regroup(folded: bytes, text: bytes) -> bytes | None:
     `filled` gives what was left back.
     """
 
-def has_run(data: bytes, least: int) -> bool:
-    """Whether so many letters, digits and + / = _ - stand in a row."""
+def opaque_runs(data: bytes) -> list[tuple[int, int]]:
+    """Start and end of what may be base64 or a random token, in order.
+
+    That is the data of a data address from 200 bytes on, a run of 2048 bytes or more, and 24 or more lines of base64, without the
+    end of the last one.
+    """
+
+class Words:
+    """Words that are looked for together, in one pass over a text. They are bytes, and compared as such.
+
+    Args:
+        words: none of them empty, of 64 KiB at most in all.
+
+    Raises:
+        TypeError: not all words are bytes.
+        ValueError: a word is empty, or they are more than that.
+    """
+
+    def __init__(self, words: Iterable[bytes]) -> None: ...
+    def lines(self, data: bytes, *, most: int = -1, apart: bool = False) -> set[int]:
+        """Numbers of the lines of a text, from 0, in which one of the words begins.
+
+        Args:
+            data: the text, split at LF.
+            most: a word that begins in more lines than that tells none from another, and does not count; -1: all do.
+            apart: only where no letter or digit of ASCII goes on before or behind it.
+        """
+    def stand_in(self, data: bytes) -> bool:
+        """Whether one of the words stands in a text."""
 
 def view(text: bytes) -> bytes | None:
     """A text whose lines are numbered, with the numbers written short; None if it is none, or does not get shorter.

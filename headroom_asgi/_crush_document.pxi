@@ -2,6 +2,7 @@
 
 # Giving the GIL up and taking it back costs some microseconds, more where other threads want it.
 cdef int32_t GET_SLOTS = 20_000  # of the tape that `get` looks through with the GIL held: some ten microseconds
+cdef Py_ssize_t COMPARED = 4096  # bytes that are compared at once
 cdef int32_t DECODED = 100_000  # bytes of a literal that are decoded with the GIL held: some hundred microseconds
 
 cdef object scan_error(int reason, Py_ssize_t offset):
@@ -234,3 +235,15 @@ def minify(bytes data not None):
         return data if out.size == size else PyBytes_FromStringAndSize(<const char*>out.data, out.size)
     finally:
         buffer_close(&out)
+
+def same_start(bytes a not None, bytes b not None):
+    """How many bytes two texts have in common at their beginning."""
+    cdef const uint8_t* one = <const uint8_t*>PyBytes_AS_STRING(a)
+    cdef const uint8_t* other = <const uint8_t*>PyBytes_AS_STRING(b)
+    cdef Py_ssize_t size = min(PyBytes_GET_SIZE(a), PyBytes_GET_SIZE(b)), at = 0
+    with nogil:
+        while at + COMPARED <= size and memcmp(one + at, other + at, COMPARED) == 0:
+            at += COMPARED
+        while at < size and one[at] == other[at]:
+            at += 1
+    return at

@@ -236,36 +236,45 @@ cdef void needles_place(Needles* needles, const uint8_t* text, Py_ssize_t size, 
         needles_from(needles, text, size, at, row)
         needles_from(needles, text, size, at + 1, row)
 
-cdef inline void needles_eight(
-    Needles* needles, uint64_t word, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row
+cdef inline void needles_four(
+    Needles* needles, uint64_t word, uint64_t behind, const uint8_t* text, Py_ssize_t size, Py_ssize_t at, int32_t row
 ) noexcept nogil:
-    """Look up what the sieve lets through of three places, of which a word has the bytes; behind the text it has zeros."""
-    # The low bytes of three pairs, their high bytes, and the low bytes of the pairs behind.
+    """Look up what the sieve lets through of four places. Two words have the bytes from the first and second on; behind the text zeros."""
+    # The low bytes of four pairs, their high bytes, and the low bytes of the pairs behind each.
     cdef const uint8_t* sieve = needles.sieve
-    cdef uint64_t low = word & 0x001F001F001F001FULL
-    cdef uint64_t slots = low | (word & 0x1F001F001F001F00ULL) >> 3 | low >> 16 << 10
-    cdef uint8_t first = sieve[slots & 0x7FFF], second = sieve[slots >> 16 & 0x7FFF], third = sieve[slots >> 32 & 0x7FFF]
-    if first | second | third:
+    cdef uint64_t slots = (
+        word & 0x001F001F001F001FULL | (word & 0x1F001F001F001F00ULL) >> 3 | (behind & 0x001F001F001F001FULL) << 10
+    )
+    cdef uint8_t first = sieve[slots & 0x7FFF], second = sieve[slots >> 16 & 0x7FFF]
+    cdef uint8_t third = sieve[slots >> 32 & 0x7FFF], fourth = sieve[slots >> 48]
+    if first | second | third | fourth:
         if first:
             needles_place(needles, text, size, at, row, first)
         if second and at + 5 <= size:
             needles_place(needles, text, size, at + 2, row, second)
         if third and at + 7 <= size:
             needles_place(needles, text, size, at + 4, row, third)
+        if fourth and at + 9 <= size:
+            needles_place(needles, text, size, at + 6, row, fourth)
 
 cdef void needles_look(Needles* needles, const uint8_t* text, Py_ssize_t size, int32_t row) noexcept nogil:
     """Count the error words and literals in a text."""
     cdef Py_ssize_t at = 0
+    cdef uint64_t last
     cdef uint8_t through
     if size < SHORT_BYTES:
         if needles.count:
             needles_whole(needles, text, size, row)
         return
-    while at + 8 <= size:
-        needles_eight(needles, little_endian(text + at), text, size, at, row)
-        at += 6
-    if at > 0 and at + 3 <= size:
-        needles_eight(needles, little_endian(text + size - 8) >> 8 * (at + 8 - size), text, size, at, row)
+    while at + 10 <= size:
+        needles_four(needles, little_endian(text + at), little_endian(text + at + 2), text, size, at, row)
+        at += 8
+    if size >= 8 and at + 3 <= size:
+        last = little_endian(text + size - 8)
+        needles_four(
+            needles, little_endian(text + at) if at + 8 <= size else last >> 8 * (at + 8 - size), last >> 8 * (at + 10 - size),
+            text, size, at, row
+        )
         at = size
     while at + 3 <= size:
         through = needles.sieve[sieve_slot(text[at], text[at + 1], text[at + 2])]

@@ -4,11 +4,11 @@
 #   int32_t leave_out(...)     write both apart, if that pays
 
 cdef int32_t leave_out(
-    Crush* crush, const Doc* doc, Table* table, Py_ssize_t start, int32_t written, int indent, int depth, Py_ssize_t head
+    Crush* crush, const Doc* doc, Table* table, Py_ssize_t start, Drawn* drawn, int indent, int depth, Py_ssize_t head
 ) noexcept nogil:
     """Choose rows, write them and markers from `start` on, the others to the parts; how many rows then stand there, all if it pays.
 
-    So many rows are `written` already, behind `start`. `head`: where the head of the table goes on behind its count; it ends there.
+    Some rows stand there already, as is noted. `head`: where the head of the table goes on behind its count; it ends there.
     """
     cdef Row* rows = <Row*>arena_take(table.arena, table.rows * sizeof(Row))
     cdef ArenaMark mark = arena_mark(table.arena)
@@ -18,10 +18,15 @@ cdef int32_t leave_out(
     cdef Part part
     part.rows = 0 if rows == NULL else choose_rows(table, rows, &crush.needles)
     if part.rows == 0:
-        return written
+        return drawn.rows
     part.start = crush.parts.size
+    # The rows of groups have lines of their own between them, which depend on what stays.
+    if table.groups != NULL:
+        drawn.rows = 0
+        drawn.ends.size = 0
+    buffer_put(&drawn.text, crush.out.data + start, crush.out.size - start)
     crush.out.size = start
-    kept = put_kept(crush, doc, table, rows, indent, depth, &runs)
+    kept = put_kept(crush, doc, table, rows, drawn, indent, depth, &runs)
     # Rows take much memory: what was learned of them is not needed any more when most are written.
     if table.width:
         table.columns.numbers = NULL
@@ -29,7 +34,7 @@ cdef int32_t leave_out(
     put_part_head(crush, table, part.rows, head, start, indent)
     gaps |= crush.gaps
     crush.gaps = False
-    left = put_left(crush, doc, table, rows, depth) + <Py_ssize_t>indent * part.rows
+    left = put_left(crush, doc, table, rows, drawn, indent, depth) + <Py_ssize_t>indent * part.rows
     part.end = crush.parts.size
     part.gaps = table.gaps or crush.gaps
     crush.gaps |= gaps
@@ -39,12 +44,14 @@ cdef int32_t leave_out(
     crush.out.size = start
     crush.marks.size = marks
     crush.parts.size = part.start
-    seek_row(table, 0)
+    if drawn.rows:
+        buffer_put(&crush.out, drawn.text.data, drawn.text.size)
+    seek_row(table, drawn.rows)
     table.group = table.group_left = 0
-    return 0
+    return drawn.rows
 
 cdef Py_ssize_t put_kept(
-    Crush* crush, const Doc* doc, Table* table, const Row* rows, int indent, int depth, int32_t* runs
+    Crush* crush, const Doc* doc, Table* table, const Row* rows, const Drawn* drawn, int indent, int depth, int32_t* runs
 ) noexcept nogil:
     """Append rows that are kept, the lines of groups, and markers for the other rows; the bytes without those, and the runs."""
     cdef Py_ssize_t begin, markers = 0, start = crush.out.size
@@ -56,6 +63,9 @@ cdef Py_ssize_t put_kept(
     runs[0] = 0
     for row in range(table.rows):
         if rows[row].kept:
+            if put_drawn(crush, drawn, row, 0):
+                behind = True
+                continue
             if behind and not listed:
                 seek_row(table, row)
             put_next(crush, doc, table, row, indent, depth, listed)
@@ -74,22 +84,25 @@ cdef Py_ssize_t put_kept(
             markers += crush.out.size - begin
     return crush.out.size - start - markers
 
-cdef Py_ssize_t put_left(Crush* crush, const Doc* doc, Table* table, const Row* rows, int depth) noexcept nogil:
+cdef Py_ssize_t put_left(
+    Crush* crush, const Doc* doc, Table* table, const Row* rows, const Drawn* drawn, int indent, int depth
+) noexcept nogil:
     """Append the rows that are left out to the parts, at the left margin; their bytes."""
     cdef Buffer out = crush.out
     cdef Py_ssize_t begin = crush.parts.size
-    cdef bint omit = crush.omit, listed = is_listed(table)
+    cdef bint omit = crush.omit, listed = is_listed(table), behind = True
     cdef int32_t row
     crush.out = crush.parts
     crush.omit = False
     for row in range(table.rows):
-        if rows[row].kept:
-            continue
-        if listed:
+        if rows[row].kept or put_drawn(crush, drawn, row, indent):
+            behind = True
+        elif listed:
             put_listed(crush, doc, table.columns, row, 0, depth)
         else:
-            if begins_run(rows, row):
+            if behind:
                 seek_row(table, row)
+            behind = False
             put_row(crush, doc, table, row, 0, depth)
     crush.omit = omit
     crush.parts = crush.out

@@ -1,11 +1,14 @@
 # Repeats: runs of lines that an earlier text has already, said by a line that names the place (docs/repeats.md).
 #
-# What other files use: nothing. The entry point is `fold`.
+# What other files use: nothing. The entry point is `Above.add`.
 #
 # One pass over the lines of all texts. Lines that can be recognized (anchors) are found by a hash of what stands behind their
 # number; from there a run goes on as long as the lines are the same. What is compared with are the lines of earlier texts, and of
 # the same text so far, as they read: where a line says a run, the lines of that run. An anchor stands there openly, and only so
 # many references lead from one to the next. A line that looks like one, and one with a marker, is never part of a run.
+#
+# A text is folded by what stands above it only. So what was seen is kept from one request of a conversation to the next, which
+# adds its own texts: lines are entered one after the other, and taken back in the opposite order where another branch begins.
 
 cdef enum:
     REPEAT_TOKENS = 12  # a run must save so many; below, the reader's look is not worth it
@@ -14,6 +17,7 @@ cdef enum:
     MOST_HOPS = 3  # references that a reader has to follow, each into the text that the one before names
     HEAD_LINES = 24  # a head further up is far from what follows anyway
     SEEN_LIMIT = 0x100000  # lines that are remembered, 40 bytes each: more than any model reads
+    HELD_BYTES = 300  # of the objects that hold a text and its names
 
 cdef struct Place:
     int32_t first  # its first line
@@ -27,9 +31,10 @@ cdef struct Seen:
     SeenLine* lines
     Py_ssize_t size
     Py_ssize_t capacity
-    int32_t* table  # the last anchor of each hash, open addressing; -1: none
-    uint32_t mask
+    int32_t* table  # the last anchor of each hash, open addressing; -1: none. Never more than half full
+    Py_ssize_t slots
     Place* places  # of each text
+    Py_ssize_t texts
     bint failed
 
 cdef enum Numbers:
@@ -51,18 +56,46 @@ cdef bint stands_in(const SeenLine* source, const SeenLine* line, int32_t ahead,
                 and same_behind(&source[ahead], &line[ahead]))
     return reads_as(&source[ahead], &line[ahead], run.shift)
 
-cdef inline int32_t seen_slot(const Seen* seen, uint32_t hash) noexcept nogil:
-    """The place of a hash in the table, which is never full."""
-    cdef uint32_t slot = hash & seen.mask
+cdef inline Py_ssize_t seen_slot(const Seen* seen, uint32_t hash) noexcept nogil:
+    """The place of a hash in the table."""
+    cdef Py_ssize_t mask = seen.slots - 1
+    cdef Py_ssize_t slot = hash & mask
     while seen.table[slot] >= 0 and seen.lines[seen.table[slot]].hash != hash:
-        slot = (slot + 1) & seen.mask
-    return <int32_t>slot
+        slot = (slot + 1) & mask
+    return slot
+
+cdef inline void seen_enter(Seen* seen, int32_t at) noexcept nogil:
+    """Let an anchor be found."""
+    cdef Py_ssize_t slot = seen_slot(seen, seen.lines[at].hash)
+    seen.lines[at].earlier = seen.table[slot]
+    seen.table[slot] = at
+
+cdef bint seen_open(Seen* seen, Py_ssize_t more) noexcept nogil:
+    """A table with room for so many lines more; False if there is no memory."""
+    cdef Py_ssize_t slots = seen.slots if seen.slots else 1024
+    cdef Py_ssize_t at
+    cdef int32_t* table
+    while slots < 2 * min(seen.size + more, SEEN_LIMIT):
+        slots *= 2
+    if slots == seen.slots:
+        return True
+    table = <int32_t*>malloc(slots * sizeof(int32_t))
+    if table == NULL:
+        return False
+    memset(table, 0xFF, slots * sizeof(int32_t))
+    free(seen.table)
+    seen.table = table
+    seen.slots = slots
+    # In the order in which they came, so that the last one can be taken back first.
+    for at in range(seen.size):
+        if seen.lines[at].anchors:
+            seen_enter(seen, <int32_t>at)
+    return True
 
 cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
     """A line that a reader sees."""
     cdef SeenLine* lines
     cdef Py_ssize_t capacity
-    cdef int32_t slot
     if seen.size == seen.capacity:
         capacity = seen.capacity * 2 if seen.capacity else 1024
         lines = <SeenLine*>realloc(seen.lines, capacity * sizeof(SeenLine))
@@ -72,12 +105,23 @@ cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
         seen.lines = lines
         seen.capacity = capacity
     line.earlier = -1
-    if has_letters(line.data + line.gutter, line.size - line.gutter):
-        slot = seen_slot(seen, line.hash)
-        line.earlier = seen.table[slot]
-        seen.table[slot] = <int32_t>seen.size
+    line.anchors = has_letters(line.data + line.gutter, line.size - line.gutter)
     seen.lines[seen.size] = line
+    if line.anchors:
+        seen_enter(seen, <int32_t>seen.size)
     seen.size += 1
+
+cdef void seen_cut(Seen* seen, Py_ssize_t texts) noexcept nogil:
+    """Forget all texts but the first ones."""
+    cdef const SeenLine* line
+    if texts >= seen.texts:
+        return
+    while seen.size > seen.places[texts].first:
+        seen.size -= 1
+        line = &seen.lines[seen.size]
+        if line.anchors:
+            seen.table[seen_slot(seen, line.hash)] = line.earlier
+    seen.texts = texts
 
 cdef int64_t rows_below(const SeenLine* line) noexcept nogil:
     """Of the head of a table at the left margin (`[27]: date⇥open`, `{3}: ...`) how many rows are to follow; 0 of any other line."""
@@ -252,49 +296,40 @@ cdef bint fold_text(Seen* seen, SeenLine* lines, Py_ssize_t count, int64_t least
     return False
 
 cdef bint fold_texts(
-    const uint8_t** texts, const Py_ssize_t* sizes, Py_ssize_t count, const int64_t* least, Place* places, Buffer* out,
-    Py_ssize_t* ends
+    Seen* seen, const uint8_t** texts, const Py_ssize_t* sizes, Py_ssize_t count, const int64_t* least, Buffer* out, Py_ssize_t* ends
 ) noexcept nogil:
-    """All texts in order: what changed is written one after the other, with its end; -1 for the others. False: no memory.
+    """The next texts in order: what changed is written one after the other, with its end; -1 for the others. False: no memory.
 
-    Of `places` the first lines are filled in.
+    Their places are there, but for the first lines.
     """
-    cdef Seen seen
     cdef SeenLine* lines = NULL
-    cdef Py_ssize_t i, j, n, most = 0, total = 0, slots = 1024
+    cdef Py_ssize_t i, j, n, most = 0, total = 0
     cdef const uint8_t* at
     cdef const uint8_t* stop
     cdef const uint8_t* end
-    cdef bint imitates, failed
+    cdef bint imitates
     for i in range(count):
         n = count_lines(texts[i], sizes[i])
         if n <= SEEN_LIMIT:
             most = max(most, n)
             total = min(total + n, SEEN_LIMIT)
-    while slots < 2 * total:
-        slots *= 2
-    memset(&seen, 0, sizeof(seen))
-    seen.mask = <uint32_t>(slots - 1)
-    seen.table = <int32_t*>malloc(slots * sizeof(int32_t))
-    seen.places = places
     lines = <SeenLine*>malloc((most + 1) * sizeof(SeenLine))
-    if seen.table == NULL or lines == NULL:
-        free(seen.table)
+    if lines == NULL or not seen_open(seen, total):
         free(lines)
         return False
-    memset(seen.table, 0xFF, slots * sizeof(int32_t))
     for i in range(count):
         at = texts[i]
         stop = at + sizes[i]
         n = 0
-        places[i].first = <int32_t>seen.size
+        seen.places[seen.texts].first = <int32_t>seen.size
+        seen.texts += 1
         if seen.size + count_lines(at, sizes[i]) > SEEN_LIMIT:
             ends[i] = -1  # neither folded nor referred to
             continue
         imitates = False
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)
-            lines[n] = read_line(at, (end if end != NULL else stop) - at, <int32_t>i)
+            lines[n] = read_line(at, (end if end != NULL else stop) - at, <int32_t>(seen.texts - 1))
             imitates = imitates or is_reference(at, lines[n].size)
             n += 1
             if end == NULL:
@@ -304,75 +339,125 @@ cdef bint fold_texts(
         if least[i] < 0 or imitates:
             ends[i] = -1
             for j in range(n):
-                seen_add(&seen, lines[j])
+                seen_add(seen, lines[j])
         else:
-            ends[i] = out.size if fold_text(&seen, lines, n, max(least[i], 1), out) else -1
-    failed = seen.failed or out.failed
-    free(seen.lines)
-    free(seen.table)
+            ends[i] = out.size if fold_text(seen, lines, n, max(least[i], 1), out) else -1
     free(lines)
-    return not failed
+    return not seen.failed and not out.failed
 
-def fold(list texts not None, list least not None, list names not None):
-    """Texts in the order in which a reader sees them, with runs of lines that stand above already said by a line.
+cdef class Above:
+    """What a reader has seen so far: texts, each folded by what stands above it (docs/repeats.md). For one thread at a time.
 
-    Args:
-        texts: UTF-8.
-        least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
-        names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
-
-    Returns:
-        For each text its shorter form (docs/repeats.md), None where it stays as it is.
-
-    Raises:
-        TypeError: not all texts are bytes.
-        ValueError: the lists are not equally long.
+    One for which memory was too short is of no use any more.
     """
-    cdef Py_ssize_t count = len(texts), i, start = 0
-    cdef const uint8_t** data = <const uint8_t**>malloc((count + 1) * sizeof(void*))
-    cdef Py_ssize_t* sizes = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
-    cdef Py_ssize_t* ends = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
-    cdef int64_t* tokens = <int64_t*>malloc((count + 1) * sizeof(int64_t))
-    cdef Place* places = <Place*>malloc((count + 1) * sizeof(Place))
-    cdef tuple held = tuple(texts)  # somebody may change the list meanwhile
-    cdef tuple asked = tuple(least)
-    cdef tuple named = tuple(names)
-    cdef Buffer out
-    cdef bint done
-    cdef bytes name, near
-    buffer_open(&out)
-    try:
-        if data == NULL or sizes == NULL or ends == NULL or tokens == NULL or places == NULL:
-            raise MemoryError
-        if not len(held) == len(asked) == len(named) == count:
-            raise ValueError(f"{len(held)} texts, {len(asked)} bounds, {len(named)} names")
-        for i in range(count):
-            tokens[i] = asked[i]
-            if not isinstance(held[i], bytes):
-                raise TypeError(f"text {i} is {type(held[i]).__name__}, not bytes")
-            data[i] = <const uint8_t*>PyBytes_AS_STRING(held[i])
-            sizes[i] = PyBytes_GET_SIZE(held[i])
-            places[i].result, name, near = named[i]
-            places[i].name = <const uint8_t*>PyBytes_AS_STRING(name)
-            places[i].name_size = PyBytes_GET_SIZE(name)
-            places[i].near = <const uint8_t*>PyBytes_AS_STRING(near)
-            places[i].near_size = PyBytes_GET_SIZE(near)
+
+    cdef Seen seen
+    cdef list held  # the texts and their names: lines and places point into them
+    cdef Py_ssize_t text_bytes
+
+    def __cinit__(self):
+        memset(&self.seen, 0, sizeof(Seen))
+        self.held = []
+
+    def __dealloc__(self):
+        free(self.seen.lines)
+        free(self.seen.table)
+        free(self.seen.places)
+
+    def __len__(self):
+        """How many texts there are."""
+        return self.seen.texts
+
+    @property
+    def size(self):
+        """Bytes that are held: texts, and what is known of their lines."""
+        cdef Py_ssize_t known = self.seen.capacity * sizeof(SeenLine) + self.seen.slots * sizeof(int32_t)
+        return known + self.text_bytes + self.seen.texts * (sizeof(Place) + HELD_BYTES)
+
+    def cut(self, Py_ssize_t count):
+        """Forget all texts but the first ones. ValueError if there are less."""
+        if not 0 <= count <= self.seen.texts:
+            raise ValueError(f"{count} of {self.seen.texts} texts")
         with nogil:
-            done = fold_texts(data, sizes, count, tokens, places, &out, ends)
-        if not done:
-            raise MemoryError
-        folded = []
-        for i in range(count):
-            if ends[i] < 0:
-                folded.append(None)
-            else:
-                folded.append(PyBytes_FromStringAndSize(<char*>out.data + start, ends[i] - start))
-                start = ends[i]
-        return folded
-    finally:
-        free(data)
-        free(sizes)
-        free(ends)
-        free(tokens)
-        free(places)
-        buffer_close(&out)
+            seen_cut(&self.seen, count)
+        for text, _ in self.held[count:]:
+            self.text_bytes -= len(text)
+        del self.held[count:]
+
+    def add(self, list texts not None, list least not None, list names not None):
+        """The next texts, with runs of lines that stand above already said by a line.
+
+        Args:
+            texts: UTF-8.
+            least: for each, how many tokens folding has to save; -1 where the text has to stay as it is.
+            names: for each, the number of the tool result that it is of, its name, and its name in other texts of that result.
+
+        Returns:
+            For each text its shorter form (docs/repeats.md), None where it stays as it is.
+
+        Raises:
+            TypeError: not all texts are bytes.
+            ValueError: the lists are not equally long.
+        """
+        cdef Py_ssize_t count = len(texts), i, start = 0
+        cdef const uint8_t** data = <const uint8_t**>malloc((count + 1) * sizeof(void*))
+        cdef Py_ssize_t* sizes = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
+        cdef Py_ssize_t* ends = <Py_ssize_t*>malloc((count + 1) * sizeof(Py_ssize_t))
+        cdef int64_t* tokens = <int64_t*>malloc((count + 1) * sizeof(int64_t))
+        cdef tuple asked = tuple(least)
+        cdef list held = list(zip(texts, names))  # somebody may change the lists meanwhile
+        cdef Buffer out
+        cdef bint done
+        buffer_open(&out)
+        try:
+            if data == NULL or sizes == NULL or ends == NULL or tokens == NULL or not self.widen(count):
+                raise MemoryError
+            if not len(held) == len(asked) == len(names) == count:
+                raise ValueError(f"{count} texts, {len(asked)} bounds, {len(names)} names")
+            for i in range(count):
+                tokens[i] = asked[i]
+                text, named = held[i]
+                if not isinstance(text, bytes):
+                    raise TypeError(f"text {i} is {type(text).__name__}, not bytes")
+                data[i] = <const uint8_t*>PyBytes_AS_STRING(text)
+                sizes[i] = PyBytes_GET_SIZE(text)
+                self.place(self.seen.texts + i, named)
+            self.held += held
+            for i in range(count):
+                self.text_bytes += sizes[i]
+            with nogil:
+                done = fold_texts(&self.seen, data, sizes, count, tokens, &out, ends)
+            if not done:
+                raise MemoryError
+            folded = []
+            for i in range(count):
+                if ends[i] < 0:
+                    folded.append(None)
+                else:
+                    folded.append(PyBytes_FromStringAndSize(<char*>out.data + start, ends[i] - start))
+                    start = ends[i]
+            return folded
+        finally:
+            free(data)
+            free(sizes)
+            free(ends)
+            free(tokens)
+            buffer_close(&out)
+
+    cdef bint widen(self, Py_ssize_t more):
+        """Room for so many places more; False if there is no memory."""
+        cdef Place* places = <Place*>realloc(self.seen.places, (self.seen.texts + more + 1) * sizeof(Place))
+        if places == NULL:
+            return False
+        self.seen.places = places
+        return True
+
+    cdef place(self, Py_ssize_t at, tuple named):
+        """What a reference calls a text."""
+        cdef Place* place = &self.seen.places[at]
+        cdef bytes name, near
+        place.result, name, near = named
+        place.name = <const uint8_t*>PyBytes_AS_STRING(name)
+        place.name_size = PyBytes_GET_SIZE(name)
+        place.near = <const uint8_t*>PyBytes_AS_STRING(near)
+        place.near_size = PyBytes_GET_SIZE(near)

@@ -66,12 +66,50 @@ cdef void put_head(const char* kind, const Crush* crush, bint gaps, bint omissio
         buffer_text(out, b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line")
     buffer_text(out, b"]\n")
 
+cdef inline uint16_t weight_of(uint8_t before, uint8_t byte) noexcept nogil:
+    """What the estimate adds up for two neighboring bytes."""
+    cdef uint8_t[2] pair = [before, byte]
+    return BYTE_WEIGHTS[byte_pair(pair)]
+
+cdef bint is_idle_list(const Crush* crush, const uint8_t* data, Py_ssize_t size, const Tape* tape) noexcept nogil:
+    """Whether the text is a list of bare strings that has certainly no fewer tokens than the data: what every list of files may be."""
+    # What the strings hold counts the same in both, so that only what stands around them is added up.
+    cdef const uint8_t* line
+    cdef const Node* nodes = tape.nodes
+    cdef Estimate crushed = estimate_open()
+    cdef int32_t count = node_count(nodes, 0), i
+    cdef uint8_t first, last
+    cdef uint64_t around
+    if node_kind(nodes, 0) != KIND_ARRAY or count < 2 or tape.size != count + 2 or tape.space or crush.stems or crush.marks.size:
+        return False
+    line = <const uint8_t*>memchr(crush.out.data, 0x0A, crush.out.size) if crush.out.size > 0 else NULL
+    if line == NULL:
+        return False
+    # Without escapes a string that is no JSON is shorter in the list only by its quotes, and only if it stands bare.
+    line += 1
+    if crush.out.data + crush.out.size - line != size - 2 - <Py_ssize_t>2 * count:
+        return False
+    estimate_add(&crushed, crush.head.data, crush.head.size)
+    estimate_add(&crushed, crush.out.data, line - crush.out.data)
+    around = weight_of(LINE_START, 0x5B) + weight_of(0x5B, 0x22) + weight_of(0x22, 0x5D)
+    around += (count - 1) * (<uint64_t>weight_of(0x22, 0x2C) + weight_of(0x2C, 0x22))
+    for i in range(2, tape.size):
+        if node_kind(nodes, i) != KIND_STRING or node_flags(nodes, i) & NODE_ESCAPED:
+            return False
+        first = data[node_start(nodes, i) + 1]
+        last = data[node_end(nodes, i) - 2]
+        if first == 0x5B or first == 0x7B:
+            return False
+        around += weight_of(0x22, first) + weight_of(last, 0x22)
+        crushed.sum += weight_of(0x0A, first) + (weight_of(last, 0x0A) if i + 1 < tape.size else 0)
+    return around <= crushed.sum
+
 cdef bint pays(const Crush* crush, const uint8_t* data, Py_ssize_t size, const Tape* tape) noexcept nogil:
     """Whether the crush text, refs and all, has fewer bytes than the data, and fewer tokens, minified or not. `tape`: or NULL."""
     cdef Py_ssize_t markers = crush.marks.size // <Py_ssize_t>sizeof(Py_ssize_t)
     cdef Estimate crushed = estimate_open()
     cdef int64_t tokens
-    if crush.head.size + crush.out.size + markers * REF_BYTES >= size:
+    if crush.head.size + crush.out.size + markers * REF_BYTES >= size or (tape != NULL and is_idle_list(crush, data, size, tape)):
         return False
     estimate_add(&crushed, crush.head.data, crush.head.size)
     estimate_add(&crushed, crush.out.data, crush.out.size)

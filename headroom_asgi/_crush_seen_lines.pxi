@@ -16,6 +16,7 @@ cdef struct SeenLine:
     uint8_t gutter  # bytes of number and what surrounds it
     uint8_t padding  # blanks before the number
     uint8_t hops  # references that a reader follows to it
+    uint8_t anchors  # it can be recognized, and is found by its hash
     bint ends  # no run goes over it
 
 cdef inline bint is_word_byte(uint8_t byte) noexcept nogil:
@@ -89,7 +90,7 @@ cdef SeenLine read_line(const uint8_t* data, Py_ssize_t size, int32_t text) noex
     line.size = <uint32_t>size
     line.text = text
     line.earlier = -1
-    line.hops = 0
+    line.hops = line.anchors = 0
     read_gutter(&line)
     line.hash = hash_line(data + line.gutter, size - line.gutter)
     line.ends = is_reference(data, size) or has_marker(data, size)

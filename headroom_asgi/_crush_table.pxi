@@ -13,6 +13,12 @@ cdef struct Part:
     int32_t rows
     bint gaps
 
+# The first rows of a table, written before it is known which of them stay.
+cdef struct Drawn:
+    Buffer text
+    int32_t rows
+    Buffer ends  # of Py_ssize_t: where each row of several cells ends; negative if one of them is empty
+
 # Everything one call of crush() works with.
 cdef struct Crush:
     Buffer out  # the text behind its head, without refs
@@ -249,22 +255,41 @@ cdef inline void put_next(Crush* crush, const Doc* doc, Table* table, int32_t ro
         table.group_left -= 1
     put_row(crush, doc, table, row, indent, depth)
 
-cdef bint put_some(Crush* crush, const Doc* doc, Table* table, int indent, int depth, int32_t* written) noexcept nogil:
-    """Append rows until they are worth asking for; False if all of them are not. `written`: so many."""
+cdef bint put_some(Crush* crush, const Doc* doc, Table* table, int indent, int depth, Drawn* drawn) noexcept nogil:
+    """Append rows until they are worth asking for; False if all of them are not."""
     cdef Py_ssize_t start = crush.out.size, at = start
     cdef Estimate estimate = estimate_open()
-    cdef bint listed = is_listed(table)
-    cdef int32_t row
-    for row in range(table.rows):
-        put_next(crush, doc, table, row, indent, depth, listed)
-        if crush.out.size - at >= ESTIMATE_PIECE or row + 1 == table.rows:
+    cdef bint listed = is_listed(table), gaps = crush.gaps, worth = False
+    cdef Py_ssize_t end
+    while drawn.rows < table.rows and not worth:
+        crush.gaps = False
+        put_next(crush, doc, table, drawn.rows, indent, depth, listed)
+        drawn.rows += 1
+        if not listed:
+            end = start - crush.out.size if crush.gaps else crush.out.size - start
+            buffer_put(&drawn.ends, <uint8_t*>&end, sizeof(Py_ssize_t))
+        gaps |= crush.gaps
+        if crush.out.size - at >= ESTIMATE_PIECE or drawn.rows == table.rows:
             estimate_add(&estimate, crush.out.data + at, crush.out.size - at)
             at = crush.out.size
-            if at - start >= LARGE_BYTES or estimate_total(&estimate) >= OMIT_TOKENS:
-                written[0] = row + 1
-                return True
-    written[0] = table.rows
-    return False
+            worth = at - start >= LARGE_BYTES or estimate_total(&estimate) >= OMIT_TOKENS
+    crush.gaps = gaps
+    return worth
+
+cdef inline bint put_drawn(Crush* crush, const Drawn* drawn, int32_t row, int margin) noexcept nogil:
+    """Append a row as it was written, without so many blanks at its left; False, and nothing, if it has to be written anew."""
+    cdef const Py_ssize_t* ends = <const Py_ssize_t*>drawn.ends.data
+    cdef const uint8_t* text = drawn.text.data
+    cdef Py_ssize_t start, end
+    if row >= drawn.ends.size // <Py_ssize_t>sizeof(Py_ssize_t) or drawn.ends.failed or drawn.text.failed:
+        return False
+    start = margin + (llabs(ends[row - 1]) if row else 0)
+    end = llabs(ends[row])
+    if margin and memchr(text + start, 0x0A, end - start) != text + end - 1:
+        return False
+    crush.gaps |= ends[row] < 0
+    buffer_put(&crush.out, text + start, end - start)
+    return True
 
 cdef void put_rest(Crush* crush, const Doc* doc, Table* table, int32_t row, int indent, int depth) noexcept nogil:
     """Append the rows from one on, and the lines of the empty groups behind them."""
@@ -278,13 +303,19 @@ cdef void put_rows(Crush* crush, const Doc* doc, Table* table, int indent, int d
     # Rows are chosen by their values, before they are written; only whether there is enough to choose from shows in the text.
     cdef Py_ssize_t start = crush.out.size
     cdef int32_t written = 0
+    cdef Drawn drawn
     # These rows may stand below another, which is still being written.
     cdef bint styled = crush.styled
     if not drop_constants(table):
         return
     if crush.omit and table.rows >= OMIT_ROWS:
-        if put_some(crush, doc, table, indent, depth, &written):
-            written = leave_out(crush, doc, table, start, written, indent, depth, head)
+        memset(&drawn, 0, sizeof(Drawn))
+        written = table.rows
+        if put_some(crush, doc, table, indent, depth, &drawn):
+            written = leave_out(crush, doc, table, start, &drawn, indent, depth, head)
+        crush.out.failed |= drawn.text.failed or drawn.ends.failed
+        buffer_close(&drawn.text)
+        buffer_close(&drawn.ends)
     put_rest(crush, doc, table, written, indent, depth)
     crush.styled = styled
 

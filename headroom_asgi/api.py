@@ -195,7 +195,7 @@ def _compress(
     context = Context(redeemable=redeemable and mode == "ccr", policy=POLICY)
     step = drain(TransformPipeline(config).steps(payload, context, model=model))
     result = result_of(step, tokenizer, before)
-    refs = tuple(step.report.originals())
+    refs = tuple(step.report.names)
     return step, CompressResult(**{name: getattr(result, name) for name in TransformResult.__slots__}, refs=refs), config
 
 

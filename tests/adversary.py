@@ -14,7 +14,6 @@ from tests.talks import FIELDS, SEARCH, SPEAKERS, Model
 
 DIALECTS = ("openai-chat", "anthropic", "openai-responses")
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS)
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 MARKER = re.compile(r"<<ccr:([0-9a-f]{32}-(?:\d+|[a-z]+)) ")
 MANY = [{**ORDERS[at % len(ORDERS)], "order_id": f"ORD-{10_000 + at}"} for at in range(600)]  # rows of which most are left out

@@ -32,11 +32,10 @@ from headroom_asgi.types import Receive, Scope, Send
 from headroom_asgi.wire import DIALECTS
 from tests.conformance_base import Client, Saw
 from tests.conformance_clients import CLIENTS
-from tests.driver import ORDERS
-from tests.test_sdks import served
+from tests.driver import TABLE
+from tests.real_server import served
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "wire.md"
-TABLE = json.dumps(ORDERS)
 ANSWER = "It was delivered, and the customer is happy with all of it."
 LOOK = "Let me look."
 HIDDEN = {"tool": "headroom_retrieve", "arguments": {"ref": "$0", "query": "ORD-10059"}}

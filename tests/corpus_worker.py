@@ -1,6 +1,7 @@
 """Sends every recorded conversation through the middleware, turn by turn, and prints what came of it, a JSON line per file.
 
     python -m tests.corpus_worker CORPUS MODE [--write]      (--write: keep the digests as those of the current policy)
+    python -m tests.corpus_worker CORPUS MODE --at-once      every conversation as its last turn only, with nothing seen before it
 
 A process of its own, so that tests can compare processes with different hash seeds.
 """
@@ -15,10 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headroom_asgi import expand
+import anyio
+
+from headroom_asgi import HeadroomMiddleware, expand, testing, tokenizer
 from headroom_asgi.engine import POLICY
 from headroom_asgi.testing import PrefixError, assert_grows, forwarded
 from headroom_asgi.transforms import Shown, unfold
+from headroom_asgi.wire import dialect_named, guess_dialect
+from tests.driver import Inner, post
 from tests.json_exact import same
 
 MARKER = re.compile(r"<<ccr:[0-9a-f]{32}-\w+ [0-9]+ [^>]*left out")
@@ -109,15 +114,37 @@ def reads_back(text: str, original: str) -> bool:
     return back == original if re.match(r"\[(?:text|view|json\w+|json\w* cut)[;\] ]", text) else same(back, original)
 
 
+def fields_of(conversation: dict[str, Any]) -> dict[str, Any]:
+    """The other fields of a request."""
+    fields = {"model": conversation.get("model") or "gpt-4o", "tools": declared_tools(conversation)}
+    if conversation.get("system") and conversation.get("format") == "anthropic":
+        fields["system"] = conversation["system"]
+    return fields
+
+
+def at_once(conversation: dict[str, Any], mode: str) -> list[bytes]:
+    """What is sent of the last turn by a worker that has seen no earlier one, in the parts that `forwarded` gives."""
+    messages, name = conversation["messages"], conversation.get("format")
+    wire = guess_dialect(messages) if name is None else dialect_named(name)
+    inner = Inner()
+    app = HeadroomMiddleware(inner, discover=False, mode=mode)
+    anyio.run(post, app, wire.example_path, testing._body(wire, messages, fields_of(conversation)))
+    return testing._parts(wire, inner.bodies[0])
+
+
+def digest_at_once(path: Path, mode: str) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    for conversation in conversations(path):
+        digest.update(b"\0".join(at_once(conversation, mode)))
+    return {"file": path.name, "digest": digest.hexdigest()}
+
+
 def run_file(path: Path, mode: str) -> dict[str, Any]:
     digest = hashlib.sha256()
     found = {"file": path.name, "conversations": 0, "turns": 0, "broken": 0, "edited": 0, "left_out": 0, "unequal": 0, "moved": 0}
     for conversation in conversations(path):
-        fields = {"model": conversation.get("model") or "gpt-4o", "tools": declared_tools(conversation)}
-        if conversation.get("system") and conversation.get("format") == "anthropic":
-            fields["system"] = conversation["system"]
         messages = conversation["messages"]
-        turns = forwarded(messages, dialect=conversation.get("format"), fields=fields, mode=mode)
+        turns = forwarded(messages, dialect=conversation.get("format"), fields=fields_of(conversation), mode=mode)
         found["conversations"] += 1
         found["turns"] += len(turns)
         try:
@@ -163,10 +190,13 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("mode", choices=["lossless", "ccr"])
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--at-once", action="store_true")
     arguments = parser.parse_args()
+    if arguments.at_once:
+        tokenizer._loaded = lambda name: None  # no byte may depend on what tokens are counted with
     digests = {}
     for path in sorted((arguments.corpus / "conversations").glob("*.jsonl.gz")):
-        found = run_file(path, arguments.mode)
+        found = (digest_at_once if arguments.at_once else run_file)(path, arguments.mode)
         digests[path.name] = found["digest"]
         print(json.dumps(found), flush=True)
     if arguments.write:

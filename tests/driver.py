@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import pytest
 
+from headroom_asgi import HeadroomMiddleware, PipelineEvent, PipelineStage
 from headroom_asgi.types import Message, Receive, Scope, Send
 
 PATHS = {"openai-chat": "/v1/chat/completions", "anthropic": "/v1/messages"}
+CHAT = PATHS["openai-chat"]
 ORDERS = [
     {
         "order_id": f"ORD-{10_000 + n}",
@@ -21,6 +24,27 @@ ORDERS = [
     }
     for n in range(400)
 ]
+TABLE = json.dumps(ORDERS)
+
+both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
+streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+
+def wrapped(inner: Any, *extensions: Any, **settings: Any) -> HeadroomMiddleware:
+    """The middleware around an inner app, with these extensions and none that happen to be installed."""
+    given = {"extensions": list(extensions)} if extensions else {}
+    return HeadroomMiddleware(inner, discover=False, **given, **settings)
+
+
+class At:
+    """An extension that does one thing at one stage."""
+
+    def __init__(self, stage: PipelineStage, act: Callable[[PipelineEvent], Any]) -> None:
+        self.stage = stage
+        self.act = act
+
+    def on_pipeline_event(self, event: PipelineEvent) -> Any:
+        return self.act(event) if event.stage is self.stage else None
 
 
 def question_body(
@@ -112,6 +136,18 @@ def http_scope(path: str, headers: Iterable[tuple[bytes, bytes]] = (), **more: A
         "state": {},
         **more,
     }
+
+
+def staying(body: bytes | dict[str, Any]) -> Receive:
+    """What is received of a client that gives its body at once, and then stays."""
+    waiting = [body if isinstance(body, bytes) else json.dumps(body).encode()]
+
+    async def receive() -> Message:
+        if not waiting:
+            await anyio.sleep_forever()
+        return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+
+    return receive
 
 
 async def post(

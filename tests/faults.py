@@ -69,8 +69,8 @@ _REFS: Final = (
     Mutant(
         "forged-ref-honored",
         "retrieval/tool.py",
-        "self._texts.get(wanted.ref)",
-        "self._texts.get(wanted.ref) or next(iter(self._texts.values()), None)",
+        "self._known.get(wanted.ref)",
+        "self._known.get(wanted.ref) or next(iter(self._known.values()), None)",
         "test_rounds.py::test_only_refs_that_this_exchange_wrote_are_honored",
     ),
     Mutant(
@@ -121,8 +121,8 @@ _BYTES: Final = (
     Mutant(
         "newest-output-left-alone",
         "transforms/content_router.py",
-        "[look.at(segment) for segment in segments]",
-        "[look.at(segment) for segment in segments[:-1]]",
+        "(look.at(segment) for segment in rest)",
+        "(look.at(segment) for segment in rest[:-1])",
         "test_more_laws.py::test_a_conversation_that_grows_only_ever_extends_what_was_sent",
     ),
     Mutant(
@@ -297,10 +297,45 @@ _STAGES: Final = (
         "test_lifecycle.py::test_an_edit_that_tears_calls_and_results_apart_is_refused",
     ),
     Mutant(
+        "facts-behind-the-bytes-do-not-count",
+        "transforms/past.py",
+        " or segment.facts != known.facts",
+        "",
+        "test_past.py::test_what_stands_behind_a_text_and_decides_about_it_is_looked_at",
+    ),
+    Mutant(
+        "a-branch-keeps-what-the-other-said",
+        "transforms/repeats.py",
+        "                del self._first[self._texts[place]]",
+        "                pass",
+        "test_past.py::test_requests_of_one_conversation_at_once_come_to_the_same",
+    ),
+    Mutant(
+        "what-the-memo-lost-was-never-folded",
+        "transforms/past.py",
+        "standing.cut(len(standing) if lost is None else lost)",
+        "standing.cut(len(standing))",
+        "test_past.py::test_what_the_memo_has_forgotten_is_folded_again",
+    ),
+    Mutant(
+        "two-requests-have-what-one-took",
+        "transforms/past.py",
+        "            branches.remove(past)",
+        "            pass",
+        "test_past.py::test_nobody_else_has_what_a_request_takes",
+    ),
+    Mutant(
+        "lines-taken-back-leave-no-others",
+        "_crush_repeats.pxi",
+        "seen.table[seen_slot(seen, line.hash)] = line.earlier",
+        "seen.table[seen_slot(seen, line.hash)] = -1",
+        "test_past.py::test_texts_that_were_taken_back_were_never_there",
+    ),
+    Mutant(
         "spans-of-before-the-edit",
         "transforms/pipeline.py",
-        "self.payload = payload\n        self.look_up()",
-        "self.payload = payload",
+        "router.look_up(payload.segments, self._context)",
+        "self._decisions[place]",
         "test_lifecycle.py::test_edits_at_any_input_stage_reach_the_app_and_leave_all_else_as_it_was",
     ),
     Mutant(
@@ -508,8 +543,8 @@ _HTTP: Final = (
     Mutant(
         "failed-round-looks-complete",
         "middleware/respond.py",
-        "return Way.SWALLOW\n\n",
-        "return Way.PASS\n\n",
+        "return Way.SWALLOW if self._started or self.again_in is not None else Way.PASS",
+        "return Way.SWALLOW if self.again_in is not None else Way.PASS",
         "test_more_laws.py::test_a_stream_whose_second_round_fails_ends_with_one_error_of_the_dialect",
     ),
     Mutant(
@@ -850,6 +885,34 @@ _OMISSIONS: Final = (
         "test_crush_omission.py::test_first_and_last_rows_are_kept_and_the_markers_count_the_others",
     ),
     Mutant(
+        "empty-cell-of-a-copied-row-forgotten",
+        "_crush_table.pxi",
+        "crush.gaps |= ends[row] < 0",
+        "pass",
+        "test_crush_omission.py::test_rows_with_an_empty_cell_or_lines_below_them_come_back_and_only_their_text_has_the_note",
+    ),
+    Mutant(
+        "empty-cells-below-a-list-forgotten",
+        "_crush_table.pxi",
+        "        gaps |= crush.gaps\n        if crush.out.size",
+        "        if crush.out.size",
+        "test_crush_omission.py::test_empty_cells_below_the_rows_of_a_list_are_noted_in_its_head",
+    ),
+    Mutant(
+        "only-the-first-line-of-a-copied-row-moved",
+        "_crush_table.pxi",
+        "if margin and memchr(text + start, 0x0A, end - start) != text + end - 1:",
+        "if margin < 0:",
+        "test_crush_omission.py::test_rows_with_an_empty_cell_or_lines_below_them_come_back_and_only_their_text_has_the_note",
+    ),
+    Mutant(
+        "every-list-of-strings-left-as-it-is",
+        "_crush_result.pxi",
+        "return around <= crushed.sum",
+        "return True",
+        "test_crush_forms.py::test_a_list_of_strings_is_written_exactly_where_that_has_fewer_tokens",
+    ),
+    Mutant(
         "omission-across-groups",
         "_crush_keep.pxi",
         "rows[i].opens = True",
@@ -992,7 +1055,7 @@ _OMISSIONS: Final = (
     Mutant(
         "code-with-something-asked-for-goes",
         "compressors/opaque.py",
-        "or any(literal in piece for literal in asked)",
+        'or names.stand_in(piece.encode("utf-8", "surrogatepass"))',
         "",
         "test_unreadable.py::test_a_script_that_the_question_names_something_of_stays",
     ),
@@ -1002,6 +1065,34 @@ _OMISSIONS: Final = (
         "_marked_hidden, _shown(page)",
         "_marked_hidden, page",
         "test_html.py::test_a_template_in_a_script_is_a_part_of_the_page",
+    ),
+    Mutant(
+        "a-template-of-another-address-goes",
+        "compressors/fields.py",
+        "_TEMPLATE.search(raw(value)) and raw(value).startswith(",
+        "_TEMPLATE.search(raw(value)) or raw(value).startswith(",
+        "test_fields.py::test_addresses_with_places_to_fill_in_go_where_they_are_below_the_record_s_own",
+    ),
+    Mutant(
+        "every-warning-goes",
+        "compressors/logs.py",
+        "if found[1] in said:",
+        "if True:",
+        "test_logs.py::test_warnings_in_other_places_go_where_they_say_the_same_as_one_above",
+    ),
+    Mutant(
+        "part-of-a-word-is-said",
+        "compressors/snapshots.py",
+        "if not (_JOINED.match(name, at - 1) if at else None) and not _JOINED.match(name, at + len(text) - 1):",
+        "if True:",
+        "test_snapshots.py::test_texts_of_their_own_stay",
+    ),
+    Mutant(
+        "a-shorter-word-that-ends-there-too-is-missed",
+        "_crush_words.pxi",
+        "state = machine.shorter[state]",
+        "state = 0",
+        "test_kernel_words.py::test_a_word_inside_the_beginning_of_a_longer_one_is_found",
     ),
     Mutant(
         "both-twins-go",
@@ -1076,8 +1167,8 @@ _OMISSIONS: Final = (
     Mutant(
         "nodes-that-are-clicked-on-go",
         "compressors/snapshots.py",
-        '_WRAPS: Final = re.compile(r" *- generic \\[ref=\\w{1,20}\\]:$")',
-        '_WRAPS: Final = re.compile(r" *- generic \\[ref=\\w{1,20}\\].*:$")',
+        "if not clicked and (outer.pointed or not pointed) and",
+        "if not clicked and",
         "test_snapshots.py::test_lines_without_a_name_or_text_go",
     ),
 )
@@ -1173,8 +1264,8 @@ _LEDGER: Final = (
     Mutant(
         "any-ref-of-the-store-honored",
         "retrieval/tool.py",
-        "if name in self._earlier and name not in self._texts",
-        "if name not in self._texts",
+        "if name in self._earlier and name not in self._known",
+        "if name not in self._known",
         "test_held.py::test_what_another_conversation_left_out_cannot",
     ),
     Mutant(
@@ -1208,9 +1299,9 @@ _LEDGER: Final = (
     Mutant(
         "sign-of-life-before-anything-else",
         "retrieval/watch.py",
-        "self._codec.keep_alive() if self._visible and",
+        "self._codec.keep_alive() if (self._visible or self._begun) and",
         "self._codec.keep_alive() if",
-        "test_later_rounds.py::test_a_client_that_has_seen_nothing_gets_no_sign",
+        "test_later_rounds.py::test_a_client_that_got_no_beginning_gets_no_sign",
     ),
     Mutant(
         "half-an-answer-tried-again",
@@ -1288,9 +1379,30 @@ _HOSTILE: Final = (
     Mutant(
         "threads-streams-keep-a-hidden-rounds-id",
         "wire/anthropic_stream.py",
-        "        return self._threaded\n",
-        "        return False\n",
+        "        if self._unseen is None:\n            return None",
+        "        if self._unseen is not None:\n            return None",
         "test_lost_ledger.py::test_a_thread_that_nobody_remembers_goes_on",
+    ),
+    Mutant(
+        "held-conversations-rounds-are-not-tried-again",
+        "middleware/respond.py",
+        "payload is not None and bool(payload.held))",
+        "payload is None)",
+        "test_later_rounds.py::test_a_round_of_a_held_conversation_is_tried_again_though_nothing_was_seen",
+    ),
+    Mutant(
+        "unseen-reasoning-is-lost",
+        "wire/anthropic_stream.py",
+        "            return data + unseen",
+        "            return data",
+        "test_unseen_rounds.py::test_a_threads_stream_is_the_message_that_the_whole_answer_is",
+    ),
+    Mutant(
+        "reasoning-without-words-is-shown",
+        "retrieval/frames.py",
+        "event.kind in CONTENT and not event.blank and",
+        "event.kind in CONTENT and",
+        "test_unseen_rounds.py::test_a_failure_behind_reasoning_that_nobody_sees_has_its_own_status",
     ),
     Mutant(
         "threads-answers-have-a-hidden-rounds-id",

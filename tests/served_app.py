@@ -21,15 +21,18 @@ def go() -> anyio.Event:
 
 
 async def inner(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/go` lets second rounds answer, `/seen` tells what happened; everything else is the model."""
+    """`/go` lets second rounds answer, `/seen` tells what happened, `/again` begins anew; everything else is the model."""
     if scope["type"] == "lifespan":
         for word in ("startup", "shutdown"):
             await receive()
             await send({"type": f"lifespan.{word}.complete"})
         return
-    if scope["path"] in ("/go", "/seen"):
+    if scope["path"] in ("/go", "/seen", "/again"):
         if scope["path"] == "/go":
             go().set()
+        if scope["path"] == "/again":
+            seen.clear()
+            _go.set(anyio.Event())
         await whole_body(receive)
         await answer_json(seen)(b"", send)
         return

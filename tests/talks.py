@@ -11,10 +11,9 @@ from every_dialect import REAL_DIALECTS
 from headroom_asgi._crush import Document
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import ORDERS, Received, post, whole_body
+from tests.driver import Received, post, whole_body
 
 SPEAKERS = {speaker.wire.name: speaker for speaker in reversed((*REAL_DIALECTS, Responses()))}  # of two, the first
-TABLE = json.dumps(ORDERS)
 OURS = json.dumps({"ref": "0" * 32})
 SEARCH = '{"q": "orders"}'
 

@@ -36,8 +36,8 @@ from headroom_asgi import (
 from headroom_asgi.callers import by_authorization, with_secret
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
-from tests.adversary import DIALECTS, MANY, asking, each_dialect, first_marker, model, request, streamed_or_not
-from tests.driver import Inner, answer_json, answer_stream, http_scope, post
+from tests.adversary import DIALECTS, MANY, asking, each_dialect, first_marker, model, request
+from tests.driver import Inner, answer_json, answer_stream, http_scope, post, streamed_or_not
 
 pytestmark = pytest.mark.anyio
 PRIVATE = "canary"  # in every text that is somebody's own

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from headroom_asgi import ExpandError, HeadroomMiddleware, compress, expand_messages
-from tests.adversary import asking, each_dialect, exchange, request, results_in, streamed_or_not
-from tests.driver import Inner, answer_json, post
+from tests.adversary import asking, each_dialect, exchange, request, results_in
+from tests.driver import Inner, answer_json, post, streamed_or_not
 
 pytestmark = pytest.mark.anyio
 LINES = [f"    step_{n} = prepare(order_{n}, city_{n * 7}, total_{n * n})" for n in range(60)]

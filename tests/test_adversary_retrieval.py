@@ -20,9 +20,8 @@ from tests.adversary import (
     model,
     request,
     results_in,
-    streamed_or_not,
 )
-from tests.driver import post
+from tests.driver import post, streamed_or_not
 from tests.stores import LOOPS, STORES, Clock
 from tests.test_held import Client, output, question
 from tests.test_tenants import REF

@@ -8,7 +8,7 @@ import pytest
 
 from headroom_asgi import HeadroomMiddleware
 from tests.driver import ORDERS, Inner, answer_json, answer_stream, call_answer, post, question_body, stream_of, text_answer
-from tests.test_sdks import served
+from tests.real_server import served
 
 pytestmark = pytest.mark.anyio
 BODY = question_body("anthropic", json.dumps(ORDERS))

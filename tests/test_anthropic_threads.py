@@ -10,13 +10,12 @@ from anthropic import beta_async_tool
 from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import ORDERS, answer_json, answer_stream, stream_of, whole_body
+from tests.driver import TABLE, answer_json, answer_stream, stream_of, whole_body
+from tests.real_server import served
 from tests.test_anthropic import result, text, use
-from tests.test_sdks import served
 
 pytestmark = pytest.mark.anyio
 OURS = "headroom_retrieve"
-TABLE = json.dumps(ORDERS)
 
 
 class Threads:

@@ -5,10 +5,9 @@ import json
 import pytest
 
 from headroom_asgi import ConfigError, ExpandError, HeadroomError, MemoryStore, acompress, aretrieve, compress, expand, retrieve
-from tests.driver import ORDERS, question_body, tool_texts
+from tests.driver import TABLE, question_body, tool_texts
 from tests.json_exact import same
 
-TABLE = json.dumps(ORDERS)
 MESSAGES = {name: question_body(name, TABLE)["messages"] for name in ("openai-chat", "anthropic")}
 both_dialects = pytest.mark.parametrize("dialect", sorted(MESSAGES))
 

@@ -19,7 +19,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from headroom_asgi import (
-    HeadroomMiddleware,
     MemoryStore,
     PipelineEvent,
     PipelineStage,
@@ -28,32 +27,29 @@ from headroom_asgi import (
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
+    CHAT,
     ORDERS,
     PATHS,
+    TABLE,
     Inner,
     answer_json,
     answer_stream,
+    both_dialects,
     call_answer,
     http_scope,
     post,
     question_body,
     stream_of,
+    streamed_or_not,
     text_answer,
     tool_texts,
     whole_body,
+    wrapped,
 )
 
 pytestmark = pytest.mark.anyio
 Stage = PipelineStage
-TABLE = json.dumps(ORDERS)
-CHAT = PATHS["openai-chat"]
 OK = answer_json(text_answer("openai-chat", "fine"))
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-
-
-def wrapped(inner: Any, *extensions: Any, **more: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, extensions=list(extensions), discover=False, **more)
 
 
 def asks(

@@ -24,33 +24,11 @@ from headroom_asgi import (
 from headroom_asgi.middleware import asgi
 from headroom_asgi.testing import CapturedReports, RecordingExtension, assert_grows, forwarded
 from headroom_asgi.types import Send
-from tests.driver import (
-    ORDERS,
-    PATHS,
-    Inner,
-    answer_json,
-    answer_stream,
-    post,
-    question_body,
-    text_answer,
-)
+from tests.driver import CHAT, ORDERS, TABLE, At, Inner, answer_json, answer_stream, post, question_body, text_answer
 from tests.test_attacks import OK, asks, both_dialects, wrapped
 
 pytestmark = pytest.mark.anyio
 Stage = PipelineStage
-TABLE = json.dumps(ORDERS)
-CHAT = PATHS["openai-chat"]
-
-
-class At:
-    """An extension that does one thing at one stage."""
-
-    def __init__(self, stage: Stage, act: Callable[[PipelineEvent], Any]) -> None:
-        self.stage = stage
-        self.act = act
-
-    def on_pipeline_event(self, event: PipelineEvent) -> Any:
-        return self.act(event) if event.stage is self.stage else None
 
 
 # -- extensions and transforms -------------------------------------------------------------------------------------------

@@ -21,10 +21,9 @@ from test_bedrock_stream import SCRIPTS
 from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import ORDERS, Inner, answer_json, whole_body
-from tests.test_sdks import served
+from tests.driver import TABLE, Inner, answer_json, whole_body
+from tests.real_server import served
 
-TABLE = json.dumps(ORDERS)
 MODEL = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 MEDIA = b"application/vnd.amazon.eventstream"
 EVERY_SCRIPT = pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)

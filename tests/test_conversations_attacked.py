@@ -11,15 +11,13 @@ from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
-from tests.driver import ORDERS, Received, post
+from tests.driver import TABLE, Received, post, streamed_or_not
 from tests.talks import FIELDS, OURS, SEARCH, SPEAKERS, Model, Talk
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
 MARKER = re.compile(rb"<<ccr:([0-9a-f]{32}-\d+) ")
 DIALECTS = ["openai-chat", "openai-responses", "anthropic", "bedrock", "ollama", "gemini"]
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS)
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 TOLD, HIDDEN, MIXED = [("text", "fine")], [("ours", OURS)], [("theirs", SEARCH), ("ours", OURS)]
 
 

@@ -1,12 +1,13 @@
 """crush writes each form as the grammar page says, where it says it."""
 
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from headroom_asgi._crush import crush, expand
+from headroom_asgi._crush import crush, estimate, expand
 from tests.crush_cases import TABLE
 from tests.crush_reference import GAPS, RAWS, SAID, STEMS, decode, head
 from tests.json_exact import same
@@ -326,3 +327,20 @@ def test_an_order_of_many_keys_is_found_whatever_comes_first() -> None:
         records = [later, earlier | later, earlier]
         text = crushed(f'{{"v":{json.dumps(records)},"table":{TABLE}}}')
         assert "\nv [3]: " + "\t".join([*earlier, *later]) + "\n" in text
+
+
+def test_a_list_of_strings_is_written_exactly_where_that_has_fewer_tokens() -> None:
+    chance = random.Random(20)
+    ends = ["abcxyz", "etaoin", "ABC", "0123456789", "/.", ".,;", ")]}", "é"]
+    written = 0
+    for _ in range(300):
+        first, last, count = chance.choice(ends[:-2]), chance.choice(ends), chance.randint(24, 60)
+        middles = ["".join(chance.choices("abcdefg hij/_-.012é", k=chance.randint(16, 30))) for _ in range(count)]
+        values = [chance.choice(first) + middle + chance.choice(last) for middle in middles]
+        document = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+        text = "\n".join([head("json"), f"[{count}]=", *values]).encode()
+        found = crush(document)
+        assert (found is not None) == (estimate(text) < estimate(document))
+        assert found is None or found[0] == text
+        written += found is not None
+    assert 50 < written < 250

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from crush_cases import long_tables
-from crush_reference import OMISSIONS, decode, head
+from crush_reference import GAPS, OMISSIONS, decode, head
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from json_exact import same
@@ -308,6 +308,33 @@ def test_rows_of_one_group_are_left_out_together() -> None:
     lines = found[0].decode().split("\n")
     assert [line for line in lines if re.fullmatch(r" \[\d+\]", line)] == [" [10]", " [0]", " [190]", " [3]", " [197]", " [0]"]
     assert found[1][0][2].decode().split("\n")[1].startswith(f"[{found[1][0][1]}]: id")
+    assert same(restored(found, "r"), document)
+
+
+@pytest.mark.parametrize("around", ["", '{{"rows":{}}}', '{{"a":{{"b":{}}},"c":1}}'], ids=["top", "member", "deep"])
+@pytest.mark.parametrize("gap", [3, 20, 299], ids=["kept", "left", "last"])
+def test_rows_with_an_empty_cell_or_lines_below_them_come_back_and_only_their_text_has_the_note(around: str, gap: int) -> None:
+    value = json.dumps([{"part": f"p-{k}", "state": {"open": k % 3 == 0, "by": "nobody in particular"}} for k in range(4)])
+    rows = rows_of(300, note={i: f"first of {i}\n  second\n\nthird" if i % 4 else value for i in range(12, 290, 2)})
+    for i in {gap, 3}:
+        del rows[i]["place"]
+    document = (around or "{}").format(json.dumps(rows))
+    found = crush(document.encode(), ref=b"r")
+    assert found is not None
+    [(_, _, part)] = found[1]
+    assert same(restored(found, "r"), document)
+    assert found[0].decode().split("\n")[0] == head("json", GAPS, OMISSIONS)
+    assert part.decode().split("\n")[0] == head("json", *([GAPS] if gap == 20 else []))
+
+
+@pytest.mark.parametrize("count", [30, 300], ids=["all stay", "some stay"])
+def test_empty_cells_below_the_rows_of_a_list_are_noted_in_its_head(count: int) -> None:
+    inner = [{"part": f"p-{k}", "by": "nobody in particular"} if k % 2 else {"part": "some part or other"} for k in range(6)]
+    values = [json.dumps(inner) if i == 2 else f"element {i} of several words" for i in range(count)]
+    document = json.dumps({"values": values})
+    found = crush(document.encode(), ref=b"r")
+    assert found is not None
+    assert found[0].decode().split("\n")[0] == head("json", *([GAPS, OMISSIONS] if count == 300 else [GAPS]))
     assert same(restored(found, "r"), document)
 
 

@@ -13,11 +13,10 @@ import pytest
 
 from headroom_asgi._crush import crush, expand
 from tests.crush_documents import make_document
+from tests.generated import ROOT, generated
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = 400
 VERSIONS = ("python3.12", "python3.13", "python3.14")
-DIRECTIVES = ("boundscheck=False", "wraparound=False", "cdivision=True", "initializedcheck=False", "binding=True")
 
 # How an extension is built for an interpreter: where its headers are, the ending of its name, its compiler's own flags.
 ASK = "import json, sysconfig as s; print(json.dumps([s.get_path('include'), s.get_config_var('EXT_SUFFIX'), s.get_config_var('CCSHARED')]))"
@@ -51,11 +50,7 @@ def interpreters() -> list[str]:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C that Cython makes of the kernel; it is the same for every version."""
-    out = tmp_path_factory.mktemp("c") / "_crush.c"
-    options = [option for directive in DIRECTIVES for option in ("-X", directive)]
-    command = [sys.executable, "-m", "cython", "-3", *options, "-o", str(out), "headroom_asgi/_crush.pyx"]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
-    return out
+    return generated(tmp_path_factory.mktemp("c"))
 
 
 def expected(documents: list[bytes]) -> str:

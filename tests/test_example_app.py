@@ -9,15 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from example_app.client import Client, run
 from example_app.conversations import Conversation, dozen
@@ -25,6 +22,7 @@ from example_app.corpus import used_facts
 from example_app.dialects import DIALECTS
 from example_app.processes import serve
 from example_app.report import table
+from tests.real_server import served
 
 PROJECT = Path(__file__).resolve().parent.parent
 USER = {"role": "user", "content": "and?"}
@@ -37,22 +35,6 @@ ANSWERED = {"role": "tool", "tool_call_id": "call_1", "content": "none"}
 def upstream() -> Iterator[str]:
     with serve("example_app.upstream:app") as server:
         yield server.url
-
-
-@contextmanager
-def running(app: Any) -> Iterator[str]:
-    """An ASGI app on a real port, in a thread."""
-    config = uvicorn.Config(app, port=0, lifespan="off", ws="none", log_level="error", timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def test_the_dozen_is_the_same_in_every_process() -> None:
@@ -153,7 +135,7 @@ def echo() -> Echo:
 
 @pytest.fixture(scope="module")
 def gateway(echo: Echo) -> Iterator[str]:
-    with running(echo) as url, serve("example_app.gateway:app", UPSTREAM_BASE_URL=f"{url}/base/") as server:
+    with served(echo) as url, serve("example_app.gateway:app", UPSTREAM_BASE_URL=f"{url}/base/") as server:
         yield server.url
 
 

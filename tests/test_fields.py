@@ -331,3 +331,45 @@ def test_odd_texts_stay_or_lose_only_members(text: str) -> None:
     markers = Markers("ref")
     found = FieldOmitter().omit(text, Request("", "ref"), markers)
     assert found is None or json.loads(found.partition("\n")[2]) is not None
+
+
+def test_addresses_with_places_to_fill_in_go_where_they_are_below_the_record_s_own() -> None:
+    named = {
+        "git_refs_url": "git/refs{/sha}",
+        "contents_url": "contents/{+path}",
+        "downloads_url": "downloads",
+    }
+    repos = [
+        issue(number, **{key: f"{API}/issues/{number}/{tail}" for key, tail in named.items()})
+        | {"upload_url": f"https://uploads.example.com/{number}/assets{{?name}}"}
+        for number in range(1, 13)
+    ]
+    found = left_out(repos)
+    assert found is not None
+    kept = found[0][0]
+    assert "git_refs_url" not in kept
+    assert "contents_url" not in kept
+    assert kept["downloads_url"] == f"{API}/issues/1/downloads"  # may be called as it is
+    assert kept["upload_url"] == "https://uploads.example.com/1/assets{?name}"  # nobody could make it up
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "goes"),
+    [
+        ("node_id", "R_kgDOHrj{n}-w", True),
+        ("node_id", "MDQ6VXNlcj{n}E=", True),
+        ("node_id", "worker-node-{n}", False),
+        ("profile_photo_url", "https://img.example.com/a/{n}/photo.jpg", True),
+        ("photo_url", "https://img.example.com/a/{n}/photo.jpg", False),
+        ("managedFields", [{"manager": "kubectl", "time": "2025-01-0{n}T10:00:00Z"}], True),
+        ("kubectl.kubernetes.io/last-applied-configuration", '{{"kind": "Pod {n}"}}', True),
+        ("configuration", '{{"kind": "Pod {n}"}}', False),
+    ],
+)
+def test_what_a_key_says_of_short_tokens(key: str, value: Any, goes: bool) -> None:
+    def made(number: int) -> Any:
+        return json.loads(json.dumps(value).replace("{n}", str(number)).replace("{{", "{").replace("}}", "}"))
+
+    found = left_out([issue(number, **{key: made(number)}) for number in range(1, 10)])
+    assert found is not None
+    assert all((key not in record) is goes for record in found[0])

@@ -19,8 +19,8 @@ from headroom_asgi.pipeline.stages import PipelineStage
 from headroom_asgi.testing import RecordingExtension
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
-    ORDERS,
-    PATHS,
+    CHAT,
+    TABLE,
     Inner,
     Reaction,
     answer_json,
@@ -30,17 +30,15 @@ from tests.driver import (
     post,
     question_body,
     stream_of,
+    streamed_or_not,
     text_answer,
     whole_body,
 )
 
 pytestmark = pytest.mark.anyio
-CHAT = PATHS["openai-chat"]
-TABLE = json.dumps(ORDERS)
 ANSWER = text_answer("openai-chat", "fine")
 MARKER = re.compile(rb"<<ccr:([0-9a-f]{32}-\d+)")
 LONG_S = 0.8  # more than an app is left alone once its client is gone
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -10,16 +10,14 @@ from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.errors import StoreError
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
-from tests.driver import ORDERS, Received, post
+from tests.driver import TABLE, Received, post, streamed_or_not
 from tests.talks import FIELDS, OURS, SEARCH, Model
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/responses"
-TABLE = json.dumps(ORDERS)
 MARKER = re.compile(rb"<<ccr:([0-9a-f]{32}-\d+) \d+ ")
 CALL = [("theirs", SEARCH)]
 BYE = [("text", "Bye.")]
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 class Asking(Model):

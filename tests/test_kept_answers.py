@@ -13,13 +13,12 @@ from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.errors import StoreError
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
-from tests.driver import Received, http_scope, post
+from tests.driver import Received, http_scope, post, streamed_or_not
 from tests.talks import FIELDS, OURS, SEARCH, Model
 
 pytestmark = pytest.mark.anyio
 PATH = "/gateway/v1/responses"
 THREE = [[("text", "Hm."), ("ours", OURS)], [("ours", OURS)], [("text", "There."), ("theirs", SEARCH)]]
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 class Keeping(Model):

@@ -6,29 +6,31 @@ from typing import Any
 import anyio
 import pytest
 
-from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.config import RetrievalConfig
 from headroom_asgi.middleware.retrying import Retries
+from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
-    ORDERS,
     PATHS,
+    TABLE,
     Inner,
     Reaction,
+    Received,
     answer_json,
     answer_stream,
+    both_dialects,
     call_answer,
     post,
     question_body,
     stream_of,
+    streamed_or_not,
     text_answer,
     whole_body,
+    wrapped,
 )
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
 PINGS = {"openai-chat": b": keep-alive\n\n", "anthropic": b'event: ping\ndata: {"type":"ping"}\n\n'}
 NOW = (b"retry-after", b"0")
 
@@ -36,10 +38,6 @@ NOW = (b"retry-after", b"0")
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 def asking(dialect: str, text: str = "Let me look.") -> Reaction:
@@ -99,6 +97,41 @@ async def test_while_the_client_has_seen_nothing_it_is_told_and_may_try_again_it
     inner = Inner(asking(dialect, text=""), failing(503, NOW))
     response = await ask(inner, dialect)
     assert (len(inner.bodies), response.status) == (2, 503)
+
+
+HELD = {"thread": {"type": "continue", "previous_message_id": "msg_0"}}
+
+
+async def ask_held(*later: Reaction, stream: bool, body: dict[str, Any] = HELD) -> tuple[Received, Inner, CapturedReports]:
+    """What a client gets that goes on with what the provider holds, and saw nothing before the second round."""
+    reports = CapturedReports()
+    asks = call_answer("anthropic", ("own", "headroom_retrieve", {"ref": "x"}))
+    inner = Inner(answer_stream(stream_of("anthropic", asks)) if stream else answer_json(asks), *later)
+    app = wrapped(inner, store=MemoryStore(shared=True), observers=[reports])
+    return await post(app, PATHS["anthropic"], question_body("anthropic", "Hm.", stream=stream, **body)), inner, reports
+
+
+@streamed_or_not
+async def test_a_round_of_a_held_conversation_is_tried_again_though_nothing_was_seen(stream: bool) -> None:
+    async def refused(body: bytes, send: Send) -> None:
+        raise ConnectionResetError
+
+    answer = found("anthropic") if stream else answer_json(text_answer("anthropic", "It is there."))
+    response, inner, reports = await ask_held(failing(503, NOW), refused, answer, stream=stream)
+    assert (response.status, response.complete) == (200, True)
+    assert b"here." in response.body
+    assert inner.bodies[1] == inner.bodies[2] == inner.bodies[3]
+    assert (reports[0].status, reports[0].rounds) == (200, 2)
+
+
+@streamed_or_not
+async def test_what_is_not_mended_by_that_is_told_as_it_is(stream: bool) -> None:
+    response, inner, reports = await ask_held(failing(529, NOW), stream=stream)
+    assert (len(inner.bodies), response.status, reports[0].status) == (4, 529, 529)
+    response, inner, _ = await ask_held(failing(401, NOW), stream=stream)
+    assert (len(inner.bodies), response.status) == (2, 401)
+    response, inner, _ = await ask_held(failing(529, NOW), stream=stream, body={"thread": {"type": "create"}})
+    assert (len(inner.bodies), response.status) == (2, 529)  # the client may say it all again
 
 
 @both_dialects
@@ -259,12 +292,20 @@ async def test_while_a_later_round_is_awaited_the_client_gets_signs_of_life(dial
     assert b"here." in body
 
 
-@both_dialects
-async def test_a_client_that_has_seen_nothing_gets_no_sign(dialect: str) -> None:
-    slow = Slow(dialect, asking(dialect, text=""), signs=0)
+async def test_a_client_that_got_no_beginning_gets_no_sign() -> None:
+    asks = stream_of("openai-chat", call_answer("openai-chat", ("own", "headroom_retrieve", {"ref": "x"})))
+    slow = Slow("openai-chat", answer_stream(asks[1:]), signs=0)
     body = await slow.through(keep_alive_s=0.1, hold_s=0.01)
     assert b"here." in body
-    assert PINGS[dialect] not in slow.sent
+    assert PINGS["openai-chat"] not in slow.sent
+
+
+@both_dialects
+async def test_a_client_that_got_the_beginning_alone_gets_signs_of_life(dialect: str) -> None:
+    slow = Slow(dialect, asking(dialect, text=""), signs=3)
+    body = await slow.through(keep_alive_s=0.1, hold_s=0.01)
+    assert body.count(PINGS[dialect]) >= 3
+    assert b"here." in body
 
 
 async def test_a_sign_of_life_goes_on_while_a_failed_round_waits() -> None:

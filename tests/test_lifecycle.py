@@ -12,17 +12,21 @@ from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
     ORDERS,
     PATHS,
+    At,
     Inner,
     answer_json,
     answer_stream,
+    both_dialects,
     call_answer,
     http_scope,
     post,
     question_body,
     stream_of,
+    streamed_or_not,
     text_answer,
     tool_texts,
     whole_body,
+    wrapped,
 )
 
 pytestmark = pytest.mark.anyio
@@ -39,23 +43,6 @@ REQUEST = [
     Stage.POST_SEND,
     Stage.RESPONSE_RECEIVED,
 ]
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-
-
-class At:
-    """An extension that does one thing at one stage."""
-
-    def __init__(self, stage: Stage, act: Any) -> None:
-        self.stage = stage
-        self.act = act
-
-    def on_pipeline_event(self, event: PipelineEvent) -> Any:
-        return self.act(event) if event.stage is self.stage else None
-
-
-def wrapped(inner: Any, *extensions: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, extensions=list(extensions), discover=False, **settings)
 
 
 def answering(dialect: str, stream: bool, answer: dict[str, Any]) -> Any:

@@ -274,3 +274,19 @@ def test_a_pasted_run_does_not_name_the_results_of_the_next_one() -> None:
     pasted = "\n".join([*(line.replace("PASSED", "FAILED") for line in lines)] * 4)
     left, _ = left_out(LogCompressor(), log(*lines), f"please mend them: {pasted}", "")
     assert lines[30] not in left
+
+
+def warned(place: int, says: str) -> str:
+    return f"tests/test_{place}.py::test_a\n  /srv/app/module_{place}.py:{place}: DeprecationWarning: {says}\n    call_{place}(name)\n\n"
+
+
+def test_warnings_in_other_places_go_where_they_say_the_same_as_one_above() -> None:
+    summary = "=== warnings summary ===\n" + "".join(warned(place, f"use new_{place % 2} instead") for place in range(20))
+    text = log(*f"{summary}-- Docs: x".split("\n"))
+    left, omissions = left_out(LogCompressor(), text)
+    assert put_back(left, omissions) == text
+    assert left.count("use new_0 instead") == left.count("use new_1 instead") == 1
+    assert "72 lines left out: 72 of warnings as above>>\n-- Docs: x" in left
+    assert left_out(LogCompressor(), text, "Which warnings are there?") == (text, [])
+    elsewhere = text.replace("= warnings summary", "= summary")
+    assert left_out(LogCompressor(), elsewhere) == (elsewhere, [])

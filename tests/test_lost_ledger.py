@@ -14,15 +14,14 @@ from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
 from headroom_asgi.wire import dialect_for
-from tests.driver import Received, answer_json, post
+from tests.driver import Received, answer_json, post, streamed_or_not
+from tests.real_server import served
 from tests.talks import FIELDS
-from tests.test_sdks import served
 
 pytestmark = pytest.mark.anyio
 HIDDEN = {"tool": TOOL.name, "arguments": {"ref": "ab"}}
 OWN = {"tool": "search", "arguments": {}}
 BYE = {"say": "Bye."}
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 PATHS = {"openai-responses": "/v1/responses", "anthropic": "/v1/messages"}
 
 

@@ -20,18 +20,26 @@ from starlette.routing import Mount, Route
 from headroom_asgi import ConfigError, HeadroomConfig, HeadroomMiddleware, MemoryStore, RouteConfig
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
-from tests.driver import ORDERS, PATHS, Inner, answer_json, http_scope, post, question_body, text_answer, tool_texts, whole_body
+from tests.driver import (
+    CHAT,
+    ORDERS,
+    PATHS,
+    Inner,
+    answer_json,
+    both_dialects,
+    http_scope,
+    post,
+    question_body,
+    text_answer,
+    tool_texts,
+    whole_body,
+    wrapped,
+)
 
 pytestmark = pytest.mark.anyio
 TABLE = json.dumps(ORDERS[:12], indent=1)
-CHAT = PATHS["openai-chat"]
 
 
-def wrapped(inner: object, **settings: object) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)  # type: ignore[arg-type]
-
-
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
 all_modes = pytest.mark.parametrize("mode", ["audit", "lossless", "ccr"])
 
 

@@ -9,16 +9,18 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from headroom_asgi import HeadroomMiddleware, MemoryStore, Tokenizer, Transform, TransformResult, retrieve
+from headroom_asgi import MemoryStore, Tokenizer, Transform, TransformResult, retrieve
 from headroom_asgi._crush import crush, estimate
 from headroom_asgi.testing import CapturedReports, assert_prefix_stable
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
     ORDERS,
     PATHS,
+    TABLE,
     Inner,
     answer_json,
     answer_stream,
+    both_dialects,
     call_answer,
     http_scope,
     post,
@@ -27,17 +29,12 @@ from tests.driver import (
     text_answer,
     tool_texts,
     whole_body,
+    wrapped,
 )
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
 SMALL_TABLE = json.dumps(ORDERS[:12], indent=1)
 REF = re.compile(r"<<ccr:([0-9a-f]{32}-\d+) (\d+) rows left out(?:: [^>]+)?>>")
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 def with_more(dialect: str, body: dict[str, Any], output: str, number: int, question: str = "") -> dict[str, Any]:

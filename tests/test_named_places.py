@@ -11,13 +11,12 @@ from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import Receive, Scope, Send
 from headroom_asgi.wire.anthropic_answer import stream_of as spelled_stream
 from headroom_asgi.wire.bedrock_invoke import BedrockInvoke
-from tests.driver import post, whole_body
+from tests.driver import post, streamed_or_not, whole_body
 from tests.talks import FIELDS, SPEAKERS, STREAMS
 
 pytestmark = pytest.mark.anyio
 OURS = {"type": "tool_use", "id": "toolu_01ABCDEFGH23456789", "name": TOOL.name, "input": {"ref": "ab"}}
 MEMBER = "input_transformations"
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 def thought(name: str) -> dict[str, Any]:

@@ -14,16 +14,21 @@ from starlette.routing import Mount
 from headroom_asgi import CompressorConfig, HeadroomMiddleware, MemoryStore, RouteConfig
 from headroom_asgi.compressors import SmartCrusher
 from headroom_asgi.engine import counting
-from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, text_answer, tool_texts
+from tests.driver import (
+    CHAT,
+    TABLE,
+    Inner,
+    answer_json,
+    call_answer,
+    post,
+    question_body,
+    text_answer,
+    tool_texts,
+    wrapped,
+)
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
-CHAT = PATHS["openai-chat"]
 OK = answer_json(text_answer("openai-chat", "ok"))
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 @pytest.fixture

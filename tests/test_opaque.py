@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom_asgi import compress, retrieve
-from headroom_asgi._crush import has_run
+from headroom_asgi._crush import opaque_runs
 from headroom_asgi.compressors import Markers, Request
 from headroom_asgi.compressors.opaque import OpaqueOmitter, is_opaque
 from headroom_asgi.config import CompressorConfig
@@ -144,10 +144,24 @@ def test_it_can_be_switched_off(switch: CompressorConfig) -> None:
     assert PICTURE in result.messages[2]["content"]
 
 
-@given(
-    st.lists(st.sampled_from([b"a", b"Z", b"0", b"+", b"/", b"=", b"_", b"-", b" ", b".", b"\n", b"\xc3", b"{"])),
-    st.integers(1, 9),
+# The data of a data address, a run longer than any key, lines of base64.
+BLOB = re.compile(
+    rb"(?<=;base64,)[A-Za-z0-9+/=_-]{200,}+|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{2048,}+|(?:^[A-Za-z0-9+/]{60,76}\r?\n){24,}+",
+    re.MULTILINE,
 )
-def test_a_run_is_as_many_such_bytes_in_a_row(pieces: list[bytes], least: int) -> None:
+PIECES = st.one_of(
+    st.sampled_from([b"\n", b"\r\n", b" ", b"\xc3\xa9", b";base64,", b",", b"=", b"-", b"aB3/", b"\0"]),
+    st.builds(lambda size: b"x" * size, st.sampled_from([59, 60, 76, 77, 199, 200, 2047, 2048])),
+    st.builds(
+        lambda size, end, count: ((b"aB3/" * 20)[:size] + end) * count,
+        st.sampled_from([59, 60, 64, 76, 77]),
+        st.sampled_from([b"\n", b"\r\n", b"=\n", b"\r", b""]),
+        st.sampled_from([1, 11, 12, 22, 23, 24, 25]),
+    ),
+)
+
+
+@given(st.lists(PIECES, max_size=8))
+def test_runs_are_found_where_a_pattern_finds_them(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
-    assert has_run(data, least) is (re.search(rb"[A-Za-z0-9+/=_-]{%d}" % least, data) is not None)
+    assert opaque_runs(data) == [(found.start(), found.start() + len(found[0].rstrip(b"\r\n"))) for found in BLOB.finditer(data)]

@@ -9,14 +9,23 @@ import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 
-from headroom_asgi import HeadroomMiddleware
 from tests import test_openai_chat_variants as variants
-from tests.driver import ORDERS, Inner, answer_json, answer_stream, call_answer, question_body, stream_of, text_answer
+from tests.driver import (
+    ORDERS,
+    Inner,
+    answer_json,
+    answer_stream,
+    call_answer,
+    question_body,
+    stream_of,
+    streamed_or_not,
+    text_answer,
+    wrapped,
+)
+from tests.real_server import served
 from tests.test_openai_chat_variants import Script, Server
-from tests.test_sdks import served
 
 pytestmark = pytest.mark.anyio
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 SCRIPTS = {name: script for name, script in variants.SCRIPTS.items() if "middle" not in name}
 every_script = pytest.mark.parametrize("name", SCRIPTS)
 MESSAGES = question_body("openai-chat", json.dumps(ORDERS))["messages"]
@@ -26,10 +35,6 @@ TOOLS = question_body("openai-chat", "")["tools"]
 def inner_app(server: Server, scripts: list[Script], *, stream: bool) -> Inner:
     numbered = list(enumerate(scripts, 1))
     return Inner(*(answer_stream([server.stream(*s)]) if stream else answer_json(server.whole(*s)) for s in numbered))
-
-
-def wrapped(inner: Inner) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False)
 
 
 def assert_said(scripts: list[Script], content: str, calls: list[tuple[str, str, dict[str, Any]]]) -> None:

@@ -15,16 +15,14 @@ from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.config import RetrievalConfig
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import ORDERS, answer_json, answer_stream, whole_body
+from tests.driver import TABLE, answer_json, answer_stream, streamed_or_not, whole_body
 
 pytestmark = pytest.mark.anyio
 OURS = "headroom_retrieve"
-TABLE = json.dumps(ORDERS)
 MARKER = re.compile(r"<<ccr:([0-9a-f]{32}-\d+) ")
 LIST_ORDERS = {"type": "function", "name": "list_orders", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
 Item = dict[str, Any]
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 class Provider:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.config import HeadroomConfig
 from headroom_asgi.engine.conversation import LEDGER
 from headroom_asgi.engine.refusals import Breaker
@@ -14,8 +13,8 @@ from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.types import Receive, Scope, Send
 from tests.driver import (
-    ORDERS,
     PATHS,
+    TABLE,
     Reaction,
     answer_json,
     answer_stream,
@@ -24,11 +23,11 @@ from tests.driver import (
     stream_of,
     text_answer,
     whole_body,
+    wrapped,
 )
 from tests.talks import FIELDS, SPEAKERS, Model, Talk
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
 PATH = PATHS["openai-chat"]
 NO_TOOLS = {"error": "registry.ollama.ai/library/x does not support tools"}
 OK = text_answer("openai-chat", "fine")
@@ -58,10 +57,6 @@ def unchanged(body: bytes) -> bool:
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 def request(question: str = "What is up?", **more: Any) -> bytes:

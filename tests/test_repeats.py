@@ -16,7 +16,7 @@ from headroom_asgi import (
     TransformPipeline,
     expand_messages,
 )
-from headroom_asgi._crush import Document, fold
+from headroom_asgi._crush import Above, Document
 from headroom_asgi.transforms import Context, Shown, drain, payload_of, unfold
 from headroom_asgi.wire import dialect_named
 from headroom_asgi.wire.written import written
@@ -34,6 +34,11 @@ FILE = [f"{word} # part {n}" for n in range(40) for word in WORDS[:5]]
 
 
 Calls = list[dict[str, str]]
+
+
+def fold(texts: list[bytes], least: list[int], names: list[tuple[int, bytes, bytes]]) -> list[bytes | None]:
+    """What becomes of texts above which there is nothing."""
+    return Above().add(texts, least, names)
 
 
 def folded(*texts: str, frozen: tuple[int, ...] = (), calls: Calls | None = None) -> list[str]:

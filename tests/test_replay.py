@@ -19,12 +19,11 @@ from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Edit
 from headroom_asgi.wire import ANSWERED, Payload, Round, Turn
 from headroom_asgi.wire.openai_chat import OpenAIChat
-from tests.driver import Inner, answer_json, post
+from tests.driver import Inner, answer_json, post, streamed_or_not
 from tests.talks import OURS, SEARCH, SPEAKERS, Model, Talk
 
 pytestmark = pytest.mark.anyio
 each_dialect = pytest.mark.parametrize("dialect", sorted(SPEAKERS))
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 PRELUDE = [("signed", "abc"), ("theirs", SEARCH)]
 HIDDEN = [("signed", "def"), ("text", "Let me look."), ("ours", OURS)]

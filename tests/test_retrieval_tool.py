@@ -90,6 +90,21 @@ def test_a_marker_may_be_pasted_whole_or_in_part(ref):
     assert ask(ref=ref).text == ROWS
 
 
+def test_originals_are_made_when_one_is_asked_for_and_once():
+    made = []
+
+    def texts():
+        made.append(1)
+        return {REF: "whole\ntext"}
+
+    source = Originals(texts, max_bytes=1 << 20)
+    assert not source.missing([ToolCall("call_1", "search", "{}")])
+    assert not made
+    assert ask(source, ref=REF).text == "whole\ntext"
+    assert ask(source, ref=REF).text == "whole\ntext"
+    assert made == [1]
+
+
 @pytest.mark.parametrize("ref", ["ffff-1", f"{REF}-2", "x" * 100_000, "<<ccr:nothing 3 rows left out>>"])
 def test_an_unknown_ref_is_a_final_error_that_says_what_to_do(ref):
     result = ask(ref=ref)

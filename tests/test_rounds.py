@@ -7,35 +7,31 @@ from typing import Any
 import anyio
 import pytest
 
-from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
-    ORDERS,
     PATHS,
+    TABLE,
     Inner,
     Received,
     answer_json,
     answer_stream,
+    both_dialects,
     call_answer,
     http_scope,
     post,
     question_body,
+    staying,
     stream_of,
+    streamed_or_not,
     text_answer,
     tool_texts,
     whole_body,
+    wrapped,
 )
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
 MARKER = re.compile(r"<<ccr:([0-9a-f]{32}-\d+) \d+ rows left out(?:: [^>]+)?>>")
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
-streamed_or_not = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 def reaction(dialect: str, answer: dict[str, Any], *, stream: bool) -> Any:
@@ -267,17 +263,8 @@ async def test_text_reaches_the_client_while_the_model_still_writes(dialect: str
         if b"long" in b"".join(seen):
             enough.set()
 
-    body = json.dumps(question_body(dialect, TABLE, stream=True)).encode()
-    given = False
-
-    async def receive() -> Message:
-        nonlocal given
-        if given:
-            await anyio.sleep_forever()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    await wrapped(inner)(http_scope(PATHS[dialect]), receive, send)
+    body = question_body(dialect, TABLE, stream=True)
+    await wrapped(inner)(http_scope(PATHS[dialect]), staying(body), send)
     assert b"".join(seen) == b"".join(frames)
 
 
@@ -302,17 +289,8 @@ async def test_the_start_is_held_no_longer_than_allowed() -> None:
         if message["type"] == "http.response.start":
             started.set()
 
-    body = json.dumps(question_body("openai-chat", TABLE, stream=True)).encode()
-    given = False
-
-    async def receive() -> Message:
-        nonlocal given
-        if given:
-            await anyio.sleep_forever()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    await wrapped(inner, hold_s=0.05)(http_scope(PATHS["openai-chat"]), receive, send)
+    body = question_body("openai-chat", TABLE, stream=True)
+    await wrapped(inner, hold_s=0.05)(http_scope(PATHS["openai-chat"]), staying(body), send)
     assert received.body == b"".join(frames)
 
 

@@ -2,45 +2,22 @@
 
 import json
 import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import anthropic
 import httpx
 import openai
 import pytest
-import uvicorn
 
 from example_app import upstream
 from example_app.client import answer_text, request_body, tool_turn
 from example_app.conversations import Conversation, dozen
 from headroom_asgi import HeadroomMiddleware
-from tests.driver import ORDERS, Inner, answer_json, answer_stream, call_answer, question_body, stream_of
+from tests.driver import TABLE, Inner, answer_json, answer_stream, call_answer, question_body, stream_of
+from tests.real_server import served
 from tests.test_rounds import Model
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
-
-
-@contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The app on a free port of a real server; its address."""
-    listening = socket.socket()
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
 
 
 def wrapped(dialect: str, *, stream: bool, preamble: str = "") -> HeadroomMiddleware:

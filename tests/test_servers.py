@@ -1,6 +1,5 @@
 """Real servers around the middleware: a streamed exchange with a hidden round, and a client that leaves in the middle of it."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.driver import ORDERS, PATHS, question_body
+from tests.driver import PATHS, TABLE, both_dialects, question_body
 
 ROOT = Path(__file__).resolve().parent.parent
 APP = "tests.served_app:app"
@@ -22,8 +21,6 @@ SERVERS = {
     "hypercorn on trio": ["hypercorn", APP, "--bind", "127.0.0.1:{port}", "--worker-class", "trio"],
     "granian": ["granian", APP, "--port", "{port}", "--interface", "asginl", "--no-ws", "--workers-kill-timeout", "1"],
 }
-TABLE = json.dumps(ORDERS)
-both_dialects = pytest.mark.parametrize("dialect", sorted(PATHS))
 
 
 @contextmanager
@@ -54,46 +51,52 @@ def served(command: list[str]) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module", params=sorted(SERVERS))
-def server(request: pytest.FixtureRequest) -> list[str]:
-    command: list[str] = SERVERS[request.param]
-    return command
+def server(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
+    """A client for one of the servers, which all tests of this file ask."""
+    with served(SERVERS[request.param]) as client:
+        yield client
+
+
+@pytest.fixture
+def client(server: httpx.Client) -> httpx.Client:
+    """A client for an app that has seen nothing yet."""
+    server.get("/again")
+    return server
 
 
 @both_dialects
-def test_text_comes_at_once_and_the_answer_when_the_hidden_round_has_it(server: list[str], dialect: str) -> None:
-    with served(server) as client:
-        body = question_body(dialect, TABLE, stream=True)
-        with client.stream("POST", PATHS[dialect], json=body) as response:
-            assert response.headers["x-headroom-outcome"] == "compressed"
+def test_text_comes_at_once_and_the_answer_when_the_hidden_round_has_it(client: httpx.Client, dialect: str) -> None:
+    body = question_body(dialect, TABLE, stream=True)
+    with client.stream("POST", PATHS[dialect], json=body) as response:
+        assert response.headers["x-headroom-outcome"] == "compressed"
+        chunks = response.iter_raw()
+        said = b""
+        while b"look." not in said:
+            said += next(chunks)
+        assert client.get("/seen").json()[0] == "round 1"
+        assert b"It is d" not in said
+        client.get("/go")
+        said += b"".join(chunks)
+    assert all(piece in said for piece in (b"It is d", b"elivere", b"d."))
+    assert b"headroom_retrieve" not in said
+    assert said.rstrip().endswith((b"data: [DONE]", b'{"type": "message_stop"}', b'{"type":"message_stop"}'))
+    assert client.get("/seen").json() == ["round 1", "round 2"]
+
+
+def test_when_the_client_leaves_the_hidden_round_is_canceled(client: httpx.Client) -> None:
+    body = question_body("openai-chat", TABLE, stream=True)
+    with httpx.Client(base_url=client.base_url, timeout=30, trust_env=False) as leaving:
+        with leaving.stream("POST", PATHS["openai-chat"], json=body) as response:
             chunks = response.iter_raw()
             said = b""
             while b"look." not in said:
                 said += next(chunks)
-            assert client.get("/seen").json()[0] == "round 1"
-            assert b"It is d" not in said
-            client.get("/go")
-            said += b"".join(chunks)
-        assert all(piece in said for piece in (b"It is d", b"elivere", b"d."))
-        assert b"headroom_retrieve" not in said
-        assert said.rstrip().endswith((b"data: [DONE]", b'{"type": "message_stop"}', b'{"type":"message_stop"}'))
-        assert client.get("/seen").json() == ["round 1", "round 2"]
-
-
-def test_when_the_client_leaves_the_hidden_round_is_canceled(server: list[str]) -> None:
-    with served(server) as client:
-        body = question_body("openai-chat", TABLE, stream=True)
-        with httpx.Client(base_url=client.base_url, timeout=30, trust_env=False) as leaving:
-            with leaving.stream("POST", PATHS["openai-chat"], json=body) as response:
-                chunks = response.iter_raw()
-                said = b""
-                while b"look." not in said:
-                    said += next(chunks)
-                for _ in range(100):
-                    if client.get("/seen").json() == ["round 1", "round 2"]:
-                        break
-                    time.sleep(0.05)
-        for _ in range(100):
-            if client.get("/seen").json()[-1] == "round 2 canceled":
-                return
-            time.sleep(0.05)
-        pytest.fail(str(client.get("/seen").json()))
+            for _ in range(100):
+                if client.get("/seen").json() == ["round 1", "round 2"]:
+                    break
+                time.sleep(0.05)
+    for _ in range(100):
+        if client.get("/seen").json()[-1] == "round 2 canceled":
+            return
+        time.sleep(0.05)
+    pytest.fail(str(client.get("/seen").json()))

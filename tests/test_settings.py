@@ -17,7 +17,6 @@ from headroom_asgi import (
     ConfigError,
     ContentRouterConfig,
     HeadroomConfig,
-    HeadroomMiddleware,
     MemoryStore,
     PipelineEvent,
     PipelineStage,
@@ -33,19 +32,26 @@ from headroom_asgi import (
 from headroom_asgi.config import SettingFields
 from headroom_asgi.transforms import Context, drain, payload_of
 from headroom_asgi.types import Message, Receive, Scope, Send
-from tests.driver import ORDERS, PATHS, Inner, answer_json, call_answer, post, question_body, stream_of, text_answer, tool_texts
+from tests.driver import (
+    CHAT,
+    ORDERS,
+    TABLE,
+    Inner,
+    answer_json,
+    call_answer,
+    post,
+    question_body,
+    stream_of,
+    text_answer,
+    tool_texts,
+    wrapped,
+)
 from tests.driver import whole_body as read_all
 
 pytestmark = pytest.mark.anyio
-TABLE = json.dumps(ORDERS)
 MARKER = re.compile(r"<<ccr:([0-9a-f]{32}-[0-9]+) ")
-CHAT = PATHS["openai-chat"]
 OK = answer_json(text_answer("openai-chat", "ok"))
 ASKS = answer_json(call_answer("openai-chat", ("own", "headroom_retrieve", {"ref": "x"}), text="Let me look."))
-
-
-def wrapped(inner: Any, **settings: Any) -> HeadroomMiddleware:
-    return HeadroomMiddleware(inner, discover=False, **settings)
 
 
 def in_virtual_time(function: Callable[[], Awaitable[Any]]) -> Any:

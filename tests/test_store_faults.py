@@ -8,7 +8,7 @@ import uuid
 import anyio
 import pytest
 import redis_servers
-from driver import ORDERS, PATHS, Inner, answer_json, post, question_body
+from driver import CHAT, ORDERS, Inner, answer_json, post, question_body
 from faulty_proxy import FAULTS, Proxy
 from talks import FIELDS
 
@@ -17,7 +17,6 @@ from headroom_asgi.store import open_store
 
 pytestmark = pytest.mark.anyio
 
-CHAT = PATHS["openai-chat"]
 BODIES = [json.dumps(question_body("openai-chat", json.dumps(ORDERS[n:]), question=f"{n}?")).encode() for n in range(5)]
 REF = re.compile(rb"<<ccr:[0-9a-f]{32}-\d+")
 

@@ -1,6 +1,5 @@
 """A stream is passed on as it comes: in every dialect the first event is with the client before the second one exists."""
 
-import json
 import random
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from headroom_asgi import HeadroomMiddleware
 from headroom_asgi.types import Message, Receive, Scope, Send
 from headroom_asgi.wire import DIALECTS, EventKind
-from tests.driver import http_scope, whole_body
+from tests.driver import http_scope, staying, whole_body
 from tests.talks import FIELDS, SPEAKERS, STREAMS
 
 pytestmark = pytest.mark.anyio
@@ -72,15 +71,7 @@ async def test_every_event_reaches_the_client_before_the_next_is_produced(dialec
         got += message.get("body", b"")
         more.set()
 
-    waiting = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
-
-    async def receive() -> Message:
-        if waiting:
-            return waiting.pop()
-        await anyio.sleep_forever()
-        raise AssertionError
-
     app: Any = HeadroomMiddleware(inner, discover=False, hold_s=100)
-    await app(http_scope(path, query_string=query), receive, send)
+    await app(http_scope(path, query_string=query), staying(body), send)
     assert got == b"".join(raw for raw, _ in frames)
     assert waits > 1

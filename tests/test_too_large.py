@@ -6,7 +6,6 @@ import random
 import tracemalloc
 from typing import Any
 
-import anyio
 import pytest
 from test_hostile_upstreams import NAMED, OURS, THEIRS, every_dialect, media_of, names_of, stream
 
@@ -16,7 +15,7 @@ from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports, RecordingExtension
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.types import Message, Receive, Scope, Send
-from tests.driver import Received, http_scope, post, whole_body
+from tests.driver import Received, http_scope, post, staying, whole_body
 from tests.talks import FIELDS, PATHS, STREAMS
 
 pytestmark = pytest.mark.anyio
@@ -102,13 +101,7 @@ async def test_memory_stays_flat(dialect: str, mode: str) -> None:
     data = stream(dialect, 1, *[("text", words)] * 600)
     assert len(data) > 5_000_000
     path, query, body = request(dialect, streamed=True)
-    waiting = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
     got = 0
-
-    async def receive() -> Message:
-        if not waiting:
-            await anyio.sleep_forever()
-        return waiting.pop()
 
     async def send(message: Message) -> None:
         nonlocal got
@@ -119,7 +112,7 @@ async def test_memory_stays_flat(dialect: str, mode: str) -> None:
     await asked.of(dialect, streamed=True)
     tracemalloc.start()
     try:
-        await asked.app(http_scope(path, query_string=query), receive, send)
+        await asked.app(http_scope(path, query_string=query), staying(body), send)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

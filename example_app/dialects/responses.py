@@ -76,8 +76,8 @@ class Responses(Dialect):
         """Reasoning that was spoken after something else than what stands before it now."""
         items = body["input"]
         return sum(
-            item.get("encrypted_content", "").partition(".")[0] != _bound(body, items[:index])
-            for index, item in enumerate(items)
+            item.get("encrypted_content", "").partition(".")[0] != sign(prefix)
+            for item, prefix in zip(items, _prefixes(body, items), strict=False)
             if item.get("type") == "reasoning"
         )
 
@@ -121,7 +121,8 @@ class Responses(Dialect):
             said = {"call_id": f"call_{key}{n}", "name": call.name, "arguments": json.dumps(call.arguments)}
             output.append({"id": f"fc_{key}{n}", "type": "function_call", "status": "completed", **said})
         if reply.thinking and body.get("reasoning"):
-            content = f"{_bound(body, body['input'])}.{_follower(output[0])}"
+            *_, prefix = _prefixes(body, body["input"])
+            content = f"{sign(prefix)}.{_follower(output[0])}"
             summary = [{"type": "summary_text", "text": reply.thinking}]
             about = {"type": "reasoning", "summary": summary, "encrypted_content": content}
             output.insert(0, {"id": f"rs_{key}", **about})
@@ -240,15 +241,21 @@ def _follower(item: dict[str, Any]) -> str:
     return item.get("call_id") or ("message" if item.get("role") == "assistant" else "")
 
 
-def _bound(body: dict[str, Any], items: Sequence[dict[str, Any]]) -> str:
-    """The signature of reasoning that is spoken after these items: ids of items and spellings of messages say nothing."""
-    plain = []
+def _prefixes(body: dict[str, Any], items: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What reasoning is bound to that is spoken before each item, and behind the last: ids of items and spellings of messages
+    say nothing.
+    """
+    prefix = _chained("", body.get("tools"))
+    yield prefix
     for item in items:
         kind = item.get("type", "message")
         said = text_of(item["content"]) if kind == "message" else {**item, "id": None, "status": None}
-        plain.append([kind, item.get("role"), said])
-    prefix = hashlib.sha256(json.dumps(canonical([body.get("tools"), plain]), sort_keys=True).encode()).hexdigest()
-    return sign(prefix)
+        prefix = _chained(prefix, [kind, item.get("role"), said])
+        yield prefix
+
+
+def _chained(prefix: str, value: Any) -> str:
+    return hashlib.sha256((prefix + json.dumps(canonical(value), sort_keys=True)).encode()).hexdigest()
 
 
 def _item_events(item: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -47,6 +47,13 @@ _USED: Final = _words(
 )
 # Opaque values that identify what a plain id identifies already.
 _TWIN_IDS: Final = _words("uuid guid gid node etag checksum digest md5 integrity fingerprint lti blurhash")
+# A picture of a person, in two words.
+_PICTURES: Final = _words("photo image picture pic")
+# What a cluster notes about a record besides the record: who wrote which member, and the text that it was once written as.
+_BOOKKEEPING: Final = frozenset(["managedFields", "kubectl.kubernetes.io/last-applied-configuration"])
+# The global ids that GraphQL packs: opaque, although they may be short.
+_NODE_ID: Final = re.compile(rb'"(?:[A-Z]{1,5}_[A-Za-z0-9_-]{6,100}|MD[A-Za-z0-9+/]{6,100}={0,2})"')
+_NODE_ID_KEY: Final = _words("node id")
 _LINK_MAPS: Final = frozenset(["_links", "links"])
 _FLAG_MAPS: Final = _words("permission permissions capability capabilities feature features flag flags ability abilities rights")
 # An answer that something is not the case: wanted as such.
@@ -123,7 +130,8 @@ class _Judge:
         if column.goes is None:
             column.goes = False  # until it is known: what stands in it may ask
             named = head_of(column.key) in self._asked
-            goes = not named and column.words.isdisjoint(_USED) and self._is_noise(group, column)
+            used = not column.words.isdisjoint(_USED) and not self._is_own_template(group, column)
+            goes = not named and (column.key in _BOOKKEEPING or (not used and self._is_noise(group, column)))
             goes = goes or (not named and column.twin is not None and self._stays(*column.twin))
             # In which format something is to be written is asked for often, how it looks seldom.
             goes = goes or (self._looks and not column.words <= self._asked and is_styling(column, group))
@@ -153,7 +161,9 @@ class _Judge:
                 return _is_known(group)
             case Kind.MAP:
                 return _is_known(group) and self._is_noise_map(column, group.groups[column.key])
-        return False
+            case Kind.OTHER:
+                raws = map(self._document.raw, column.values)
+                return column.words >= _NODE_ID_KEY and _is_known(group) and all(map(_NODE_ID.fullmatch, raws))
 
     def _is_in_named(self, group: Group) -> bool:
         """The question names something that the group is part of, so what is not the case there counts as well."""
@@ -179,7 +189,7 @@ class _Judge:
         page = _page(group)
         if column is page:
             return False
-        if not column.words.isdisjoint(_DECORATION):
+        if not column.words.isdisjoint(_DECORATION) or ("profile" in column.words and not column.words.isdisjoint(_PICTURES)):
             return _is_known(group)
         if page is None:
             return False
@@ -188,11 +198,21 @@ class _Judge:
         values = [self._document.raw(value) for value in column.values]
         if any(_TEMPLATE.search(value) for value in values):
             return True
-        own = [each for key in ("url", "self") if (each := group.columns.get(key)) is not None and each.kind is Kind.LINK]
-        starts = [self._document.raw(each.values[0])[:-1] for each in (page, *own)]
+        starts = [self._document.raw(each.values[0])[:-1] for each in (page, *_own(group))]
         if any(values[0].startswith((start + b"/", start + b"?", start + b"#", start + b"\\/")) for start in starts):
             return True
         return bool(_API.match(values[0])) and not _API.match(starts[0])
+
+    def _is_own_template(self, group: Group, column: Column) -> bool:
+        """Addresses with places to fill in, below those of the records: a caller who fills them in knows how they go on."""
+        own = [each for each in _own(group) if len(each.values) == len(column.values)]
+        if column.kind is not Kind.LINK or not own:
+            return False
+        raw = self._document.raw
+        return all(
+            _TEMPLATE.search(raw(value)) and raw(value).startswith(raw(address)[:-1] + b"/")
+            for value, address in zip(column.values, own[0].values, strict=True)
+        )
 
     def _is_noise_token(self, column: Column) -> bool:
         """An opaque string that says the same as a plain id beside it, or is too long for anybody to use it."""
@@ -207,6 +227,12 @@ def _tells(key: str) -> bool:
     """A name promises an answer, which may be that something is not the case."""
     words = words_of(key)
     return not _TOLD.isdisjoint((*words[:1], *words[-1:]))
+
+
+def _own(group: Group) -> list[Column]:
+    """The addresses of the records themselves, for programs."""
+    columns = (group.columns.get(key) for key in ("url", "self"))
+    return [column for column in columns if column is not None and column.kind is Kind.LINK]
 
 
 def _page(group: Group) -> Column | None:

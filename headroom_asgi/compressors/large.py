@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
+from headroom_asgi._crush import Words
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.lines import lines_of, named_lines, with_words
 from headroom_asgi.compressors.omission import Markers, pays, quoted, split_markers
@@ -28,7 +29,7 @@ _RULE: Final = r"(?:={3,}+|-{3,}+|\*{3,}+|_{3,}+)"
 _HEADING: Final = re.compile(
     rf"#{{1,6}} \S|{_RULE} ?[^\s=*_-].{{0,80}}?(?:===|---|\*\*\*|___)[=*_-]*+\s*+$|<h[1-6]\b|\\(?:sub){{0,2}}section\{{"
 )
-_TROUBLE: Final = ("error", "exception", "traceback", "fail", "fatal", "panic", "denied", "truncated")
+_TROUBLE: Final = Words([b"error", b"exception", b"traceback", b"fail", b"fatal", b"panic", b"denied", b"truncated"])
 # JSON that is cut or broken, Python's lists, XML, pages that stay: each of their values may be wanted.
 _RECORDS: Final = re.compile(r"\s*+(?:[\[{(]\s*+[\[{(\"']|<)")
 

@@ -1,10 +1,10 @@
 """Lines of one text: which of them a question names, and runs of them left out."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import lru_cache
 from typing import Final
 
+from headroom_asgi._crush import Words
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.needles import needles
 from headroom_asgi.compressors.omission import Markers, pays
@@ -14,8 +14,7 @@ _MAX_LINES: Final = 100_000
 # A literal that so many lines hold is what the whole text is about; it tells no line from another.
 _MANY_LINES: Final = 24
 _FEW_LINES: Final = 3  # whatever share of the text that is
-# Bytes compared with literals in all, which bounds the time: a hundred literals over ten megabytes.
-_LOOKED_AT: Final = 1_000_000_000
+_KEPT_WORDS: Final = 8  # questions whose words are remembered, a megabyte of the longest
 
 
 def lines_of(text: str) -> list[str]:
@@ -32,47 +31,22 @@ def named_lines(lines: Sequence[str], request: Request, share: int = 1) -> set[i
         share: a literal that more than one line in so many holds names none of them: a file's name in the results of its tests.
     """
     literals = needles(request.question, request.arguments)
-    most = min(_MANY_LINES, max(_FEW_LINES, len(lines) // share))
     if not literals:
         return set()
+    most = min(_MANY_LINES, max(_FEW_LINES, len(lines) // share))
     data = "\n".join(lines).encode("utf-8", "surrogatepass").lower()
-    starts = [0, *accumulate(len(line) + 1 for line in data.split(b"\n"))]
-    named: set[int] = set()
-    for literal in literals[: _LOOKED_AT // (len(data) + 1)]:
-        found: set[int] = set()
-        at = data.find(literal.lower())
-        while at >= 0 and len(found) <= most:
-            line = bisect_right(starts, at) - 1
-            if not _is_joined(data, at, at + len(literal)):
-                found.add(line)
-                at = starts[line + 1]
-            else:
-                at += 1
-            at = data.find(literal.lower(), at)
-        if len(found) <= most:
-            named |= found
-    return named
+    return words_of(tuple(literal.lower() for literal in literals)).lines(data, most=most, apart=True)
 
 
-def with_words(lines: Sequence[str], words: Sequence[str]) -> set[int]:
-    """Numbers of the lines that hold one of these words."""
-    text = "\n".join(lines).lower()
-    lines = text.split("\n")  # lower case may be longer
-    starts = [0, *accumulate(len(line) + 1 for line in lines)]
-    found: set[int] = set()
-    for word in words:
-        at = text.find(word)
-        while at >= 0:
-            number = bisect_right(starts, at) - 1
-            found.add(number)
-            at = text.find(word, starts[number + 1])
-    return found
+def with_words(lines: Sequence[str], words: Words) -> set[int]:
+    """Numbers of the lines that hold one of these words, which are in lower case."""
+    return words.lines("\n".join(lines).lower().encode("utf-8", "surrogatepass"))
 
 
-def _is_joined(data: bytes, start: int, end: int) -> bool:
-    """A name or number goes on before or behind."""
-    before = start > 0 and data[start - 1 : start + 1].isalnum()
-    return before or (end < len(data) and data[end - 1 : end + 1].isalnum())
+@lru_cache(maxsize=_KEPT_WORDS)
+def words_of(words: tuple[bytes, ...]) -> Words:
+    """What looks for words together: many outputs follow one question."""
+    return Words(words)
 
 
 def leave_out_runs(

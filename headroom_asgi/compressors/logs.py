@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
+from headroom_asgi._crush import Words
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.lines import leave_out_runs, lines_of, named_lines, with_words
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers
@@ -34,6 +35,7 @@ _PASSED = "passed test"
 _PROGRESS = "progress"
 _ALIKE = "like lines above"
 _TRACE = "stack trace as above"
+_WARNED = "of warnings as above"
 _ORDINARY = "ordinary line"
 
 
@@ -57,6 +59,8 @@ class LogCompressor:
         if len(text) > _LARGE:
             _mark_ordinary(reasons, near)
         _mark_traces(reasons, lines)
+        if _SUMMARY in text and not _ASKS_FOR_WARNINGS.search(request.question[-_PASTED:] + request.arguments[:_PASTED]):
+            _mark_warnings(reasons, lines)
         _keep_edges(reasons)
         named = named_lines(lines, _as_asked(request), _NAMING_SHARE)
         for number in named:
@@ -145,8 +149,8 @@ _TROUBLE_WORDS = """
 _OUTCOME_WORDS = """
     skipped xfail ==== _passed _tests tests: total summary succe complete finished problems vulnerabilit build_
 """
-_TROUBLE: Final = tuple(word.replace("_", " ") for word in _TROUBLE_WORDS.split())
-_OUTCOME: Final = ("____", *(word.replace("_", " ") for word in _OUTCOME_WORDS.split()))
+_TROUBLE: Final = Words(word.replace("_", " ").encode() for word in _TROUBLE_WORDS.split())
+_OUTCOME: Final = Words([b"____", *(word.replace("_", " ").encode() for word in _OUTCOME_WORDS.split())])
 
 
 def _results(lines: Sequence[str], troubled: AbstractSet[int]) -> list[str]:
@@ -235,7 +239,7 @@ def _mark_ordinary(reasons: list[str], near: Sequence[bool]) -> None:
 _OPENS = re.compile(
     r"Traceback \(most recent|goroutine [0-9]+ \[|thread '[^'\n]{1,80}' |(?:Caused by: |[\w.$]{1,200}(?:Exception|Error)\b)"
 )
-_OPENING: Final = ("traceback (", "goroutine ", "thread '", "caused by: ", "exception", "error")  # one of them stands there
+_OPENING: Final = Words([b"traceback (", b"goroutine ", b"thread '", b"caused by: ", b"exception", b"error"])  # one stands there
 _INDENT: Final = (" ", "\t")
 _FRAME = re.compile(r"\s+\S|\S{1,200}\([^\n]{0,100}\)\s*$|\s*$|created by ")
 
@@ -267,6 +271,40 @@ def _traces(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield start, at
 
 
+# -- warnings at the end of a test run -------------------------------------------------------------------------------------
+
+_SUMMARY: Final = "= warnings summary"
+_SUMMARY_ENDS: Final = ("===", "-- Docs")
+_WARNING = re.compile(r"\s+\S{1,300}:[0-9]+: (\w{0,80}Warning: .*)")
+_ASKS_FOR_WARNINGS = re.compile(r"warning|deprecat", re.IGNORECASE)
+
+
+def _mark_warnings(reasons: list[str], lines: Sequence[str]) -> None:
+    """What pytest says of warnings in other places, word for word the same as of the first."""
+    said: set[str] = set()
+    for start, end in _warnings(lines):
+        found = next(filter(None, (_WARNING.match(_unprefixed(line)[:_LOOKED_AT]) for line in lines[start:end])), None)
+        if found is None:
+            continue
+        if found[1] in said:
+            reasons[start:end] = [_WARNED] * (end - start)
+        said.add(found[1])
+
+
+def _warnings(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Where the paragraphs of summaries of warnings stand, with the blank line behind each."""
+    start = -1
+    for number, line in enumerate(lines):
+        rest = _unprefixed(line)
+        if _SUMMARY in rest[:_WIDE]:
+            start = number + 1
+        elif rest.startswith(_SUMMARY_ENDS):
+            start = -1
+        elif start >= 0 and not rest.strip():
+            yield start, number + 1
+            start = number + 1
+
+
 # -- what stays, and what is said -----------------------------------------------------------------------------------------
 
 
@@ -282,6 +320,7 @@ def _keep_edges(reasons: list[str]) -> None:
 
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}|[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _LEVELS: Final = ("trace", "debug", "info", "notice")
+_LEVEL_WORDS: Final = Words(level.encode() for level in _LEVELS)
 _LEVEL = re.compile(rf"\b({'|'.join(_LEVELS)})\b", re.IGNORECASE)
 _WIDE = 120  # characters of a line in which its level and time stand
 
@@ -293,7 +332,7 @@ def _said(run: Sequence[str], counts: Counter[str]) -> str:
         for reason, count in counts.most_common()
     ]
     starts = [line[:_WIDE] for line in run]
-    leveled = (_LEVEL.search(starts[number]) for number in sorted(with_words(starts, _LEVELS)))
+    leveled = (_LEVEL.search(starts[number]) for number in sorted(with_words(starts, _LEVEL_WORDS)))
     levels = Counter(found[1].upper() for found in leveled if found)
     parts += [f"{count} {level}" for level, count in levels.most_common()]
     first, last = (_MOMENT.search(line[:_WIDE]) for line in (run[0], run[-1]))

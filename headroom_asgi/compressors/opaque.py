@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from headroom_asgi._crush import has_run
+from headroom_asgi._crush import opaque_runs
 from headroom_asgi.compressors.base import Request
+from headroom_asgi.compressors.lines import words_of
 from headroom_asgi.compressors.needles import needles
 from headroom_asgi.compressors.omission import Markers, pays
 from headroom_asgi.compressors.unreadable import Stretch, unreadable
@@ -17,14 +18,6 @@ _CHUNK: Final = re.compile(rb"[A-Za-z0-9]{16,}+")
 _RUN: Final = re.compile(rb"[a-z]++|[A-Z]++|[0-9]++")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAX_LOOK: Final = 512  # characters that decide about a string
-
-# What may be left out of a text: the data of a data address; a run that is longer than any key, token or cipher that a call would
-# be made with; and lines of base64, as mails and certificates have them.
-_BLOB: Final = re.compile(
-    r"(?<=;base64,)[A-Za-z0-9+/=_-]{200,}+|(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{2048,}+|(?:^[A-Za-z0-9+/]{60,76}\r?\n){24,}+",
-    re.MULTILINE,
-)
-_LEAST_BLOB: Final = 60  # characters in a row in the least of these
 
 
 def is_opaque(string: bytes) -> bool:
@@ -52,12 +45,13 @@ class OpaqueOmitter:
         if not found:
             return None
         # A word that is no name, as `Application`, stands in many scripts.
-        asked = [name for each in needles(request.question, request.arguments) if _is_name(name := each.decode("utf-8"))]
+        asked = [each for each in needles(request.question, request.arguments) if _is_name(each.decode("utf-8"))]
+        names = words_of(tuple(asked))
         pieces: list[str] = []
         at = 0
         for start, end, unit in found:
             piece = text[start:end]
-            if start < at or not pays(piece) or any(literal in piece for literal in asked):
+            if start < at or not pays(piece) or names.stand_in(piece.encode("utf-8", "surrogatepass")):
                 continue
             pieces += (text[at:start], markers.leave_out(piece, len(piece), unit))
             at = end
@@ -70,9 +64,7 @@ def _is_name(literal: str) -> bool:
 
 def _blobs(text: str) -> Iterator[Stretch]:
     """Base64 and the like."""
-    if not has_run(text.encode("utf-8", "surrogatepass"), _LEAST_BLOB):
-        return
-    for match in _BLOB.finditer(text):
-        blob = match[0].rstrip("\r\n")
-        if _is_random(blob[:_MAX_LOOK].encode("ascii")):
-            yield Stretch(match.start(), match.start() + len(blob), "characters of base64 or the like")
+    data = text.encode("ascii", "replace")  # a byte for each character
+    for start, end in opaque_runs(data):
+        if _is_random(data[start : min(end, start + _MAX_LOOK)]):
+            yield Stretch(start, end, "characters of base64 or the like")

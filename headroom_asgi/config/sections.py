@@ -88,8 +88,8 @@ class RetrievalConfig:
         ttl_s: seconds after its last use that an original, or what was remembered of an exchange, stays in the store.
         replay: what later requests have of rounds that the client never saw: `auto` puts them back where the store is shared;
             `strip`, and any other store, leaves them out.
-        retry_s: seconds within which a later round that failed after its client saw something is tried again, twice at most;
-            0: never.
+        retry_s: seconds within which a later round that failed after its client saw something, or in a conversation that the
+            provider holds, is tried again, twice at most; 0: never.
     """
 
     max_rounds: int = 4

@@ -36,7 +36,7 @@ class HeadroomConfig:
         resigns: the inner app signs its requests anew, so bodies that the client signed (AWS) may change.
         extension_timeout_s: seconds after which an async extension handler is cancelled.
         max_workers: threads for work that is too large for the event loop.
-        memo_bytes: memory for results already computed.
+        memo_bytes: memory for results already computed; the last requests of conversations may take a quarter of it besides.
         tenant: ASGI scope to the tenant's name (plain or `async`), or the dotted name of such a function, `package.module:name`;
             from authenticated facts, never from what a client may claim. `headroom_asgi.callers` has some. None: one tenant.
         trusted_headers: whose `x-headroom-bypass`, `-mode` and `-tenant` count: ASGI scope to True or False, the dotted name of a

@@ -114,8 +114,8 @@ class Conversation:
     @property
     def _pin(self) -> str:
         """The key of its pin: a conversation is known by its route and the text it begins with, or by where it goes on from."""
-        first = self.client.segments[0].text if self.client.segments else ""
-        data = f"{self.route}\n{self.client.held}\n{first}".encode("utf-8", "surrogatepass")
+        first = self.client.segments[0].utf8 if self.client.segments else b""
+        data = f"{self.route}\n{self.client.held}\n".encode("utf-8", "surrogatepass") + first
         return hashlib.blake2b(data, digest_size=24, person=b"headroom-pin").hexdigest()
 
     def name(self) -> None:

@@ -1,6 +1,7 @@
 """Exact token counts beside the upstream call: one worker, which drops work when it falls behind."""
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ _log = get_logger(__name__)
 
 # Jobs that may wait; at some 10 ms each a longer queue would answer after the responses have started anyway.
 _MAX_PENDING = 32
+# What is counted goes upstream at this moment. A worker that begins at once takes the interpreter from that, for milliseconds.
+_HEAD_START_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +69,17 @@ class Counter:
         if self._warming is not None:
             wait([self._warming])
 
-    def tally(self, model: str, decisions: Sequence[Decision], *, offered: bool) -> Tally:
+    def tally(self, model: str, changed: Sequence[Decision], *, offered: bool) -> Tally:
         """Figures for the changed texts, and the tool if it was offered: counted if all of it was counted before, else
         estimates that the worker replaces.
         """
-        changed = [decision for decision in decisions if decision.compressed is not None]
         added = self._added_estimate if offered else 0
         tally = Tally(sum(d.tokens_before for d in changed), sum(d.tokens_after for d in changed) + added)
         if not changed:
             return tally
         tokenizer = Tokenizer(model)
-        if tokenizer.ruler in self._added_counts and all(tokenizer.ruler in d.counts for d in changed):
+        ruler = tokenizer.ruler
+        if ruler in self._added_counts and all(ruler in d.counts for d in changed):
             self._settle(tally, tokenizer, changed, offered=offered)
             return tally
         with self._lock:
@@ -94,6 +97,7 @@ class Counter:
 
     def _count(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
         try:
+            time.sleep(_HEAD_START_S)
             for decision in changed:
                 if decision.compressed is not None and tokenizer.ruler not in decision.counts:
                     before = tokenizer.count_text(decision.segment.text)
@@ -105,8 +109,9 @@ class Counter:
                 self._pending = max(0, self._pending - 1)
 
     def _settle(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
-        pairs = [decision.counts[tokenizer.ruler] for decision in changed]
-        added = self._added_counts[tokenizer.ruler] if offered else 0
+        ruler = tokenizer.ruler
+        pairs = [decision.counts[ruler] for decision in changed]
+        added = self._added_counts[ruler] if offered else 0
         tally.settle(Figures(sum(b for b, _ in pairs), sum(a for _, a in pairs) + added, tokenizer.method))
 
 

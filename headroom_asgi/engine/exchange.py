@@ -226,17 +226,16 @@ class Exchange(Staged):
     def _redeemable(self, report: PipelineReport) -> Originals:
         """What this exchange can hand back."""
         earlier = self.conversation.held.names if self.conversation is not None else ()
-        return Originals(report.originals(), max_bytes=self.route.max_retrieved_bytes, earlier=earlier, view=line_view)
+        return Originals(report.originals, max_bytes=self.route.max_retrieved_bytes, earlier=earlier, view=line_view)
 
     async def _store(self, report: PipelineReport) -> bool:
         """Keep the originals of what was left out; whether that was done. A request that will come again holds them too."""
         if masks := report.remembered_masks():
             await self._asked("store_failed", kept(self.engine.store, masks, tenant=self.tenant, ttl_s=self.route.ttl_s))
-        if not report.left_out:
+        if not report.names:
             return True
-        size = sum(map(len, report.originals().values()))
         work = keep(self.engine.store, report, tenant=self.tenant, ttl_s=self.route.ttl_s)
-        return await self._asked("store_failed", work, size=size) is not None
+        return await self._asked("store_failed", work, size=report.size_left_out) is not None
 
     def _note(self, step: Step, *, offered: bool) -> None:
         """Outcome and figures, once it is known what was done."""
@@ -246,7 +245,7 @@ class Exchange(Staged):
         self.notes.report = report
         self.notes.prefix_risk = self.notes.prefix_risk or bool(report.failures)
         self.notes.outcome = "audit" if audit else outcome_of(report)
-        self.notes.tally = self.engine.counter.tally(model, report.decisions, offered=offered and not audit)
+        self.notes.tally = self.engine.counter.tally(model, report.changed, offered=offered and not audit)
 
     # -- the responses -------------------------------------------------------------------------------------------------
 
@@ -297,7 +296,7 @@ class Exchange(Staged):
         done = None
         try:
             turn = self.wire.turn(self.wire.read(await self.merged(outcome)))
-            done = await self._asked("remember_failed", known.remember(outcome, turn, self.notes.report.originals()))
+            done = await self._asked("remember_failed", known.remember(outcome, turn, self.notes.report.names))
         except Exception as error:  # the answer itself is fine
             _log.warning("remember_failed", request_id=self.request_id, error=type(error).__name__)
         if done is None:

@@ -1,7 +1,6 @@
 """What is jotted down about an exchange while it goes on, for response headers and the report."""
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -56,6 +55,9 @@ class Notes:
     def frozen(self, **known: Any) -> Report:
         """The report, with what else is known of the request."""
         figures = self.tally.figures
+        reasons: dict[str, int] = {}
+        for decision in self.report.decisions:
+            reasons[decision.reason] = reasons.get(decision.reason, 0) + 1
         return Report(
             outcome=self.outcome,
             status=self.status,
@@ -63,7 +65,7 @@ class Notes:
             tokens_after=figures.after,
             method=figures.method,
             transforms=self.report.labels,
-            reasons=dict(Counter(decision.reason for decision in self.report.decisions)),
+            reasons=reasons,
             left_out=self.report.left_out,
             controls=self.controls,
             rounds=self.rounds,
@@ -82,8 +84,8 @@ class Notes:
 
 def outcome_of(report: PipelineReport) -> str:
     """`compressed`, or `skipped:` and the most telling of the segments' reasons."""
-    reasons = {decision.reason.split(":")[0]: decision.reason for decision in report.decisions}
-    if "compressed" in reasons or report.labels:
+    if report.changed or report.labels:
         return "compressed"
+    reasons = {reason.split(":")[0]: reason for reason in {decision.reason: None for decision in report.decisions}}
     telling = next((reasons[name] for name in _TELLING if name in reasons), "no_tool_output")
     return f"skipped:{telling}"

@@ -18,9 +18,9 @@ async def keep(store: Store, report: PipelineReport, *, tenant: str, ttl_s: floa
 
     On every turn but a text's first they are there already: that takes one question, whatever their number.
     """
+    if not report.names or await store.touch(ORIGINALS, report.names, tenant=tenant, ttl=ttl_s) == len(report.names):
+        return len(report.names)
     originals = report.originals()
-    if not originals or await store.touch(ORIGINALS, originals, tenant=tenant, ttl=ttl_s) == len(originals):
-        return len(originals)
     names = iter(originals)
 
     async def put() -> None:

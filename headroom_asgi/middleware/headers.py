@@ -159,17 +159,21 @@ def of_body(headers: Headers, size: int | None) -> Headers:
 def ours(exchange: Exchange) -> Headers:
     """What we say about an exchange, in ASCII."""
     notes = exchange.notes
-    said = {"x-headroom-outcome": notes.outcome}
+    said = [(b"x-headroom-outcome", _printable(notes.outcome))]
     if exchange.payload is not None:
         figures = notes.tally.figures
-        said |= {
-            "x-headroom-tokens-before": str(figures.before),
-            "x-headroom-tokens-after": str(figures.after),
-            "x-headroom-tokens-saved": str(figures.before - figures.after),
-            "x-headroom-tokens-method": figures.method,
-            "x-headroom-transforms": ",".join(notes.report.labels),
-            "x-headroom-added-ms": f"{notes.added_ms:.2f}",
-        }
+        said += [
+            (b"x-headroom-tokens-before", b"%d" % figures.before),
+            (b"x-headroom-tokens-after", b"%d" % figures.after),
+            (b"x-headroom-tokens-saved", b"%d" % (figures.before - figures.after)),
+            (b"x-headroom-tokens-method", figures.method.encode("ascii")),
+            (b"x-headroom-transforms", _printable(",".join(notes.report.labels))),
+            (b"x-headroom-added-ms", b"%.2f" % notes.added_ms),
+        ]
     if exchange.intercepts:
-        said["x-headroom-rounds"] = str(max(notes.rounds, 1))
-    return [(name.encode("ascii"), _UNPRINTABLE.sub("?", value)[:_MAX_SAID].encode("ascii")) for name, value in said.items()]
+        said.append((b"x-headroom-rounds", b"%d" % max(notes.rounds, 1)))
+    return said
+
+
+def _printable(value: str) -> bytes:
+    return _UNPRINTABLE.sub("?", value)[:_MAX_SAID].encode("ascii")

@@ -42,7 +42,7 @@ class Relay:
         self._send = send
         self._flow = flow
         self._reads = flow is not None or exchange.listens
-        self._way = Way.PASS
+        self._way = self._usual = Way.PASS  # now, and of rounds that bring an answer
         self._start: Message | None = None
         self._started = False
         self._held: list[bytes] = []
@@ -94,13 +94,21 @@ class Relay:
     def begin_again(self) -> None:
         """The round that failed is tried once more."""
         self.again_in = None
-        self._way = Way.WATCH
+        self._way = self._usual
 
     def failed(self, error: Exception) -> bool:
         """The inner app raised before it answered; whether the round is to be tried again, after `again_in` seconds."""
-        if self._round > 1 and self._started and self._way is Way.WATCH:
+        if self._round > 1 and self._tries and self._way is self._usual:
             self.again_in = self._retries.after_error(error)
         return self.again_in is not None
+
+    @property
+    def _tries(self) -> bool:
+        """Whether a later round that fails is tried again here: its client cannot, as it has a beginning; or would say everything
+        once more in a conversation that the provider holds, if that can be gone on with at all.
+        """
+        payload = self._exchange.payload
+        return (self._started and self._usual is Way.WATCH) or (not self._started and payload is not None and bool(payload.held))
 
     async def feed(self, message: Message) -> bool:
         """Handle one message of the inner app. True when the round's answer is complete.
@@ -147,6 +155,8 @@ class Relay:
             self._start = dict(self._came)
             self._exchange.notes.status = self._came["status"]
         self._way = way
+        if self._round == 1:
+            self._usual = way
         self._decode = decoder_of(kind.codings, self._exchange.route.max_response_bytes) or bytes
         if way is Way.WATCH:
             self._watching()
@@ -161,11 +171,10 @@ class Relay:
         if (way is self._way or whole) and way is not Way.PASS and not self._kind.failed:
             return way
         _log.warning("round_failed", request_id=self._exchange.request_id, round=self._round)
-        if not self._started:
-            return Way.PASS
-        asked = head.get(message.get("headers", []), b"retry-after")
-        self.again_in = self._retries.after_status(message["status"], asked)
-        return Way.SWALLOW
+        if self._tries:
+            asked = head.get(message.get("headers", []), b"retry-after")
+            self.again_in = self._retries.after_status(message["status"], asked)
+        return Way.SWALLOW if self._started or self.again_in is not None else Way.PASS
 
     def _watching(self) -> None:
         if self._watch is None:

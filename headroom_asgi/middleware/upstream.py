@@ -122,6 +122,34 @@ async def call_in_rounds(call: Call, exchange: Exchange) -> None:
             del failure  # its traceback holds this frame, and that the bodies
 
 
+class _Flag:
+    """An event of the event loop, which is made when somebody waits for it: for most, nobody does."""
+
+    __slots__ = ("_event", "_is_set")
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+        self._is_set = False
+
+    def set(self) -> None:
+        """From now on nobody waits."""
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._is_set
+
+    async def wait(self) -> None:
+        """Until it is set."""
+        if self._event is None:
+            self._event = anyio.Event()
+            if self._is_set:
+                self._event.set()
+        await self._event.wait()
+
+
 @dataclass(slots=True, repr=False)
 class _Round:
     """One call of the inner app.
@@ -134,9 +162,9 @@ class _Round:
     """
 
     answering: bool = False
-    answered: anyio.Event = field(default_factory=anyio.Event)
-    closed: anyio.Event = field(default_factory=anyio.Event)
-    over: anyio.Event = field(default_factory=anyio.Event)
+    answered: _Flag = field(default_factory=_Flag)
+    closed: _Flag = field(default_factory=_Flag)
+    over: _Flag = field(default_factory=_Flag)
 
     def end(self) -> None:
         """Nothing more is expected of it."""
@@ -170,22 +198,22 @@ class _Rounds:
         self._turn = anyio.Lock(fast_acquire=True)  # of feeding the relay
         self._running: list[_Round] = []
         self._deadline = inf  # until then the start of a stream may be held, over all rounds
-        self._gone = anyio.Event()
+        self._gone = _Flag()
         self._watched = self._finished = False
-        self._others: anyio.Event | None = None  # the other rounds are through; None until they are begun
+        self._others: _Flag | None = None  # the other rounds are through; None until they are begun
 
     async def run(self) -> None:
         """All rounds, one after the other; then wait for what the inner app does after its answers."""
         self._relay.begin_round()
         await self._app(self._begun(), self._call.prepared(self._exchange, next(self._flow), 1), self._gate.feed)
         if self._others is None:
-            await self._go_on(anyio.Event())
+            await self._go_on(_Flag())
         elif not self._others.is_set():
             await self._others.wait()
         if self._watched or self._deadline < inf:
             self._group.cancel_scope.cancel()
 
-    async def _go_on(self, through: anyio.Event) -> None:
+    async def _go_on(self, through: _Flag) -> None:
         """Whatever follows the first round; then the event is set."""
         self._others = through
         try:
@@ -282,7 +310,7 @@ class _Rounds:
         """A round's answer is complete. What follows the first one does not wait until its app returns."""
         this.end()
         if self._others is None and self._follows:
-            self._others = anyio.Event()
+            self._others = _Flag()
             self._context.run(self._group.start_soon, self._go_on, self._others)
         elif self._others is None:
             self._finished = True  # what the app still does is none of the client's business

@@ -55,23 +55,25 @@ class Originals:
     """What one exchange left out and can hand back. Nothing else can be redeemed through it.
 
     Args:
-        texts: whole texts by ref, and what was left out of them by the name in its marker, `REF-PART`.
+        texts: whole texts by ref, and what was left out of them by the name in its marker, `REF-PART`; or what gives them,
+            as most exchanges ask for none.
         max_bytes: UTF-8 bytes that may be handed out in one exchange.
         earlier: names of what earlier exchanges left out of the same conversation, which the provider holds; `load` brings them.
         view: a text to a form of it with a line for each thing that can be found, where it knows one.
     """
 
-    __slots__ = ("_earlier", "_max_bytes", "_searched", "_sought", "_texts", "_view")
+    __slots__ = ("_earlier", "_max_bytes", "_searched", "_sought", "_texts", "_view", "_whence")
 
     def __init__(
         self,
-        texts: Mapping[str, str],
+        texts: Mapping[str, str] | Callable[[], Mapping[str, str]],
         *,
         max_bytes: int,
         earlier: Iterable[str] = (),
         view: Callable[[str], str] = str,
     ) -> None:
-        self._texts = dict(texts)
+        self._whence = texts
+        self._texts: dict[str, str] | None = None
         self._earlier = frozenset(earlier)
         self._max_bytes = max_bytes
         self._view = view
@@ -81,13 +83,19 @@ class Originals:
     @property
     def size(self) -> int:
         """Characters that a search may have to go through."""
-        return max(map(len, self._texts.values()), default=0)
+        return max(map(len, self._known.values()), default=0)
+
+    @property
+    def _known(self) -> dict[str, str]:
+        if self._texts is None:
+            self._texts = dict(self._whence() if callable(self._whence) else self._whence)
+        return self._texts
 
     def missing(self, calls: Iterable[ToolCall]) -> list[str]:
         """Names that calls ask for, and earlier exchanges wrote, whose texts are not here yet; no more than may be brought."""
         wanted = (_parse(call.arguments) for call in calls if call.name == TOOL.name)
         names = dict.fromkeys(each.ref for each in wanted if not isinstance(each, str))
-        wanting = [name for name in names if name in self._earlier and name not in self._texts and name not in self._sought]
+        wanting = [name for name in names if name in self._earlier and name not in self._known and name not in self._sought]
         wanting = wanting[: max(0, _MAX_LOADED - len(self._sought))]
         self._sought.update(wanting)
         return wanting
@@ -96,7 +104,7 @@ class Originals:
         """Texts of earlier exchanges. ValueError for a name that none of them wrote."""
         if not texts.keys() <= self._earlier:
             raise ValueError("nothing of this conversation")
-        self._texts |= texts
+        self._known.update(texts)
 
     def answer(self, call: ToolCall, spent: int = 0) -> ToolResult:
         """The result of one call: the same for the same call, as long as there is room for it.
@@ -111,7 +119,7 @@ class Originals:
         wanted = _parse(call.arguments)
         if isinstance(wanted, str):
             return ToolResult(call, wanted, is_error=True)
-        text = self._texts.get(wanted.ref)
+        text = self._known.get(wanted.ref)
         if text is None:
             unsought = wanted.ref in self._earlier and wanted.ref not in self._sought
             gone = _GONE if wanted.ref in self._earlier else _unknown(wanted.ref)

@@ -38,7 +38,7 @@ class Watch:
         self._anew = False  # the client knows of none of the rounds before this one
         self._redacted = False  # something was taken out: indices shift, and what is signed from here on is dropped
         self._texted = False
-        self._visible = False
+        self._visible = self._begun = False
         self._failed = False
         self._forgot = False
         self._out: list[bytes] = []  # client bytes that go out next
@@ -163,8 +163,8 @@ class Watch:
         return self._take()
 
     def keep_alive(self) -> bytes:
-        """A sign of life for a client that has seen something of the answer; b"" otherwise."""
-        return self._codec.keep_alive() if self._visible and not self._failed else b""
+        """A sign of life for a client that got the beginning of the answer; b"" otherwise."""
+        return self._codec.keep_alive() if (self._visible or self._begun) and not self._failed else b""
 
     def error(self, message: str) -> bytes:
         """The end of a stream that cannot go on: what was let through already, then the dialect's error."""
@@ -370,6 +370,7 @@ class Watch:
             else:
                 keep = self._keeps(event, part)
             if keep:
+                self._begun = self._begun or event.kind is EventKind.START
                 kept.append(frame.moved(event, self._place(event, part)))
                 self._visible = self._visible or shows(event)
                 shows_text = shows_text or (event.kind is EventKind.TEXT and event.visible)

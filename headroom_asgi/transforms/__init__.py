@@ -5,6 +5,7 @@ from headroom_asgi.transforms.cache_aligner import CacheAligner
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
 from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
+from headroom_asgi.transforms.past import Pasts
 from headroom_asgi.transforms.pipeline import (
     SCANNED_PER_COMPRESSED,
     Phase,
@@ -22,6 +23,7 @@ __all__ = [
     "Context",
     "Decision",
     "Memo",
+    "Pasts",
     "Phase",
     "PipelineReport",
     "Repeats",

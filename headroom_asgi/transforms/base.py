@@ -1,11 +1,12 @@
 """What a transform is: a payload's messages in, messages out; and what is said about the run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from headroom_asgi.compressors import Compressed, ContentKind, KeptWords
+from headroom_asgi.compressors import Compressed, ContentKind, KeptWords, Omission
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.memo import Outcome
 from headroom_asgi.types import Edit
@@ -109,6 +110,11 @@ class Decision:
         self._read = self._read or outcome
 
     @property
+    def first(self) -> Outcome | None:
+        """What the text came to by itself, before it was compared with others."""
+        return self._read
+
+    @property
     def settled(self) -> bool:
         """Nothing is left to be done about this segment."""
         return self.outcome is not None
@@ -161,7 +167,7 @@ def edits_of(decisions: Iterable[Decision]) -> list[Edit]:
     return [Edit(*segment.span, outcome.literal) for segment, outcome in accepted]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class PipelineReport:
     """What a pipeline did to one payload.
 
@@ -181,10 +187,34 @@ class PipelineReport:
     warnings: tuple[str, ...] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def changed(self) -> tuple[Decision, ...]:
+        """Those about segments whose text was accepted in another form."""
+        return tuple(d for d in self.decisions if d.outcome is not None and d.outcome.compressed is not None)
+
+    @cached_property
     def left_out(self) -> int:
         """Rows (lines, blocks) that were left out, of all segments."""
-        return sum(o.units for d in self.decisions if d.compressed is not None for o in d.compressed.omissions)
+        return sum(omission.units for decision in self._shortened for omission in _omissions(decision))
+
+    @cached_property
+    def names(self) -> dict[str, None]:
+        """By what the originals can be asked for: the ref of each text that is not whole, and `REF-PART` of each piece."""
+        named: dict[str, None] = {}
+        for decision in self._shortened:
+            named[decision.ref] = None
+            named |= dict.fromkeys(omission.name for omission in _omissions(decision))
+        return named
+
+    @property
+    def size_left_out(self) -> int:
+        """Characters of the originals, or a little more; for this none of them is decoded."""
+        spans = sum(end - start for decision in self._shortened for start, end in [decision.segment.span])
+        return spans + sum(len(omission.text) for decision in self._shortened for omission in _omissions(decision))
+
+    @cached_property
+    def _shortened(self) -> list[Decision]:
+        return [decision for decision in self.changed if _omissions(decision)]
 
     def remembered_masks(self) -> dict[str, bytes]:
         """The kept words that remembered results were made by: nobody asked the store for them."""
@@ -193,8 +223,12 @@ class PipelineReport:
     def originals(self) -> dict[str, str]:
         """What can be asked for: the whole text under each ref, and what was left out under each `REF-PART`."""
         found: dict[str, str] = {}
-        for decision in self.decisions:
-            if decision.compressed is not None and not decision.compressed.lossless:
-                found[decision.ref] = decision.segment.text
-                found |= {omission.name: omission.text for omission in decision.compressed.omissions}
+        for decision in self._shortened:
+            found[decision.ref] = decision.segment.text
+            found |= {omission.name: omission.text for omission in _omissions(decision)}
         return found
+
+
+def _omissions(decision: Decision) -> Sequence[Omission]:
+    """What was left out of a text."""
+    return decision.compressed.omissions if decision.compressed is not None else ()

@@ -56,12 +56,19 @@ class ContentRouter(Transform):
         if self._enabled:
             self._table.prove()
 
-    def look_up(self, segments: Sequence[Segment], context: Context) -> list[Decision]:
-        """A decision for every segment: left alone for a reason, remembered, or still open."""
+    def look_up(self, segments: Sequence[Segment], context: Context, known: Sequence[Decision] = ()) -> list[Decision]:
+        """A decision for every segment: left alone for a reason, remembered, or still open.
+
+        Args:
+            segments: of one payload, in order.
+            context: what holds for all of them.
+            known: the decisions about the first ones.
+        """
+        rest = segments[len(known) :]
         if not self._enabled:
-            return [Decision(segment, _DISABLED) for segment in segments]
+            return [*known, *(Decision(segment, _DISABLED) for segment in rest)]
         look = _Look(self._table, self._exact, self._memo, context)
-        return [look.at(segment) for segment in segments]
+        return [*known, *(look.at(segment) for segment in rest)]
 
     def dispatch(self, decisions: Sequence[Decision]) -> None:
         """Name the kind of every open segment; those without a compressor are left alone."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from headroom_asgi.compressors import Compressed
 from headroom_asgi.wire import literal
@@ -17,7 +18,7 @@ class Memo:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._entries: OrderedDict[bytes, tuple[Outcome, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -31,16 +32,27 @@ class Memo:
             self._entries.move_to_end(key)
             return entry[0]
 
+    def get_all(self, keys: Iterable[bytes]) -> list["Outcome | None"]:
+        """The results one by one, None for those that are not there."""
+        found: list[Outcome | None] = []
+        with self._lock:
+            for key in keys:
+                entry = self._entries.get(key)
+                found.append(None if entry is None else entry[0])
+                if entry is not None:
+                    self._entries.move_to_end(key)
+        return found
+
     def put(self, key: bytes, outcome: "Outcome") -> None:
         """Keep a result; the least recently used ones make room."""
         size = len(key) + outcome.size + _OVERHEAD
-        if size > self._max_bytes:
+        if size > self.max_bytes:
             return
         with self._lock:
             old = self._entries.pop(key, None)
             self._bytes += size - (old[1] if old else 0)
             self._entries[key] = (outcome, size)
-            while self._bytes > self._max_bytes:
+            while self._bytes > self.max_bytes:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self._bytes -= dropped
 

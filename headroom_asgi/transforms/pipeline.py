@@ -16,14 +16,15 @@ from headroom_asgi.transforms.cache_aligner import ALIGNED, CacheAligner
 from headroom_asgi.transforms.content_router import ContentRouter
 from headroom_asgi.transforms.memo import Memo
 from headroom_asgi.transforms.messages import decoded_messages, payload_of, with_edits
+from headroom_asgi.transforms.past import Pasts, Recalled
 from headroom_asgi.transforms.repeats import REPEATS, Repeats
 from headroom_asgi.wire import Payload, rewrite
 
 log = get_logger(__name__)
 
 
-# Bytes that are scanned in the time that it takes to compress one.
-SCANNED_PER_COMPRESSED: Final = 4
+# Bytes that are scanned, hashed or compared in the time that it takes to compress one, or less: a megabyte takes a millisecond.
+SCANNED_PER_COMPRESSED: Final = 32
 
 
 class Phase(Enum):
@@ -63,6 +64,7 @@ class TransformPipeline:
             `messages` as the provider spells them.
         route: settings of one route; the configuration's default route if None.
         memo: results already computed, shared between pipelines.
+        pasts: last requests of conversations, likewise.
     """
 
     def __init__(
@@ -72,21 +74,33 @@ class TransformPipeline:
         *,
         route: Route | None = None,
         memo: Memo | None = None,
+        pasts: Pasts | None = None,
     ) -> None:
         settings = (config or HeadroomConfig()).resolve()
         self._route = route or settings.default
         self._memo = memo or Memo(settings.memo_bytes)
+        self._pasts = pasts or Pasts(self._memo)
         chosen = settings.transforms if transforms is None else transforms
         self.transforms = self._build_default_transforms() if chosen is None else list(chosen)
         for transform in self.transforms:
             if not isinstance(transform, Transform) or not isinstance(getattr(transform, "name", None), str):
                 raise ConfigError(f"transforms: {transform!r} is not a Transform with a name")
+        # Nobody else's transform stands between what is looked up and what is folded.
+        self._goes_on = [type(transform) for transform in self.transforms] == [CacheAligner, ContentRouter, Repeats]
 
     def prove(self) -> None:
         """Show that every compressor that is on does something. ConfigError, naming it, if one does not."""
         for transform in self.transforms:
             if isinstance(transform, ContentRouter):
                 transform.prove()
+
+    def recalled(self, payload: Payload, context: Context) -> Recalled | None:
+        """What is known of a payload from the last request of its conversation."""
+        return self._pasts.recall(payload, context, self) if self._goes_on else None
+
+    def keep(self, recalled: Recalled, payload: Payload, decisions: Sequence[Decision]) -> None:
+        """Leave a payload, as it came, for the next request of its conversation."""
+        self._pasts.keep(recalled, payload, decisions)
 
     def _build_default_transforms(self) -> list[Transform]:
         """The default transforms, in their order."""
@@ -166,6 +180,7 @@ class _Run:
     """One run of a pipeline over one payload; what changes while the steps go on."""
 
     def __init__(self, pipeline: TransformPipeline, payload: Payload, context: Context, kwargs: dict[str, Any]) -> None:
+        self._pipeline = pipeline
         self._transforms = pipeline.transforms
         self._context = context
         self._kwargs = kwargs
@@ -176,11 +191,14 @@ class _Run:
         self._warnings: list[str] = []
         self._timing: dict[str, float] = {}
         self._open: Sequence[Decision] = ()  # of the payload's segments; what was decided is not in its bytes yet
+        self._recalled: Recalled | None = None  # as long as the payload is the one that came
         self.payload = payload
 
     def look_up(self) -> None:
+        self._recalled = self._pipeline.recalled(self.payload, self._context)
+        known = self._recalled.decisions(self.payload.segments) if self._recalled is not None else ()
         for place, router in self._routers():
-            self._decisions[place] = router.look_up(self.payload.segments, self._context)
+            self._decisions[place] = router.look_up(self.payload.segments, self._context, known)
 
     def dispatch(self) -> None:
         for place, router in self._routers():
@@ -191,18 +209,20 @@ class _Run:
 
     def restart(self, payload: Payload) -> None:
         """An extension changed the payload: spans are found and results looked up again."""
-        self.payload = payload
-        self.look_up()
+        self.payload, self._recalled = payload, None
+        for place, router in self._routers():
+            self._decisions[place] = router.look_up(payload.segments, self._context)
 
     def compress(self) -> None:
         """Run the transforms in order; one that fails is skipped, the rest goes on with the last good payload."""
-        last, stale = "", False
+        last, stale, came = "", False, self.payload
         for place, transform in enumerate(self._transforms):
             started = time.perf_counter()
             if not isinstance(transform, Repeats):
                 stale = self._make_edits() or stale
             if isinstance(transform, ContentRouter):
                 if stale:
+                    self._recalled = None
                     self._decisions[place] = transform.look_up(self.payload.segments, self._context)
                     transform.dispatch(self._decisions[place])
                 self._routed(transform, self._decisions[place])
@@ -214,6 +234,8 @@ class _Run:
                 stale = self._custom(transform, last) or stale
             last = transform.name
             self._timing[last] = self._timing.get(last, 0.0) + (time.perf_counter() - started) * 1e3
+        if self._recalled is not None:
+            self._pipeline.keep(self._recalled, came, self._open)
         self._make_edits()
 
     def step(self, phase: Phase, wanted: Mapping[str, str] | None = None) -> Step:
@@ -231,9 +253,11 @@ class _Run:
         )
 
     def _pending_bytes(self) -> int:
-        """What the next phase costs, in bytes to compress: what is open, and all results, which are compared with each other."""
+        """What the next phase costs, in bytes to compress: what is open, and new results, which are compared with all others."""
         open_bytes = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
-        return open_bytes + len(self.payload.body) // SCANNED_PER_COMPRESSED
+        known = self._recalled.known if self._recalled is not None else ()
+        above = self.payload.segments[len(known) - 1].span[1] if known else 0
+        return open_bytes + (len(self.payload.body) - above) // SCANNED_PER_COMPRESSED
 
     def _routers(self) -> list[tuple[int, ContentRouter]]:
         return [(i, t) for i, t in enumerate(self._transforms) if isinstance(t, ContentRouter)]
@@ -247,10 +271,12 @@ class _Run:
     def _routed(self, router: ContentRouter, decisions: list[Decision]) -> None:
         router.compress(decisions)
         self._open = decisions
-        for compressed in (d.compressed for d in decisions if d.compressed is not None):
-            self._labels[compressed.label] = None
-            self._markers += [omission.name for omission in compressed.omissions]
-        for name in dict.fromkeys(name for decision in decisions for name in decision.failures):
+        for decision in decisions:
+            if (compressed := decision.compressed) is not None:
+                self._labels[compressed.label] = None
+                if compressed.omissions:
+                    self._markers += [omission.name for omission in compressed.omissions]
+        for name in dict.fromkeys(name for decision in decisions if decision.failures for name in decision.failures):
             self._failures.append(f"interceptor:{name}")
             self._warnings.append(f"interceptor {name} failed and was skipped")
 
@@ -264,7 +290,9 @@ class _Run:
 
     def _folded(self, repeats: Repeats) -> None:
         self._open = self._open or [Decision(segment) for segment in self.payload.segments]
-        if repeats.fold(self.payload, self._open):
+        past = self._recalled
+        above = (past.standing, past.told) if past is not None else ()
+        if repeats.fold(self.payload, self._open, *above):
             self._labels[REPEATS] = None
 
     def _custom(self, transform: Transform, last: str) -> bool:

@@ -2,12 +2,11 @@
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from headroom_asgi._crush import estimate, filled, fold, regroup
+from headroom_asgi._crush import Above, estimate, filled, regroup
 from headroom_asgi.compressors import Compressed
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ExpandError
@@ -31,6 +30,7 @@ _SAME = re.compile(rf"\[the same as {_TEXT}\]", re.ASCII)
 _LEAST_SAVED: Final = 32  # tokens of a text, as of every edit
 _LEAST_MORE: Final = 12  # where it is an edit already
 _STAYS: Final = -1
+_RESULT_BYTES: Final = 400  # of the Python objects that hold what is known of a result
 _MOST_BYTES: Final = 256 << 20  # that texts may stand for, as in `expand`
 _LINE_BYTES: Final = 8  # of a line, beside its characters
 _NUMBERED = re.compile(r"(?P<blanks> {0,16})(?P<number>0|[1-9][0-9]{0,6})(?P<sign>\t|:|→)")
@@ -53,30 +53,43 @@ class Repeats(Transform):
         self._except_tools = rule.except_tools if rule is not None else frozenset()
         self._memo = memo if memo is not None else Memo(HeadroomConfig().memo_bytes)
 
-    def fold(self, payload: Payload, decisions: Sequence[Decision]) -> bool:
+    def fold(
+        self,
+        payload: Payload,
+        decisions: Sequence[Decision],
+        standing: "Standing | None" = None,
+        told: Sequence[Outcome | None] = (),
+    ) -> bool:
         """Fold what repeats; whether anything did.
 
         Args:
             payload: any.
             decisions: one for each of its segments, with what was made of its text so far; those that are folded are told.
+            standing: what stands above, with the first results of the payload; the others are added.
+            told: what those first ones are instead, None for those that were not folded.
         """
         if not self._enabled or payload.history_edited:
             return False
+        standing = standing if standing is not None else Standing()
         results = [decision for decision in decisions if is_result(decision.segment)]
+        for decision, outcome in zip(results, told, strict=False):
+            if outcome is not None:
+                decision.settle(outcome)
+        return self._add(results[len(standing) :], standing) or any(told)
+
+    def _add(self, results: Sequence[Decision], standing: "Standing") -> bool:
+        """Fold the next results; whether anything was."""
         texts = [decision.forwarded for decision in results]
         # Lines are compared as they read: rows of groups filled in.
         read = [filled(text) or text for text in texts]
         least = [self._least(*each) for each in zip(results, texts, read, strict=True)]
-        folded = False
-        segments = [decision.segment for decision in results]
-        for decision, before, full, left in zip(results, texts, read, _folded(read, least, segments), strict=True):
+        shorter = standing.add(read, least, [decision.segment for decision in results])
+        for decision, before, full, left in zip(results, texts, read, shorter, strict=True):
             after = left if left is None or full is before else _regrouped(before, left)
             if after is not None and full is before and filled(after) is not None:
-                continue  # compared as it stood, and now to be read with its rows filled in
-            if after is not None:
-                self._tell(decision, before, after)
-                folded = True
-        return folded
+                after = None  # compared as it stood, and now to be read with its rows filled in
+            standing.keys.append(b"" if after is None else self._tell(decision, before, after))
+        return any(standing.keys[len(standing) - len(results) :])
 
     def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
         """The messages with repeats folded. `kwargs["format"]` names the dialect, else it is guessed."""
@@ -100,8 +113,8 @@ class Repeats(Transform):
         # A client's text that looks like one of ours is only read.
         return _LEAST_SAVED if read is text else _STAYS
 
-    def _tell(self, decision: Decision, before: bytes, after: bytes) -> None:
-        """The decision is the folded text from now on; its exact counts are kept with the memo."""
+    def _tell(self, decision: Decision, before: bytes, after: bytes) -> bytes:
+        """The decision is the folded text from now on; the memo knows it, with its exact counts, by the key that comes back."""
         key = hashlib.blake2b(after, digest_size=16, key=decision.key[:64], person=b"headroom-fold").digest()
         outcome = self._memo.get(key)
         if outcome is None:
@@ -111,6 +124,7 @@ class Repeats(Transform):
             outcome = Outcome("compressed", Compressed(text, REPEATS, omissions), tokens, estimate(after))
             self._memo.put(key, outcome)
         decision.settle(outcome)
+        return key
 
 
 def is_result(segment: Segment) -> bool:
@@ -118,23 +132,75 @@ def is_result(segment: Segment) -> bool:
     return segment.place[0] > 0
 
 
-def _folded(texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> list[bytes | None]:
-    """For each text its shorter form, None where it stays: a text that an earlier one is word for word, then runs of lines."""
-    same = _same(texts, least, segments)
-    seen: list[tuple[bytes, int, tuple[int, bytes, bytes]]] = []
-    places = []
-    for at, (text, segment) in enumerate(zip(texts, segments, strict=True)):
-        for number, name, value in segment.written():
-            said = name.encode("ascii")
-            seen.append((value, _STAYS, (number, b"%b of result %d's call" % (said, number), said + b" of this call")))
-        places.append(len(seen))
-        named = (segment.place[0], _name_of(segment), b"text %d of this result" % segment.place[1])
-        # What a reader sees of a text that stands above is one line, in which no run is looked for.
-        seen.append((same[at], _STAYS, named) if at in same else (text, least[at], named))
-    if not seen:
-        return []
-    runs = fold(*map(list, zip(*seen, strict=True)))
-    return [same.get(at, runs[place]) for at, place in enumerate(places)]
+class Standing:
+    """What stands above the next text of a conversation: tool results, as a reader sees them. For one request at a time.
+
+    Attributes:
+        keys: by which the memo knows what they are instead, b"" for those that were not folded.
+    """
+
+    __slots__ = ("_above", "_begins", "_first", "_names", "_texts", "keys")
+
+    def __init__(self) -> None:
+        self._above = Above()
+        self._begins: list[int] = []  # how many texts, of results and calls, stand above each
+        self._first: dict[bytes, int] = {}  # by text, the first result that is it
+        self._names: list[bytes] = []
+        self._texts: list[bytes] = []
+        self.keys: list[bytes] = []
+
+    def __len__(self) -> int:
+        """How many results there are."""
+        return len(self._texts)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held."""
+        return self._above.size + _RESULT_BYTES * len(self)
+
+    def cut(self, count: int) -> None:
+        """Forget all results but the first ones."""
+        if count >= len(self):
+            return
+        self._above.cut(self._begins[count])
+        for place in range(count, len(self)):
+            if self._first.get(self._texts[place]) == place:
+                del self._first[self._texts[place]]
+        for each in (self._begins, self._names, self._texts, self.keys):
+            del each[count:]
+
+    def add(self, texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> list[bytes | None]:
+        """For each of the next results its shorter form, None where it stays.
+
+        A text that an earlier one is word for word is said by a line, then runs of lines are.
+        """
+        seen: list[tuple[bytes, int, tuple[int, bytes, bytes]]] = []
+        above = len(self._above)
+        same, places = [], []
+        for text, saved, segment in zip(texts, least, segments, strict=True):
+            self._begins.append(above + len(seen))
+            for number, name, value in segment.written():
+                said = name.encode("ascii")
+                seen.append((value, _STAYS, (number, b"%b of result %d's call" % (said, number), said + b" of this call")))
+            named = (segment.place[0], _name_of(segment), b"text %d of this result" % segment.place[1])
+            same.append(self._same(text, saved))
+            self._texts.append(text)
+            self._names.append(named[1])
+            places.append(len(seen))
+            # What a reader sees of a text that stands above is one line, in which no run is looked for.
+            seen.append((text, saved, named) if same[-1] is None else (same[-1], _STAYS, named))
+        if not seen:
+            return []
+        runs = self._above.add(*map(list, zip(*seen, strict=True)))
+        return [runs[place] if said is None else said for said, place in zip(same, places, strict=True)]
+
+    def _same(self, text: bytes, least: int) -> bytes | None:
+        """What is said of the next text if it is an earlier one word for word."""
+        earlier = self._first.setdefault(text, len(self))
+        if earlier == len(self) or least == _STAYS:
+            return None
+        said = b"[the same as %b]" % self._names[earlier]
+        return said if estimate(text) - estimate(said) >= least else None
 
 
 def _name_of(segment: Segment) -> bytes:
@@ -149,22 +215,6 @@ def _regrouped(text: bytes, folded: bytes) -> bytes | None:
     if grouped is not None and estimate(grouped) < estimate(folded):
         folded = grouped
     return folded if estimate(text) - estimate(folded) >= _LEAST_MORE else None
-
-
-def _same(texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> dict[int, bytes]:
-    """By place, what is said of texts that are an earlier one word for word."""
-    first: dict[bytes, int] = {}
-    same: dict[int, bytes] = {}
-    sizes = Counter(map(len, texts))
-    for place, text in enumerate(texts):
-        if sizes[len(text)] == 1:
-            continue  # the only one of its size
-        earlier = first.setdefault(text, place)
-        if earlier != place and least[place] != _STAYS:
-            said = b"[the same as %b]" % _name_of(segments[earlier])
-            if estimate(text) - estimate(said) >= least[place]:
-                same[place] = said
-    return same
 
 
 @dataclass(frozen=True, slots=True, repr=False)

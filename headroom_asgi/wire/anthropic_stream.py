@@ -34,6 +34,9 @@ _APPENDED = {
 _NAMING = frozenset({"message_start", "message_delta"})  # events that may name places in the request
 _SET = {"signature_delta": ("signature",), "compaction_delta": ("content", "encrypted_content")}
 _NOTHING = Document(b"{}")
+# Events that a reader sees something of, unless they say that there is nothing.
+_SHOWN = frozenset({EventKind.TEXT, EventKind.SIGNED, EventKind.OTHER, EventKind.CALL, EventKind.PIECE})
+_MAX_UNSEEN_BYTES = 1 << 20  # signatures of reasoning that is kept from the client have some kilobytes each
 
 
 @dataclass(slots=True, repr=False)
@@ -92,11 +95,11 @@ class AnthropicCodec(StreamCodec):
     """
 
     def __init__(self, *, threaded: bool = False) -> None:
-        self._threaded = threaded
         self._open = OpenBlocks(spell_stop)
         self._rounds = 0
-        self._unseen: list[bytes] | None = [] if threaded else None  # what came before anything that shows; None if that came
-        self._places = 0  # the indices in it
+        # What the client's answer has in front of anything that shows, behind its start; None once something showed.
+        self._unseen: bytearray | None = bytearray() if threaded else None
+        self._places = 0  # the blocks in it
         self._retrace: Callable[[bytes], bytes] = bytes
         self._reset()
 
@@ -120,7 +123,7 @@ class AnthropicCodec(StreamCodec):
         """The next round's message is the client's, from which the API goes on with all of them."""
         if self._unseen is None:
             return None
-        self._unseen.append(self._open.close())
+        self._unseen += self._open.close()
         self._rounds += 1
         self._reset()
         return self._places
@@ -177,6 +180,19 @@ class AnthropicCodec(StreamCodec):
         data = self._open.paid(self._spelled(frame) if event.index == frame.events[0].index else _moved(event))
         if frame is self._rest:  # of a stream that broke off: it has no end of its own
             self._open.owe(b"\n\n")
+        return data if self._unseen is None else self._behind_start(event, data, self._unseen)
+
+    def _behind_start(self, event: Event, data: bytes, unseen: bytearray) -> bytes:
+        """Bytes of an event, as long as another round's start may take the place of the one before them."""
+        if event.kind is EventKind.START:
+            return data + unseen
+        if event.kind in _SHOWN and not (event.blank or (event.kind is EventKind.TEXT and not event.visible)):
+            self._unseen = None
+        else:
+            unseen += data
+            self._places = max(self._places, 0 if event.index is None else event.index + 1)
+            if len(unseen) > _MAX_UNSEEN_BYTES:
+                self._unseen = None
         return data
 
     def separator(self) -> bytes:
@@ -246,8 +262,9 @@ class AnthropicCodec(StreamCodec):
         if kind is EventKind.CALL:
             name, call_id = text_at(document, node, "name"), text_at(document, node, "id")
             return [Event(kind, index, id=call_id, name=name, begins=True, data=document)]
-        visible = kind is EventKind.TEXT and bool(text_at(document, node, "text"))
-        return [Event(kind, index, visible=visible, begins=True, data=document)]
+        says = bool(text_at(document, node, "text") or text_at(document, node, "thinking"))
+        visible, blank = kind is EventKind.TEXT and says, kind is EventKind.SIGNED and not says
+        return [Event(kind, index, visible=visible, blank=blank, begins=True, data=document)]
 
     def _read_block_delta(self, document: Document) -> list[Event]:
         delta = document.get(0, "delta")
@@ -258,6 +275,7 @@ class AnthropicCodec(StreamCodec):
             self._current[event.index].add(document, delta)
             self.held_bytes += PIECE_BYTES + document.span(delta)[1] - document.span(delta)[0]
         event.visible = event.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
+        event.blank = event.blank and not (text_at(document, delta, "thinking") or text_at(document, delta, "text"))
         return [event]
 
     def _read_block_stop(self, document: Document) -> list[Event]:
@@ -270,7 +288,8 @@ class AnthropicCodec(StreamCodec):
         if index is None:
             return None
         kind = self._current[index].kind if index in self._current else EventKind.OTHER
-        return Event(EventKind.PIECE if kind is EventKind.CALL else kind, index, data=document)
+        blank = kind is EventKind.SIGNED
+        return Event(EventKind.PIECE if kind is EventKind.CALL else kind, index, blank=blank, data=document)
 
     def _read_message_delta(self, document: Document) -> list[Event]:
         if not self._forgets:

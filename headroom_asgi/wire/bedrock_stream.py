@@ -228,7 +228,8 @@ class ConverseCodec(StreamCodec):
             self.held_bytes += PIECE_BYTES + document.span(value)[1] - document.span(value)[0]
         visible = block.kind is EventKind.TEXT and bool(text_at(document, delta, "text"))
         kind = EventKind.PIECE if block.kind is EventKind.CALL else block.kind
-        return [Event(kind, index, visible=visible, begins=begins, data=document)]
+        blank = kind is EventKind.SIGNED and not text_at(document, value, "text")
+        return [Event(kind, index, visible=visible, blank=blank, begins=begins, data=document)]
 
     def _read_block_stop(self, document: Document) -> list[Event]:
         index = count_at(document, 0, "contentBlockIndex")
@@ -236,7 +237,8 @@ class ConverseCodec(StreamCodec):
             return []
         block = self._current.get(index) or self._begun(index, _Block(EventKind.TEXT))  # of a text without text this is all
         block.ended = True
-        return [Event(EventKind.PIECE if block.kind is EventKind.CALL else block.kind, index, data=document)]
+        kind = EventKind.PIECE if block.kind is EventKind.CALL else block.kind
+        return [Event(kind, index, blank=kind is EventKind.SIGNED, data=document)]
 
     def _begun(self, index: int, block: _Block) -> _Block:
         self._current[index] = block

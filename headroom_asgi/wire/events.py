@@ -139,5 +139,5 @@ class StreamCodec(ABC):
     def keep_alive(self) -> bytes:
         """What tells a waiting client that the stream lives, as far as every known client takes it; b"" where there is nothing.
 
-        Only asked for between frames, when something visible was sent.
+        Only asked for between frames, when the beginning of an answer was sent.
         """

@@ -90,6 +90,20 @@ class Segment:
         self.place, self._calls = results.take() if results is not None else ((0, 0), ())
 
     @property
+    def facts(self) -> tuple[object, ...]:
+        """All that is known about it: of bodies that begin with the same bytes, equal ones have the same text, call and question
+        if they stand in those bytes and look back.
+        """
+        known = (self.node, self.role, self.tool_name, self.is_error, self.frozen, self.place)
+        return (*known, self._arguments, self.question, self._calls)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whatever belongs to it stands before it."""
+        others = (self._arguments, *self.question, *(node for _, node in self._calls))
+        return all(node < self.node for node in others)
+
+    @property
     def text(self) -> str:
         """The decoded text; unpaired surrogates stay surrogates."""
         if self._text is None:
