@@ -319,7 +319,7 @@ class Writer:
         inside = False
         while lines:
             indented = [line.startswith(" ") for line in lines[:2]]
-            misread = indented[0] if inside else not indented[0] and "*" in lines[0] and indented[-1]
+            misread = inside if indented[0] else "*" in lines[0] and indented[-1]
             inside = misread or self.chance(0.3)
             if not inside:
                 found.append(lines.pop(0))
