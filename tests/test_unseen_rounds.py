@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import anthropic
+import anyio
 import pytest
 
 from headroom_asgi import HeadroomMiddleware
@@ -139,3 +140,56 @@ async def test_anthropics_own_client_reads_such_a_stream() -> None:
     assert final.id == "msg_2"
     assert [block.type for block in final.content] == ["thinking", "text"]
     assert (final.usage.input_tokens, final.usage.output_tokens) == (30, 10)
+
+
+@pytest.mark.parametrize(
+    "lead", [b": hi\n\n", b'event: ping\ndata: {"type": "ping"}\n\n', b'event: vendor\ndata: {"type": "vendor"}\n\n']
+)
+async def test_what_stands_before_a_threads_message_is_said_once(lead: bytes) -> None:
+    def led(answer: dict[str, Any]) -> Reaction:
+        return answer_stream([lead + WIRE.as_stream(WIRE.read(json.dumps(answer).encode()))])
+
+    received, _ = await asked(led(message(2, SAYS)), thread=GOES_ON)
+    assert received.body.count(lead.strip()) == 1
+    received, answer = await asked(led(message(1, OURS)), message(2, SAYS), thread=GOES_ON)
+    assert received.body.count(lead.strip()) == 1
+    assert (answer["id"], answer["content"]) == ("msg_2", [SAYS])
+
+
+async def test_a_threads_later_message_begins_before_signs_of_life() -> None:
+    whole = WIRE.as_stream(WIRE.read(json.dumps(message(2, SAYS)).encode()))
+
+    async def slow(body: bytes, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": whole[:10], "more_body": True})
+        await anyio.sleep(0.5)
+        await send({"type": "http.response.body", "body": whole[10:]})
+
+    inner = Inner(told(message(1, thought(), OURS), stream=True), slow)
+    app = HeadroomMiddleware(inner, store=MemoryStore(shared=True), discover=False, hold_s=0.1, keep_alive_s=0.1)
+    said = {"stream": True, "messages": [{"role": "user", "content": "What is up?"}], "thread": GOES_ON}
+    received = await post(app, PATH, {**FIELDS["anthropic"], **said})
+    assert b"There." in received.body
+    assert b"event: ping" not in received.body.partition(b"message_start")[0]
+
+
+async def test_on_bedrock_a_threads_stream_is_framed_as_any_other() -> None:
+    wire, (path, media, _) = dialect_named("bedrock-invoke"), STREAMS["bedrock-invoke"]
+    endpoint = wire.endpoint(path)
+    assert endpoint is not None
+
+    def streamed(answer: dict[str, Any]) -> Reaction:
+        data = wire.as_stream(wire.read(json.dumps(answer).encode()), endpoint)
+
+        async def react(body: bytes, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", media.encode())]})
+            await send({"type": "http.response.body", "body": data})
+
+        return react
+
+    inner = Inner(streamed(message(1, OURS)), streamed(message(2, SAYS)))
+    said = {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "thread": {"type": "create"}}
+    received = await post(
+        HeadroomMiddleware(inner, store=MemoryStore(shared=True), discover=False), path, {**FIELDS["bedrock-invoke"], **said}
+    )
+    assert (received.status, len(inner.bodies)) == (200, 2)

@@ -92,6 +92,7 @@ class Watch:
         if stays is not None:
             self._out.clear()
             self._next = stays
+            self._begun = False
         else:
             self._codec.begin_round()
         return self._anew

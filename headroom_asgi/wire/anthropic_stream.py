@@ -100,6 +100,7 @@ class AnthropicCodec(StreamCodec):
         # What the client's answer has in front of anything that shows, behind its start; None once something showed.
         self._unseen: bytearray | None = bytearray() if threaded else None
         self._places = 0  # the blocks in it
+        self._again = b""  # what of it the next start brings along
         self._retrace: Callable[[bytes], bytes] = bytes
         self._reset()
 
@@ -124,6 +125,7 @@ class AnthropicCodec(StreamCodec):
         if self._unseen is None:
             return None
         self._unseen += self._open.close()
+        self._again = bytes(self._unseen)
         self._rounds += 1
         self._reset()
         return self._places
@@ -185,7 +187,8 @@ class AnthropicCodec(StreamCodec):
     def _behind_start(self, event: Event, data: bytes, unseen: bytearray) -> bytes:
         """Bytes of an event, as long as another round's start may take the place of the one before them."""
         if event.kind is EventKind.START:
-            return data + unseen
+            again, self._again = self._again, b""
+            return data + again
         if event.kind in _SHOWN and not (event.blank or (event.kind is EventKind.TEXT and not event.visible)):
             self._unseen = None
         else:

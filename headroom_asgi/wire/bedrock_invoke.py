@@ -49,7 +49,8 @@ class BedrockInvoke(AnthropicMessages):
         payload = super().decode(body, endpoint)
         if not text_at(payload.document, 0, "anthropic_version"):
             raise PayloadError("foreign_body")
-        return replace(payload, model=endpoint.model, stream=bool(endpoint.stream))
+        # A thread's stream is framed as any other here.
+        return replace(payload, wire=self, model=endpoint.model, stream=bool(endpoint.stream))
 
     def codec(self, media: str = MEDIA) -> StreamCodec:  # noqa: ARG002
         """One codec for all rounds of an exchange."""

@@ -45,7 +45,7 @@ class Segment:
         tool_name: the tool whose result this is, "" if unknown.
         is_error: the result is marked as an error.
         frozen: never to be touched (signed, cited, ours, not a tool result ...); such segments serve as context only.
-        question: the nodes of the nearest user text before it.
+        question: the nodes of the nearest user text before it, in order.
         place: the numbers of its tool result and, in that, of its text, from 1; (0, 0) in none, or in one of the retrieve tool.
     """
 
@@ -91,16 +91,15 @@ class Segment:
 
     @property
     def facts(self) -> tuple[object, ...]:
-        """All that is known about it: of bodies that begin with the same bytes, equal ones have the same text, call and question
-        if they stand in those bytes and look back.
+        """All that is known about it but for the question, which many share: of bodies that begin with the same bytes, equal ones
+        have the same text and call if they stand in those bytes and look back.
         """
-        known = (self.node, self.role, self.tool_name, self.is_error, self.frozen, self.place)
-        return (*known, self._arguments, self.question, self._calls)
+        return (self.node, self.role, self.tool_name, self.is_error, self.frozen, self.place, self._arguments, self._calls)
 
     @property
     def looks_back(self) -> bool:
         """Whatever belongs to it stands before it."""
-        others = (self._arguments, *self.question, *(node for _, node in self._calls))
+        others = (self._arguments, *self.question[-1:], *(node for _, node in self._calls))
         return all(node < self.node for node in others)
 
     @property
