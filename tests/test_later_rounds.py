@@ -308,6 +308,18 @@ async def test_a_client_that_got_the_beginning_alone_gets_signs_of_life(dialect:
     assert b"here." in body
 
 
+@both_dialects
+async def test_within_an_error_that_passes_there_is_no_sign(dialect: str) -> None:
+    async def slowly(body: bytes, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": [(b"content-length", b"6")]})
+        for left in (2, 1, 0):
+            await anyio.sleep(0.15)
+            await send({"type": "http.response.body", "body": b"zz", "more_body": left > 0})
+
+    response = await ask(Inner(asking(dialect, text=""), slowly), dialect, keep_alive_s=0.1)
+    assert (response.status, response.body) == (503, b"zzzzzz")
+
+
 async def test_a_sign_of_life_goes_on_while_a_failed_round_waits() -> None:
     inner = Inner(asking("anthropic"), failing(503, (b"retry-after", b"0.5")), found("anthropic"))
     response = await ask(inner, "anthropic", keep_alive_s=0.1)

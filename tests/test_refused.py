@@ -202,6 +202,14 @@ async def test_another_error_over_the_own_bytes_is_what_the_client_would_have_go
 
 
 @both_modes
+async def test_however_long_that_error_is(mode: str) -> None:
+    page = b"<p>" * 40_000
+    inner = Picky(unchanged, answer_json(NO_TOOLS, 400), answer_json(page, 503, [(b"retry-after", b"1")]))
+    response = await post(wrapped(inner, mode=mode), PATH, request())
+    assert (response.status, response.body, response.headers["retry-after"]) == (503, page, "1")
+
+
+@both_modes
 async def test_an_error_too_large_to_be_one_passes(mode: str) -> None:
     raw = b"x" * 70_000
     inner = Picky(unchanged, answer_json(raw, 400))

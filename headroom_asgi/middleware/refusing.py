@@ -35,6 +35,7 @@ class Gate:
         self._first = True
         self._trying: Second | None = None
         self._accepted = False  # what was tried then
+        self._told = False  # another error than a refusal, which the client gets as it comes
         self.second: Second | None = None
 
     def take(self) -> Second | None:
@@ -66,18 +67,22 @@ class Gate:
         """Handle one message of the answer to what was tried then. True when it is complete; there may be more to `take`.
 
         To the client's own body it passes as it comes, to one of ours it is answered like any other; a refusal is dropped.
+        Another error is told: busy, the client may try again, and would not after the first answer.
         """
         assert self._trying is not None
         own = self._trying is Second.OWN
         if message["type"] == "http.response.start":
             self._again, self._size = [], 0
-            if message["status"] in _OK:
+            self._told = message["status"] not in _OK and message["status"] not in REFUSED
+            if self._told:
+                self._held = []
+            elif message["status"] in _OK:
                 self._accepted = True
                 if own:
                     message = await self._own(message)
                 else:
                     self._exchange.accepted(self._trying)
-        if self._accepted and not own:
+        if self._told or (self._accepted and not own):
             return await self._relay.feed(message)
         if self._accepted:
             await self._send(message)
@@ -91,17 +96,11 @@ class Gate:
             await self._release()
 
     async def _next(self) -> Second | None:
-        """What is left to try after another error: of calls whose results are lost, each has a refusal of its own."""
+        """What is left to try after another refusal: of calls whose results are lost, each has one of its own."""
         self._tries += 1
-        if self._size > MAX_ERROR_BYTES:
+        if self._size > MAX_ERROR_BYTES or self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES:
             return None
-        status = self._again[0].get("status", 0)
-        if status not in REFUSED:  # busy: the client may try again, and would not after the first answer
-            self._held = self._again
-            return None
-        if self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES:
-            return None
-        left = await self._exchange.second_try(status, await self._error(self._again))
+        left = await self._exchange.second_try(self._again[0]["status"], await self._error(self._again))
         return left if left is Second.ANSWERED else None
 
     def _keep(self, messages: list[Message], message: Message) -> bool:

@@ -60,8 +60,11 @@ class Relay:
 
     @property
     def silent_until(self) -> float:
-        """When the client of a stream is due a sign of life, while a later round is awaited; by the loop's clock."""
-        if self._round == 1 or self._watch is None or not self._started or self.done:
+        """When the client of a stream is due a sign of life, while a later round is awaited; by the loop's clock.
+
+        What passes as it comes has none within.
+        """
+        if self._round == 1 or self._watch is None or not self._started or self.done or self._way is Way.PASS:
             return inf
         return self._spoke + self._exchange.route.keep_alive_s
 
