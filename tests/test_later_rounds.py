@@ -192,6 +192,18 @@ async def test_a_connection_that_fails_is_tried_again(error: Exception, monkeypa
     assert len(inner.bodies) == 4
 
 
+async def test_where_the_provider_holds_the_conversation_a_late_answer_is_not_asked_for_again() -> None:
+    async def fail(body: bytes, send: Send) -> None:
+        raise TimeoutError
+
+    inner = Inner(asking("anthropic"), fail)
+    held = {"thread": {"type": "continue", "previous_message_id": "msg_0"}}
+    app = wrapped(inner, store=MemoryStore(shared=True))
+    with pytest.raises(TimeoutError):
+        await post(app, PATHS["anthropic"], question_body("anthropic", TABLE, stream=True, **held))
+    assert len(inner.bodies) == 2
+
+
 async def test_an_error_of_the_app_itself_is_not_tried_again() -> None:
     async def fail(body: bytes, send: Send) -> None:
         raise KeyError("a mistake")

@@ -86,7 +86,8 @@ class Counter:
             if self._pending >= _MAX_PENDING:
                 return tally
             self._pending += 1
-        self._pool.submit(_guarded, lambda: self._count(tally, tokenizer, changed, offered=offered))
+        begin = time.monotonic() + _HEAD_START_S
+        self._pool.submit(_guarded, lambda: self._count(tally, tokenizer, changed, begin, offered=offered))
         return tally
 
     def close(self) -> None:
@@ -95,9 +96,9 @@ class Counter:
             old, self._pool, self._pending = self._pool, _worker(), 0
         old.shutdown(wait=False, cancel_futures=True)
 
-    def _count(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], *, offered: bool) -> None:
+    def _count(self, tally: Tally, tokenizer: Tokenizer, changed: Sequence[Decision], begin: float, *, offered: bool) -> None:
         try:
-            time.sleep(_HEAD_START_S)
+            time.sleep(max(0.0, begin - time.monotonic()))
             for decision in changed:
                 if decision.compressed is not None and tokenizer.ruler not in decision.counts:
                     before = tokenizer.count_text(decision.segment.text)

@@ -29,14 +29,20 @@ class Retries:
             return None
         return self._wait(_seconds(retry_after))
 
-    def after_error(self, error: BaseException) -> float | None:
-        """Seconds to wait after an exception of the inner app; None if it is final, as any is that is no failed connection."""
+    def after_error(self, error: BaseException, *, lasting: bool = False) -> float | None:
+        """Seconds to wait after an exception of the inner app; None if it is final, as any is that is no failed connection.
+
+        Args:
+            error: the exception.
+            lasting: what was asked changes what the provider holds, so that it is not asked again where only its answer is late.
+        """
         cause: BaseException | None = error
         for _ in range(10):  # clients wrap them a few times
             if cause is None or isinstance(cause, OSError):
                 break
             cause = cause.__cause__ or cause.__context__
-        return self._wait(None) if isinstance(cause, OSError) else None
+        late = lasting and isinstance(cause, TimeoutError)
+        return self._wait(None) if isinstance(cause, OSError) and not late else None
 
     def _wait(self, asked_s: float | None) -> float | None:
         now = anyio.current_time()
