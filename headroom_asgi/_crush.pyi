@@ -111,7 +111,7 @@ class Above:
             For each text its shorter form (docs/repeats.md), None where it stays as it is.
 
         Raises:
-            TypeError: not all texts are bytes.
+            TypeError: not all texts and names are bytes.
             ValueError: the lists are not equally long.
         """
 

@@ -33,6 +33,7 @@ cdef struct Seen:
     Py_ssize_t capacity
     int32_t* table  # the last anchor of each hash, open addressing; -1: none. Never more than half full
     Py_ssize_t slots
+    uint64_t odd  # spreads hashes over the table; where that lies nobody outside knows. What is found does not depend on it
     Place* places  # of each text
     Py_ssize_t texts
     bint failed
@@ -59,7 +60,7 @@ cdef bint stands_in(const SeenLine* source, const SeenLine* line, int32_t ahead,
 cdef inline Py_ssize_t seen_slot(const Seen* seen, uint32_t hash) noexcept nogil:
     """The place of a hash in the table."""
     cdef Py_ssize_t mask = seen.slots - 1
-    cdef Py_ssize_t slot = hash & mask
+    cdef Py_ssize_t slot = <Py_ssize_t>((hash * seen.odd) >> 40) & mask
     while seen.table[slot] >= 0 and seen.lines[seen.table[slot]].hash != hash:
         slot = (slot + 1) & mask
     return slot
@@ -86,6 +87,7 @@ cdef bint seen_open(Seen* seen, Py_ssize_t more) noexcept nogil:
     free(seen.table)
     seen.table = table
     seen.slots = slots
+    seen.odd = (<uint64_t><size_t>table * 0x9E3779B97F4A7C15ULL) | 1
     # In the order in which they came, so that the last one can be taken back first.
     for at in range(seen.size):
         if seen.lines[at].anchors:
@@ -396,7 +398,7 @@ cdef class Above:
             For each text its shorter form (docs/repeats.md), None where it stays as it is.
 
         Raises:
-            TypeError: not all texts are bytes.
+            TypeError: not all texts and names are bytes.
             ValueError: the lists are not equally long.
         """
         cdef Py_ssize_t count = len(texts), i, start = 0
@@ -457,6 +459,8 @@ cdef class Above:
         cdef Place* place = &self.seen.places[at]
         cdef bytes name, near
         place.result, name, near = named
+        if name is None or near is None:
+            raise TypeError("a name is None, not bytes")
         place.name = <const uint8_t*>PyBytes_AS_STRING(name)
         place.name_size = PyBytes_GET_SIZE(name)
         place.near = <const uint8_t*>PyBytes_AS_STRING(near)

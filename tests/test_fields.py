@@ -129,6 +129,23 @@ def test_what_the_question_names_stays(question: str, stays: list[str]) -> None:
         assert [record[key] for record in after[0]] == [record[key] for record in ISSUES]
 
 
+@pytest.mark.parametrize(
+    ("key", "question"),
+    [
+        ("node_id", "What is the node id of issue 3?"),
+        ("managedFields", "Which manager changed issue 3, and when?"),
+        ("kubectl.kubernetes.io/last-applied-configuration", "What was applied to issue 3?"),
+    ],
+)
+def test_a_token_or_a_note_that_the_question_names_stays(key: str, question: str) -> None:
+    records = [issue(number, **{key: f"I_kwDOAHz1OX{number}"}) for number in range(1, 10)]
+    before, after = left_out(records), left_out(records, question)
+    assert before is not None
+    assert after is not None
+    assert key not in before[0][0]
+    assert [record[key] for record in after[0]] == [record[key] for record in records]
+
+
 def test_what_the_arguments_name_stays() -> None:
     found = left_out(ISSUES, arguments='{"include": ["permissions"]}')
     assert found is not None
@@ -358,7 +375,12 @@ def test_addresses_with_places_to_fill_in_go_where_they_are_below_the_record_s_o
     [
         ("node_id", "R_kgDOHrj{n}-w", True),
         ("node_id", "MDQ6VXNlcj{n}E=", True),
+        ("node_id", "I_kwDOAHz1OX{n}", True),
+        ("node_id", "MDExOlB1bGxSZXF1ZXN0{n}", True),
         ("node_id", "worker-node-{n}", False),
+        ("node_id", "N_0000000{n}", False),
+        ("node_id", "GPU_node-1{n}", False),
+        ("node_id", "MDSERVER{n}", False),
         ("profile_photo_url", "https://img.example.com/a/{n}/photo.jpg", True),
         ("photo_url", "https://img.example.com/a/{n}/photo.jpg", False),
         ("managedFields", [{"manager": "kubectl", "time": "2025-01-0{n}T10:00:00Z"}], True),

@@ -277,7 +277,7 @@ def test_a_pasted_run_does_not_name_the_results_of_the_next_one() -> None:
 
 
 def warned(place: int, says: str) -> str:
-    return f"tests/test_{place}.py::test_a\n  /srv/app/module_{place}.py:{place}: DeprecationWarning: {says}\n    call_{place}(name)\n\n"
+    return f"tests/test_{place}.py::test_a\n  /srv/app/module_{place}.py:{place}: DeprecationWarning: {says}\n    call(name)\n\n"
 
 
 def test_warnings_in_other_places_go_where_they_say_the_same_as_one_above() -> None:
@@ -290,3 +290,32 @@ def test_warnings_in_other_places_go_where_they_say_the_same_as_one_above() -> N
     assert left_out(LogCompressor(), text, "Which warnings are there?") == (text, [])
     elsewhere = text.replace("= warnings summary", "= summary")
     assert left_out(LogCompressor(), elsewhere) == (elsewhere, [])
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "not valid:\n  option number {} is wrong",
+        "x" * 500 + " option {}",
+        "not valid\n    warn(text)\n  /srv/app/b.py:5: RuntimeWarning: division by zero in {}",
+        "not valid:\n2026-01-02 10:00:{:02} a row without a name",
+    ],
+    ids=["the next line", "the end of a long line", "another warning", "a time in the next line"],
+)
+@pytest.mark.parametrize("prefix", ["", "2026-01-02T10:00:00.0000000Z "])
+def test_warnings_stay_that_differ_anywhere(says: str, prefix: str) -> None:
+    def summary(*warnings: str) -> str:
+        return "\n".join(prefix + line for line in f"=== warnings summary ===\n{''.join(warnings)}-- Docs: x".split("\n"))
+
+    def left_of(text: str) -> str:
+        return left_out(LogCompressor(), log(*text.split("\n")))[0]
+
+    count = 29 * len(warned(0, says).splitlines())
+    assert f" {count} of warnings as above>>" in left_of(summary(*(warned(at, says.format(1)) for at in range(30))))
+    assert "of warnings as above" not in left_of(summary(*(warned(at, says.format(at)) for at in range(30))))
+
+
+def test_paragraphs_stay_that_say_something_before_a_warning() -> None:
+    noted = "".join(f"tests/test_a.py::test\n  <frozen importlib>:1: note {at}\n{warned(1, 'x')}" for at in range(30))
+    text = log(*f"=== warnings summary ===\n{noted}-- Docs: x".split("\n"))
+    assert left_out(LogCompressor(), text) == (text, [])

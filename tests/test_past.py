@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headroom_asgi import TransformPipeline
+from headroom_asgi import CompressorConfig, HeadroomConfig, TransformPipeline
 from headroom_asgi._crush import Above, same_start
-from headroom_asgi.transforms import Context, Memo, Pasts, Step, drain
+from headroom_asgi.compressors.kompress import packed, word_spans
+from headroom_asgi.transforms import SCANNED_PER_COMPRESSED, Context, Memo, Pasts, Phase, Step, drain
 from headroom_asgi.transforms.memo import Outcome
 from headroom_asgi.wire import Payload, Segment, dialect_named
 from headroom_asgi.wire.segments import Results
+from tests.proses import prose
 
 LINES = [f"    return self.{name}({n})  # what line {n} of the file says" for n in range(40) for name in ("read", "write")]
 ROWS = json.dumps([{"id": f"ORD-{n}", "city": ["Oslo", "Lima"][n % 2], "note": f"number {n} of the list"} for n in range(30)])
@@ -146,15 +148,24 @@ def test_nobody_else_has_what_a_request_takes() -> None:
     assert (len(first.outcomes), len(second.outcomes)) == (4, 0)
 
 
+LONG_NAME = replace(CCR, tenant="t" * 5000)
+
+
 @pytest.mark.parametrize(
-    "other",
-    [replace(CCR, tenant="other"), replace(CCR, redeemable=False), replace(CCR, policy=2), replace(CCR, masks={})],
-    ids=["tenant", "redeemable", "policy", "words"],
+    ("one", "other"),
+    [
+        (CCR, replace(CCR, tenant="other")),
+        (LONG_NAME, replace(CCR, tenant="t" * 4999 + "u")),
+        (CCR, replace(CCR, redeemable=False)),
+        (CCR, replace(CCR, policy=2)),
+        (CCR, replace(CCR, masks={})),
+    ],
+    ids=["tenant", "long tenant", "redeemable", "policy", "words"],
 )
-def test_what_holds_for_others_is_not_known(other: Context) -> None:
+def test_what_holds_for_others_is_not_known(one: Context, other: Context) -> None:
     pipeline = TransformPipeline()
     body = chat([("Bash", "", 3, False)])
-    run(pipeline, body)
+    run(pipeline, body, one)
     recalled = pipeline.recalled(decoded(body), other)
     assert recalled is not None
     assert not recalled.known
@@ -210,6 +221,128 @@ def test_what_belongs_to_a_text_and_stands_behind_it_is_not_taken_for_known() ->
     recalled = pipeline.recalled(replace(payload, segments=(payload.segments[0], odd)), CCR)
     assert recalled is not None
     assert len(recalled.known) == 1
+
+
+class Question(tuple[int, ...]):
+    """The nodes of a question that counts how often somebody goes over them."""
+
+    __slots__ = ()
+    walks = 0
+
+    def __eq__(self, other: object) -> bool:
+        Question.walks += 1
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        Question.walks += 1
+        return super().__ne__(other)
+
+    def __hash__(self) -> int:
+        Question.walks += 1
+        return super().__hash__()
+
+    def __iter__(self) -> Iterator[int]:
+        Question.walks += 1
+        return super().__iter__()
+
+
+def test_a_question_is_gone_over_once_for_all_results_below_it() -> None:
+    pipeline = TransformPipeline()
+    results = [{"role": "tool", "tool_call_id": "c", "content": TEXTS[n]} for n in (3, 0)] * 40
+    bodies = [json.dumps({"messages": [{"role": "user", "content": "Go on."}, *results[:n]]}).encode() for n in (60, 80)]
+    Question.walks = 0
+    for body in bodies:
+        payload = decoded(body)
+        question = Question(payload.segments[-1].question)
+        for segment in payload.segments[1:]:
+            segment.question = question
+        drain(pipeline.steps(payload, CCR))
+    assert 0 < Question.walks < 12
+    recalled = pipeline.recalled(decoded(bodies[-1]), CCR)
+    assert recalled is not None
+    assert len(recalled.known) == 81
+
+
+def test_a_result_under_another_question_is_not_known() -> None:
+    pipeline = TransformPipeline()
+    turns: list[Turn] = [("Bash", "", 3, False), ("Bash", "", 2, False)]
+    payload = decoded(chat(turns))
+    drain(pipeline.steps(payload, CCR))
+    other = decoded(chat(turns))
+    other.segments[2].question = ()
+    recalled = pipeline.recalled(other, CCR)
+    assert recalled is not None
+    assert len(recalled.known) == 2
+
+
+def kept_words(pipeline: TransformPipeline, body: bytes, *, told: bool) -> list[str]:
+    """The results as they go; `told`: the store says which words of prose stay."""
+    masks: dict[str, bytes] = {}
+    steps = pipeline.steps(decoded(body), replace(CCR, masks=masks))
+    for step in steps:
+        if step.phase is Phase.WANTED and told:
+            masks |= {key: packed(["e" in text[a:b] for a, b in word_spans(text)]) for key, text in step.wanted.items()}
+    messages = json.loads(step.payload.body)["messages"]
+    return [message["content"] for message in messages if message["role"] == "tool"]
+
+
+def test_a_result_that_goes_otherwise_than_it_went_is_not_referred_to_as_it_was() -> None:
+    """A page goes whole, as the store is down, and a file refers to it; then another conversation gets to know its words."""
+    config = HeadroomConfig(kompress=CompressorConfig(enabled=True), kompress_model="/none")
+    page = "\n".join(prose(n) for n in (1, 2))
+
+    def body(*texts: tuple[str, str]) -> bytes:
+        messages: list[dict[str, Any]] = [{"role": "user", "content": "Read it."}]
+        for n, (tool, text) in enumerate(texts):
+            call = {"id": f"c{n}", "type": "function", "function": {"name": tool, "arguments": "{}"}}
+            messages.append({"role": "assistant", "tool_calls": [call]})
+            messages.append({"role": "tool", "tool_call_id": f"c{n}", "content": text})
+        return json.dumps({"model": "gpt-4o", "messages": messages}).encode()
+
+    turns = [("fetch", page), ("Read", f"the file\n{page}")]
+    pipeline = TransformPipeline(config)
+    whole = kept_words(pipeline, body(*turns), told=False)
+    assert "as in result 1]" in whole[1]
+    assert len(kept_words(pipeline, body(("fetch", "Not found."), turns[0]), told=True)[1]) < len(page)
+    more = body(*turns, ("fetch", "ok"))
+    shorter = kept_words(pipeline, more, told=True)
+    assert len(shorter[0]) < len(page)
+    assert "as in result 1]" not in shorter[1]
+    assert shorter == kept_words(TransformPipeline(config), more, told=True)
+
+
+def test_texts_that_are_said_by_the_same_line_are_counted_each_by_itself() -> None:
+    pipeline = TransformPipeline()
+    for text in ("#4 ?9 !1 " * 10, "#4 ?9 !1 " * 11):
+        results = [{"role": "tool", "tool_call_id": "c", "content": text}] * 2
+        body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Go on."}, *results]}).encode()
+        step = run(pipeline, body)
+        assert b"[the same as result 1]" in step.payload.body
+        assert said(step) == cold(body)
+
+
+def test_what_is_compared_again_is_pending() -> None:
+    pipeline = TransformPipeline()
+    turns: list[Turn] = [("Bash", "", n, False) for n in (3, 2, 4, 1)] * 4
+    body = anthropic(turns)
+    edited = body[:-1] + b', "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}'
+    whole = len(body) // SCANNED_PER_COMPRESSED
+    run(pipeline, edited)  # every result is known, none is compared with others
+    pending = [next(pipeline.steps(decoded(body), CCR)).pending_bytes]
+    run(pipeline, body)
+    pending.append(next(pipeline.steps(decoded(body), CCR)).pending_bytes)
+    assert whole * 9 // 10 < pending[0] <= whole
+    assert pending[1] < 10
+
+
+def test_a_request_that_goes_far_back_leaves_the_long_one_where_it_is() -> None:
+    pipeline = TransformPipeline()
+    turns: list[Turn] = [("Bash", "", n, False) for n in (3, 2, 4, 1, 5)]
+    run(pipeline, chat(turns))
+    run(pipeline, chat(turns[:1]))
+    recalled = pipeline.recalled(decoded(chat(turns)), CCR)
+    assert recalled is not None
+    assert len(recalled.standing) == 5
 
 
 def results() -> Results:
@@ -312,6 +445,14 @@ def test_a_table_that_grew_lets_texts_be_taken_back() -> None:
         above.cut(min(count, len(above)))
         kept = len(above)
         assert above.add(texts[kept:], [32] * (len(texts) - kept), names(kept, len(texts) - kept)) == whole[kept:]
+
+
+@pytest.mark.parametrize("name", [(1, None, b""), (1, b"", None), (None, b"", b""), None])
+def test_a_text_without_a_name_is_refused(name: Any) -> None:
+    above = Above()
+    with pytest.raises(TypeError):
+        above.add([b"x"], [32], [name])
+    assert len(above) == 0
 
 
 def test_more_texts_than_there_are_cannot_be_left() -> None:

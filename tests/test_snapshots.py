@@ -1,5 +1,6 @@
 """Snapshots of pages: what can be acted on stays, lines that only wrap it go."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,39 @@ def test_texts_of_their_own_stay() -> None:
     assert left is not None
     assert pieces == [tree + SNAPSHOT]
     assert left.partition("\n")[2].startswith(tree)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        '- group "Total 5":\n  - generic: Total\n  - generic: "5"\n  - text: "5"\n',
+        '- region "Top 10 products":\n  - list [active]:\n    - listitem:\n      - text: "10"\n',
+        '- dialog "Cart 2 items":\n  - generic [active]:\n    - generic: "2"\n',
+        '- row "1 2 3 1":\n  - cell "1"\n  - cell:\n    - generic: "2"\n',
+        '- link "Boots 2 left":\n  - generic "Size":\n    - text: "2"\n  - textbox:\n    - text: "2"\n',
+        '- textbox "Amount of 5": "12"\n- generic [active]:\n  - generic: "5"\n',
+        f'- link "{"x " * 200}12":\n  - text: "1"\n',
+    ],
+)
+def test_texts_below_a_name_that_they_do_not_make_up_stay(tree: str) -> None:
+    left, _ = omitted(tree + SNAPSHOT)
+    assert left is not None
+    assert left.partition("\n")[2].startswith(tree)
+
+
+@pytest.mark.parametrize("name", ["price 1.5", "total -5", "5,000 left", "at 5:30", "5/7", "+5", "2\u20135", "5\u00a0000", "a5"])
+def test_a_part_of_a_number_is_not_said(name: str) -> None:
+    tree = f'- link "{name}":\n  - text: "5"\n'
+    left, _ = omitted(tree + SNAPSHOT)
+    assert left is not None
+    assert left.partition("\n")[2].startswith(tree)
+
+
+@pytest.mark.parametrize(("name", "text", "said"), [("Größe", "Gr", False), ("한국어", "한", False), ("你好", "你", True)])
+def test_a_part_of_a_word_is_said_where_no_blanks_part_words(name: str, text: str, said: bool) -> None:
+    left, _ = omitted(f'- link "{name}":\n  - text: {text}\n{SNAPSHOT}')
+    assert left is not None
+    assert (f"  - text: {text}\n" not in left) is said
 
 
 def test_what_the_question_names_stays() -> None:

@@ -19,6 +19,7 @@ from headroom_asgi.errors import ScanError
 _MIN_BYTES: Final = 512  # a shorter text holds no records worth a marker
 _MAX_NODES: Final = 600_000  # keys and values of a document that is looked at: some 0.8 s
 _MAX_TEXT: Final = 20_000  # characters of the question, and of the arguments
+_MIN_WORD: Final = 3  # letters of a word that a question names something by
 _KEPT_TEXTS: Final = 64  # whose words are remembered: many outputs follow one question, which may be long
 _MARKER_TOKENS: Final = 48  # of a marker that names some columns
 _MAX_NAMES: Final = 8  # columns that a marker names
@@ -49,10 +50,17 @@ _USED: Final = _words(
 _TWIN_IDS: Final = _words("uuid guid gid node etag checksum digest md5 integrity fingerprint lti blurhash")
 # A picture of a person, in two words.
 _PICTURES: Final = _words("photo image picture pic")
-# What a cluster notes about a record besides the record: who wrote which member, and the text that it was once written as.
-_BOOKKEEPING: Final = frozenset(["managedFields", "kubectl.kubernetes.io/last-applied-configuration"])
-# The global ids that GraphQL packs: opaque, although they may be short.
-_NODE_ID: Final = re.compile(rb'"(?:[A-Z]{1,5}_[A-Za-z0-9_-]{6,100}|MD[A-Za-z0-9+/]{6,100}={0,2})"')
+# What a cluster notes about a record besides the record: who wrote which member, and the text that it was once written as; and
+# words that ask for it.
+_BOOKKEEPING: Final = {
+    "managedFields": _words("managed manager"),
+    "kubectl.kubernetes.io/last-applied-configuration": _words("applied"),
+}
+# The global ids that GraphQL packs: opaque, although they may be short. Base64 of a small list of numbers, or of `04:User1`.
+_NODE_ID: Final = re.compile(
+    rb'"(?:[A-Z]{1,5}_(?:kg|kw|lA|lQ)[DH][M-P][A-Za-z0-9_-]{2,100}'
+    rb'|MD(?:[A-Za-z]6|[A-Z][a-z0-9]Ol)[A-Za-z0-9+/]{4,100}={0,2})"'
+)
 _NODE_ID_KEY: Final = _words("node id")
 _LINK_MAPS: Final = frozenset(["_links", "links"])
 _FLAG_MAPS: Final = _words("permission permissions capability capabilities feature features flag flags ability abilities rights")
@@ -98,7 +106,7 @@ def _asked(request: Request) -> frozenset[str]:
 
 @lru_cache(maxsize=_KEPT_TEXTS)
 def _named(text: str) -> frozenset[str]:
-    words = {word for word in words_of(text) if len(word) > 2}
+    words = {word for word in words_of(text) if len(word) >= _MIN_WORD}
     return frozenset(words | {word.removesuffix("s") for word in words} | {f"{word}s" for word in words})
 
 
@@ -129,7 +137,7 @@ class _Judge:
         """A column is left out, as far as its group has others that stay."""
         if column.goes is None:
             column.goes = False  # until it is known: what stands in it may ask
-            named = head_of(column.key) in self._asked
+            named = self._is_named(column)
             used = not column.words.isdisjoint(_USED) and not self._is_own_template(group, column)
             goes = not named and (column.key in _BOOKKEEPING or (not used and self._is_noise(group, column)))
             goes = goes or (not named and column.twin is not None and self._stays(*column.twin))
@@ -137,6 +145,12 @@ class _Judge:
             goes = goes or (self._looks and not column.words <= self._asked and is_styling(column, group))
             column.goes = goes
         return column.goes
+
+    def _is_named(self, column: Column) -> bool:
+        """The question has the word that says what a key is about, or all of its words, or asks for what a cluster notes."""
+        words = frozenset(word for word in column.words if len(word) >= _MIN_WORD)
+        asks = _BOOKKEEPING.get(column.key, frozenset())
+        return head_of(column.key) in self._asked or (bool(words) and words <= self._asked) or not asks.isdisjoint(self._asked)
 
     def _stays(self, group: Group, column: Column) -> bool:
         """Neither a column is left out nor one that it stands in."""

@@ -1,7 +1,6 @@
 """Lines of one text: which of them a question names, and runs of them left out."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final
 
 from headroom_asgi._crush import Words
@@ -14,7 +13,6 @@ _MAX_LINES: Final = 100_000
 # A literal that so many lines hold is what the whole text is about; it tells no line from another.
 _MANY_LINES: Final = 24
 _FEW_LINES: Final = 3  # whatever share of the text that is
-_KEPT_WORDS: Final = 8  # questions whose words are remembered, a megabyte of the longest
 
 
 def lines_of(text: str) -> list[str]:
@@ -35,18 +33,12 @@ def named_lines(lines: Sequence[str], request: Request, share: int = 1) -> set[i
         return set()
     most = min(_MANY_LINES, max(_FEW_LINES, len(lines) // share))
     data = "\n".join(lines).encode("utf-8", "surrogatepass").lower()
-    return words_of(tuple(literal.lower() for literal in literals)).lines(data, most=most, apart=True)
+    return Words(literal.lower() for literal in literals).lines(data, most=most, apart=True)
 
 
 def with_words(lines: Sequence[str], words: Words) -> set[int]:
     """Numbers of the lines that hold one of these words, which are in lower case."""
     return words.lines("\n".join(lines).lower().encode("utf-8", "surrogatepass"))
-
-
-@lru_cache(maxsize=_KEPT_WORDS)
-def words_of(words: tuple[bytes, ...]) -> Words:
-    """What looks for words together: many outputs follow one question."""
-    return Words(words)
 
 
 def leave_out_runs(

@@ -283,12 +283,22 @@ def _mark_warnings(reasons: list[str], lines: Sequence[str]) -> None:
     """What pytest says of warnings in other places, word for word the same as of the first."""
     said: set[str] = set()
     for start, end in _warnings(lines):
-        found = next(filter(None, (_WARNING.match(_unprefixed(line)[:_LOOKED_AT]) for line in lines[start:end])), None)
-        if found is None:
-            continue
-        if found[1] in said:
+        text = _warning(lines[start:end])
+        if text in said:
             reasons[start:end] = [_WARNED] * (end - start)
-        said.add(found[1])
+        elif text and not any(reasons[start:end]):  # it stays to the last line
+            said.add(text)
+
+
+def _warning(paragraph: Sequence[str]) -> str:
+    """All that a paragraph says of a warning, but for which tests and at which place; "" if it is about something else."""
+    rests = [_unprefixed(line) for line in paragraph]
+    first = next((number for number, rest in enumerate(rests) if rest[:1] in _INDENT), 0)
+    found = _WARNING.match(rests[first][:_LOOKED_AT])
+    if found is None:
+        return ""
+    others = rests if rests[first] != paragraph[first] else paragraph  # a message may have times in it that are no prefixes
+    return "\n".join([rests[first][found.start(1) :], *others[first + 1 :]])
 
 
 def _warnings(lines: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -69,17 +69,23 @@ def needles(question: str, arguments: str = "") -> list[bytes]:
         question: what the user wrote.
         arguments: the arguments of the call whose result is looked at, as JSON; their values count, their keys do not.
     """
+    return list(_needles(question[-_MAX_TEXT:], arguments[:_MAX_TEXT]))
+
+
+@lru_cache(maxsize=_KEPT_QUESTIONS)
+def _needles(question: str, arguments: str) -> tuple[bytes, ...]:
+    """Many texts share a question and a call, and both take longer to read than a small text."""
     found: dict[bytes, bytes] = {}
-    values = _values(arguments[:_MAX_TEXT])
+    values = _values(arguments)
     if values is None:
-        _collect(found, arguments[:_MAX_TEXT])
+        _collect(found, arguments)
     for value in values or ():
         if "\n" not in value:
             _add(found, value.strip(), least=1 if value.isdigit() else _MIN_CHARS)
         _collect(found, value)
-    for literal, data in _literals(question[-_MAX_TEXT:]):
+    for literal, data in _literals(question):
         found.setdefault(literal, data)
-    return list(found.values())[:_MAX_NEEDLES]
+    return tuple(found.values())[:_MAX_NEEDLES]
 
 
 def topics(question: str, arguments: str = "") -> frozenset[str]:

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from headroom_asgi._crush import opaque_runs
+from headroom_asgi._crush import Words, opaque_runs
 from headroom_asgi.compressors.base import Request
-from headroom_asgi.compressors.lines import words_of
 from headroom_asgi.compressors.needles import needles
 from headroom_asgi.compressors.omission import Markers, pays
 from headroom_asgi.compressors.unreadable import Stretch, unreadable
@@ -45,8 +44,7 @@ class OpaqueOmitter:
         if not found:
             return None
         # A word that is no name, as `Application`, stands in many scripts.
-        asked = [each for each in needles(request.question, request.arguments) if _is_name(each.decode("utf-8"))]
-        names = words_of(tuple(asked))
+        names = Words(each for each in needles(request.question, request.arguments) if _is_name(each.decode("utf-8")))
         pieces: list[str] = []
         at = 0
         for start, end, unit in found:

@@ -19,8 +19,11 @@ _NODE: Final = re.compile(
 )
 _ADDRESS: Final = re.compile(r" *+- /url: \S")
 _LONG_ADDRESS: Final = 200  # characters; such an address counts clicks
-_LOOKED_AT: Final = 400  # characters of a name that texts are looked for in
-_JOINED: Final = re.compile(r"\w\w", re.ASCII)
+_LONG_NAME: Final = 400  # characters; in a longer name no texts are looked for
+# Where a word or number goes on. In the scripts of southern and eastern Asia words are not parted by blanks.
+_LETTERS: Final = r"[^\W\u0e00-\uabff\uf900-\U0010ffff]{2}"
+_SIGN: Final = r"[.,:/+'\u2019\u2013\u2212\u00a0\u202f-]"
+_JOINED: Final = re.compile(rf"{_LETTERS}|\d{_SIGN}|{_SIGN}\d")
 _PLAIN_MARKS: Final = re.compile(r"(?: \[(?:ref=\w{1,20}|cursor=pointer)\])*+")  # others say in which state a node is
 # Nodes that say nothing by themselves: ones that others stand in, ones that nothing has to stand in, ones that only have a text.
 _WRAPS: Final = frozenset(["generic", "list", "rowgroup", "presentation", "none"])
@@ -28,7 +31,12 @@ _BARE: Final = frozenset(["generic", "img"])
 _TEXTS: Final = frozenset(["generic", "text", "paragraph", "img", "strong", "emphasis"])
 # What is clicked on by its role, so that the mark says nothing.
 _POINTED: Final = " [cursor=pointer]"
-_LABELED: Final = frozenset(["radio", "checkbox", "switch", "textbox", "combobox"])  # by what stands beside them
+_LABELED: Final = frozenset(["radio", "checkbox", "switch"])  # by what stands beside them
+# What is called by what stands in it. Others, as regions and groups, are called as their author likes: "Cart 2 items".
+_NAMED_BY_CONTENT: Final = _LABELED | frozenset(
+    """link button tab option heading menuitem menuitemcheckbox menuitemradio treeitem
+    cell gridcell columnheader rowheader row tooltip""".split()  # noqa: SIM905
+)
 _CLICKED: Final = frozenset(
     "link button tab menuitem option checkbox radio switch combobox textbox searchbox spinbutton".split()  # noqa: SIM905
 )
@@ -41,7 +49,8 @@ class _Around:
     Attributes:
         indent: its blanks.
         role: what it is.
-        name: what it is called, or the field that it labels, or the nearest node around it that is called anything.
+        name: what the texts in it are a part of: what it is called by them, or what the node around it or the field that it
+            labels is; "" if it may have texts of its own.
         pointed: it is clicked on, or a node around it is.
     """
 
@@ -101,7 +110,7 @@ def _left_of(line: str, around: list[_Around], *, named: bool) -> str:
     pointed = clicked or _POINTED in node["marks"]
     labels = beside is not None and beside.indent == indent and beside.role in _LABELED and role == "generic"
     said = beside.name if beside is not None and labels else outer.name
-    around.append(_Around(indent, role, name[:_LOOKED_AT] or said, pointed or outer.pointed))
+    around.append(_Around(indent, role, _handed_down(role, name, said), pointed or outer.pointed))
     if not clicked and (outer.pointed or not pointed) and _PLAIN_MARKS.fullmatch(node["marks"]):
         if not name and not text:
             says_nothing = role in (_WRAPS if opens else _BARE) and not named
@@ -112,6 +121,13 @@ def _left_of(line: str, around: list[_Around], *, named: bool) -> str:
     return line.replace(_POINTED, "", 1) if clicked or outer.pointed else line
 
 
+def _handed_down(role: str, name: str, said: str) -> str:
+    """What a node's texts are a part of. A cell, an item, a field has texts of its own whatever the name around it says."""
+    if name:
+        return name if role in _NAMED_BY_CONTENT and len(name) <= _LONG_NAME else ""
+    return said if role in _TEXTS else ""
+
+
 def _says(name: str, text: str) -> bool:
     """A name says a text as well, or there is nothing to read in the text: signs of a font of pictures."""
     if text[:1] == text[-1:] == '"':
@@ -120,7 +136,7 @@ def _says(name: str, text: str) -> bool:
         return True
     at = name.find(text)
     while at >= 0:
-        # No part of a longer number or word; where words are not parted by blanks, one may be.
+        # No part of a longer number or word.
         if not (_JOINED.match(name, at - 1) if at else None) and not _JOINED.match(name, at + len(text) - 1):
             return True
         at = name.find(text, at + 1)

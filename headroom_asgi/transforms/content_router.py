@@ -196,7 +196,7 @@ class _Look:
         self._memo = memo
         self._context = context
         self._tools: dict[str, _Tool] = {}
-        self._questions: dict[tuple[int, ...], bytes] = {}
+        self._question: tuple[tuple[int, ...], bytes] | None = None  # the last one, and its digest
 
     def at(self, segment: Segment) -> Decision:
         """The decision about a segment as far as it is known."""
@@ -211,7 +211,7 @@ class _Look:
         state = tool.begun.copy()
         state.update(raw)
         if redeemable:
-            state.update(self._question(segment))
+            state.update(self._digest(segment))
             state.update(segment.raw_arguments)
         key = state.digest()
         outcome = self._memo.get(key)
@@ -235,12 +235,11 @@ class _Look:
             tool = self._tools[name] = _Tool(exact, self._table.reads_words(name), begun)
         return tool
 
-    def _question(self, segment: Segment) -> bytes:
-        """Many segments share one, which may be long."""
-        digest = self._questions.get(segment.question)
-        if digest is None:
-            digest = self._questions[segment.question] = _hash_of(segment.preceding_user_text).digest()
-        return digest
+    def _digest(self, segment: Segment) -> bytes:
+        """Of the question. Many segments in a row share one, which may be long."""
+        if self._question is None or self._question[0] is not segment.question:
+            self._question = (segment.question, _hash_of(segment.preceding_user_text).digest())
+        return self._question[1]
 
 
 def _hash_of(*parts: str) -> "hashlib.blake2b":

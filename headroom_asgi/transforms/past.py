@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from headroom_asgi._crush import same_start
@@ -14,6 +15,7 @@ from headroom_asgi.wire import Payload, Segment
 
 _SHARE: Final = 4  # of what results may take, conversations may take one part in so many
 _MOST_BRANCHES: Final = 4  # of one conversation; more are rarely gone on with
+_LEAST_SHARED: Final = 2  # a request that shares less than one part in so many of an earlier one does not go on with it
 _NAMED_BYTES: Final = 1024  # of a text by which a conversation is known: all its bytes are compared anyway
 _OVERHEAD: Final = 1000  # bytes of Python objects around a request
 _OVERHEAD_EACH: Final = 500  # and around each of its segments
@@ -24,12 +26,14 @@ class Known(NamedTuple):
 
     Attributes:
         facts: of the segment.
+        question: of the segment, one object for all of which it is.
         key: what the memo knows its outcome by, b"" if nobody had to look.
         outcome: that which nobody had to look for.
         of_result: it is a text of a tool result that is counted in references.
     """
 
     facts: tuple[object, ...]
+    question: tuple[int, ...]
     key: bytes
     outcome: Outcome | None
     of_result: bool
@@ -55,9 +59,16 @@ class Past:
     def shared(self, payload: Payload, same: int) -> int:
         """How many of the leading segments are the payload's as well, whose first bytes are the same."""
         count = 0
+        # Many segments share a question, which may be long: it is compared once for all of them.
+        one: tuple[int, ...] = ()
+        other: tuple[int, ...] = ()
         for segment, known in zip(payload.segments, self.known, strict=False):
             if segment.span[1] > same or segment.facts != known.facts:
                 break
+            if segment.question is not one or known.question is not other:
+                one, other = segment.question, known.question
+                if one != other:
+                    break
             count += 1
         return count
 
@@ -71,9 +82,12 @@ class Recalled:
         outcomes: what their texts came to, one by one.
         standing: what stands above the first result that is new.
         told: what the results above it are instead, None for those that were not folded.
+
+    Attributes:
+        done: how many of the leading segments nothing is left to be done about: the first result behind them is compared.
     """
 
-    __slots__ = ("key", "known", "outcomes", "standing", "told")
+    __slots__ = ("done", "key", "known", "outcomes", "standing", "told")
 
     def __init__(
         self,
@@ -88,6 +102,11 @@ class Recalled:
         self.outcomes = outcomes
         self.standing = standing or Standing()
         self.told = told
+        self.done = 0
+        for results in accumulate(each.of_result for each in known):
+            if results > len(self.standing):
+                break
+            self.done += 1
 
     def decisions(self, segments: Sequence[Segment]) -> list[Decision]:
         """About the leading segments of a payload."""
@@ -130,9 +149,10 @@ class Pasts:
         key = (of, _name_of(payload, context, first))
         with self._lock:
             pasts = list(self._pasts.get(key, ()))
-        same, past = max(
-            ((same_start(past.body, payload.body), past) for past in pasts), key=lambda each: each[0], default=(0, None)
-        )
+        begun = [(same_start(past.body, payload.body), past) for past in pasts]
+        # To go back to the beginning of a long one takes longer than the short one is worth, and the long one may go on.
+        near = [(same, past) for same, past in begun if same * _LEAST_SHARED >= len(past.body)]
+        same, past = max(near, key=lambda each: each[0], default=(0, None))
         if past is None or not (count := past.shared(payload, same)) or not self._taken(key, past):
             return Recalled(key)
         return self._recalled(key, past, count)
@@ -146,11 +166,16 @@ class Pasts:
             decisions: about its segments.
         """
         known = list(recalled.known)
+        question = seen = known[-1].question if known else ()
         for decision in decisions[len(known) :]:
             segment = decision.segment
             if not segment.looks_back:
                 break
-            known.append(Known(segment.facts, decision.key, None if decision.key else decision.first, is_result(segment)))
+            if segment.question is not seen:
+                seen = segment.question
+                question = question if question == seen else seen
+            outcome = None if decision.key else decision.first
+            known.append(Known(segment.facts, question, decision.key, outcome, is_result(segment)))
         past = Past(payload.body, known, recalled.standing)
         if past.size > self._max_bytes:
             return
@@ -198,7 +223,8 @@ class Pasts:
                 break
             outcomes.append(outcome)
         standing = past.standing
-        standing.cut(min(len(standing), sum(each.of_result for each in known[: len(outcomes)])))
+        # What the memo has is not always what it had: kept words may be known by now, memory may have been short.
+        standing.cut(standing.unchanged(outcome for each, outcome in zip(known, outcomes, strict=False) if each.of_result))
         told = self._memo.get_all(standing.keys)
         lost = next(
             (at for at, (name, outcome) in enumerate(zip(standing.keys, told, strict=True)) if name and outcome is None), None
@@ -208,7 +234,10 @@ class Pasts:
 
 
 def _name_of(payload: Payload, context: Context, first: Segment) -> bytes:
-    """By what a conversation is found: how it begins, up to its first result. Those that are alike are told apart later."""
+    """By what a conversation is found: all that holds for it, and how it begins, up to its first result.
+
+    Conversations that begin alike are told apart by their bytes; what holds for them is told apart here alone.
+    """
     state = hashlib.blake2b(digest_size=16, person=b"headroom-past")
     holds = (
         payload.wire.name,
@@ -218,12 +247,8 @@ def _name_of(payload: Payload, context: Context, first: Segment) -> bytes:
         str(context.policy),
         str(context.masks is None),
     )
-    for part in (
-        *(each.encode("utf-8", "surrogatepass") for each in holds),
-        payload.segments[0].raw,
-        first.raw,
-        first.raw_arguments,
-    ):
+    begins = (payload.segments[0].raw, first.raw, first.raw_arguments)
+    for part in (*(each.encode("utf-8", "surrogatepass") for each in holds), *(each[:_NAMED_BYTES] for each in begins)):
         state.update(len(part).to_bytes(8, "big"))
-        state.update(part[:_NAMED_BYTES])
+        state.update(part)
     return state.digest()

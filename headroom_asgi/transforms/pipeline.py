@@ -255,8 +255,8 @@ class _Run:
     def _pending_bytes(self) -> int:
         """What the next phase costs, in bytes to compress: what is open, and new results, which are compared with all others."""
         open_bytes = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
-        known = self._recalled.known if self._recalled is not None else ()
-        above = self.payload.segments[len(known) - 1].span[1] if known else 0
+        done = self._recalled.done if self._recalled is not None else 0
+        above = self.payload.segments[done - 1].span[1] if done else 0
         return open_bytes + (len(self.payload.body) - above) // SCANNED_PER_COMPRESSED
 
     def _routers(self) -> list[tuple[int, ContentRouter]]:

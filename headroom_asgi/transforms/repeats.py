@@ -88,6 +88,7 @@ class Repeats(Transform):
             after = left if left is None or full is before else _regrouped(before, left)
             if after is not None and full is before and filled(after) is not None:
                 after = None  # compared as it stood, and now to be read with its rows filled in
+            standing.went.append(_went(decision.outcome))
             standing.keys.append(b"" if after is None else self._tell(decision, before, after))
         return any(standing.keys[len(standing) - len(results) :])
 
@@ -115,7 +116,10 @@ class Repeats(Transform):
 
     def _tell(self, decision: Decision, before: bytes, after: bytes) -> bytes:
         """The decision is the folded text from now on; the memo knows it, with its exact counts, by the key that comes back."""
-        key = hashlib.blake2b(after, digest_size=16, key=decision.key[:64], person=b"headroom-fold").digest()
+        # Texts that differ may be said by the same line.
+        state = hashlib.blake2b(before, digest_size=16, key=decision.key[:64], person=b"headroom-fold")
+        state.update(len(before).to_bytes(8, "big") + after)
+        key = state.digest()
         outcome = self._memo.get(key)
         if outcome is None:
             omissions = decision.compressed.omissions if decision.compressed is not None else ()
@@ -136,10 +140,11 @@ class Standing:
     """What stands above the next text of a conversation: tool results, as a reader sees them. For one request at a time.
 
     Attributes:
+        went: the texts that were made of them and compared, None for those that were compared as they came.
         keys: by which the memo knows what they are instead, b"" for those that were not folded.
     """
 
-    __slots__ = ("_above", "_begins", "_first", "_names", "_texts", "keys")
+    __slots__ = ("_above", "_begins", "_first", "_names", "_texts", "keys", "went")
 
     def __init__(self) -> None:
         self._above = Above()
@@ -147,6 +152,7 @@ class Standing:
         self._first: dict[bytes, int] = {}  # by text, the first result that is it
         self._names: list[bytes] = []
         self._texts: list[bytes] = []
+        self.went: list[bytes | None] = []
         self.keys: list[bytes] = []
 
     def __len__(self) -> int:
@@ -156,7 +162,18 @@ class Standing:
     @property
     def size(self) -> int:
         """Bytes that are held."""
-        return self._above.size + _RESULT_BYTES * len(self)
+        # Most were compared as they went, the very object; of groups the rows were filled in.
+        filled_in = [went for went, text in zip(self.went, self._texts, strict=True) if went is not None and went is not text]
+        return self._above.size + _RESULT_BYTES * len(self) + sum(map(len, filled_in))
+
+    def unchanged(self, outcomes: Iterable[Outcome]) -> int:
+        """How many of the first results go into the comparison as they went, by what they come to now."""
+        count = 0
+        for went, outcome in zip(self.went, outcomes, strict=False):
+            if went != _went(outcome):
+                break
+            count += 1
+        return count
 
     def cut(self, count: int) -> None:
         """Forget all results but the first ones."""
@@ -166,7 +183,7 @@ class Standing:
         for place in range(count, len(self)):
             if self._first.get(self._texts[place]) == place:
                 del self._first[self._texts[place]]
-        for each in (self._begins, self._names, self._texts, self.keys):
+        for each in (self._begins, self._names, self._texts, self.went, self.keys):
             del each[count:]
 
     def add(self, texts: Sequence[bytes], least: Sequence[int], segments: Sequence[Segment]) -> list[bytes | None]:
@@ -201,6 +218,11 @@ class Standing:
             return None
         said = b"[the same as %b]" % self._names[earlier]
         return said if estimate(text) - estimate(said) >= least else None
+
+
+def _went(outcome: Outcome | None) -> bytes | None:
+    """What was made of a text, None if nothing was."""
+    return outcome.utf8 if outcome is not None and outcome.compressed is not None else None
 
 
 def _name_of(segment: Segment) -> bytes:
