@@ -58,7 +58,7 @@ def estimate(data: bytes) -> int:
     """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
 
 def crush(
-    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = (), exact: bool = False
+    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = (), exact: bool = False, anyway: bool = False
 ) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
     """The shorter form of a text (docs/crush-format.md), and what was left out of it.
 
@@ -70,6 +70,7 @@ def crush(
         ref: what markers name; empty: nothing may be left out.
         needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`.
         exact: only an envelope is taken off, and the lines in it keep their bytes.
+        anyway: a form with more tokens will do, as long as it has fewer bytes.
 
     Returns:
         (text, parts): `parts` has (part number, rows left out, those rows as a crush text of their own) for each table that

@@ -13,11 +13,12 @@ cdef enum:
     OUTCOME_TEXT = 1
     OUTCOME_MEMORY = 2
 
-cdef void crush_open(Crush* crush, const uint8_t* literals, Py_ssize_t size, bint omit, bint exact) noexcept nogil:
+cdef void crush_open(Crush* crush, const uint8_t* literals, Py_ssize_t size, bint omit, bint exact, bint anyway) noexcept nogil:
     """Nothing written, nothing allocated. `literals`: the needles, a NUL between them."""
     memset(crush, 0, sizeof(Crush))
     crush.omit = omit
     crush.exact = exact
+    crush.anyway = anyway
     crush.needles.literals = literals
     crush.needles.size = size
 
@@ -111,6 +112,8 @@ cdef bint pays(const Crush* crush, const uint8_t* data, Py_ssize_t size, const T
     cdef int64_t tokens
     if crush.head.size + crush.out.size + markers * REF_BYTES >= size or (tape != NULL and is_idle_list(crush, data, size, tape)):
         return False
+    if crush.anyway:
+        return True
     estimate_add(&crushed, crush.head.data, crush.head.size)
     estimate_add(&crushed, crush.out.data, crush.out.size)
     tokens = estimate_total(&crushed) + markers * REF_TOKENS
@@ -299,14 +302,14 @@ cdef list part_texts(Crush* crush):
             buffer_close(&head)
     return texts
 
-def crush(bytes data not None, *, bytes ref not None=b"", needles=(), bint exact=False):
+def crush(bytes data not None, *, bytes ref not None=b"", needles=(), bint exact=False, bint anyway=False):
     """The shorter form of a text, and what was left out of it; None if there is none."""
     cdef Crush work
     cdef bytes literals = b"\0".join(needles) if ref else b""
     cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef int outcome
-    crush_open(&work, <const uint8_t*>PyBytes_AS_STRING(literals), PyBytes_GET_SIZE(literals), len(ref) > 0, exact)
+    crush_open(&work, <const uint8_t*>PyBytes_AS_STRING(literals), PyBytes_GET_SIZE(literals), len(ref) > 0, exact, anyway)
     try:
         with nogil:
             outcome = crush_text(&work, start, size)

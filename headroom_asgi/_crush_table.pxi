@@ -41,6 +41,7 @@ cdef struct Crush:
     int depth  # most containers open at once in the document being written
     bint omit  # rows may be left out
     bint exact  # the text of an envelope stays as it is, and nothing but an envelope is taken off
+    bint anyway  # a form with more tokens will do
 
 # A scanned JSON text: the document, or a string of it.
 cdef struct Doc:

@@ -124,6 +124,22 @@ async def test_a_round_of_a_held_conversation_is_tried_again_though_nothing_was_
     assert (reports[0].status, reports[0].rounds) == (200, 2)
 
 
+@pytest.mark.parametrize("last", ["streamed", "whole"])
+async def test_and_so_is_one_behind_a_round_that_came_as_a_whole(last: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headroom_asgi.middleware.retrying._WAITS_S", (0.0, 0.0))
+
+    async def refused(body: bytes, send: Send) -> None:
+        raise ConnectionResetError
+
+    whole = answer_json(call_answer("anthropic", ("own_2", "headroom_retrieve", {"ref": "y"})))
+    answer = found("anthropic") if last == "streamed" else answer_json(text_answer("anthropic", "It is there."))
+    response, inner, _ = await ask_held(whole, refused, answer, stream=True)
+    assert (response.status, response.complete, len(inner.bodies)) == (200, True, 4)
+    assert b"here." in response.body
+    assert b"headroom" not in response.body
+    assert inner.bodies[2] == inner.bodies[3]
+
+
 @streamed_or_not
 async def test_what_is_not_mended_by_that_is_told_as_it_is(stream: bool) -> None:
     response, inner, reports = await ask_held(failing(529, NOW), stream=stream)

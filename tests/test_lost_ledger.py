@@ -55,14 +55,20 @@ class Client:
         bare: where the provider holds the conversation, its tools are with it as well.
     """
 
-    def __init__(self, dialect: str, *, stream: bool, bare: bool = False, **settings: Any) -> None:
+    def __init__(self, dialect: str, *, stream: bool, bare: bool = False, shared: bool = True, **settings: Any) -> None:
         self.dialect, self.stream, self.bare = dialect, stream, bare
         self.upstream = Noting()
-        self.store = MemoryStore(shared=True)
+        self.store = MemoryStore(shared=shared)
         self.reports = CapturedReports()
-        self.app = HeadroomMiddleware(self.upstream, store=self.store, observers=[self.reports], discover=False, **settings)
         self.held = ""
         self.calls: list[str] = []
+        self.restart(**settings)
+
+    def restart(self, **settings: Any) -> None:
+        """The middleware begins anew, with these settings; what it left in the store is there."""
+        self.app = HeadroomMiddleware(
+            self.upstream, **{"store": self.store, "observers": [self.reports], "discover": False, **settings}
+        )
 
     async def forget(self) -> None:
         await self.store.delete_tenant("")

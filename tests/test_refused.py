@@ -15,6 +15,7 @@ from headroom_asgi.types import Receive, Scope, Send
 from tests.driver import (
     PATHS,
     TABLE,
+    Inner,
     Reaction,
     answer_json,
     answer_stream,
@@ -133,6 +134,22 @@ async def test_errors_that_the_own_bytes_would_not_mend_pass(mode: str, error: s
     assert (response.status, response.json()) == (400, {"error": {"message": error}})
     assert len(inner.bodies) == 1
     assert response.outcome == "compressed"
+
+
+@both_modes
+@pytest.mark.parametrize("code", ["already_continued", "not_found", "fingerprint_mismatch", "continue_in_flight"])
+async def test_what_is_said_of_a_thread_is_the_clients_to_hear(mode: str, code: str) -> None:
+    """A moment later the same may be taken, whatever the body is; Anthropic's client knows what to do."""
+    details = {"error_code": f"thread_{code}"}
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": "no", "details": details}}
+    reports = CapturedReports()
+    inner = Inner(answer_json(error, 400), answer_json(text_answer("anthropic", "fine")))
+    app = wrapped(inner, mode=mode, store=MemoryStore(shared=True), observers=[reports])
+    body = question_body("anthropic", TABLE, thread={"type": "create"})
+    received = await post(app, PATHS["anthropic"], body)
+    assert (received.status, received.json(), len(inner.bodies)) == (400, error, 1)
+    assert (await post(app, PATHS["anthropic"], body)).status == 200
+    assert [report.outcome for report in reports] == ["compressed"] * 2  # nothing is spared for that
 
 
 @both_modes

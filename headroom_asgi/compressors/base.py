@@ -21,12 +21,14 @@ class Request:
         ref: what markers name. Empty: the model could not get anything back, so nothing may be left out.
         arguments: those of the call that produced the text, as JSON; "" like the question.
         words: which words of prose stay; None where nobody knows.
+        anyway: a lossless form of JSON will do that has more tokens, as long as it has fewer bytes.
     """
 
     question: str = ""
     ref: str = ""
     arguments: str = ""
     words: Masks | None = None
+    anyway: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

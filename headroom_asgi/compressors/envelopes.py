@@ -15,9 +15,9 @@ class EnvelopeCompressor:
 
     section = "smart_crusher"
 
-    def compress(self, text: str, request: Request) -> Compressed | None:  # noqa: ARG002 - nothing is left out
+    def compress(self, text: str, request: Request) -> Compressed | None:
         """The envelope's head and the text in it, whole or cut off, or None if the text does not stand there as it is."""
-        found = crushed(text, Request(), "smart", exact=True)
+        found = crushed(text, Request(anyway=request.anyway), "smart", exact=True)
         if found is None:
             return None
         _, _, body = found.text.partition("\n")

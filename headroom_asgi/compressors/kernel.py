@@ -23,7 +23,7 @@ def crushed(text: str, request: Request, name: str, *, exact: bool = False) -> C
     except UnicodeEncodeError:  # an unpaired surrogate outside any JSON escape: no UTF-8, so nothing the kernel reads
         return None
     literals = needles(request.question, request.arguments) if request.ref else []
-    found = _crush.crush(data, ref=request.ref.encode("ascii"), needles=literals, exact=exact)
+    found = _crush.crush(data, ref=request.ref.encode("ascii"), needles=literals, exact=exact, anyway=request.anyway)
     if found is None:
         return None
     short, parts = found

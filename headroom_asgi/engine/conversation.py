@@ -204,13 +204,14 @@ class Conversation:
         """There is something to remember."""
         return (self.is_held and self.store.shared) or (self.replays and outcome.hides)
 
-    async def remember(self, outcome: Outcome, turn: Turn, names: Iterable[str]) -> bool:
+    async def remember(self, outcome: Outcome, turn: Turn, names: Iterable[str], *, offered: bool) -> bool:
         """Leave what later requests need, before the client can send one.
 
         Args:
             outcome: how the exchange ended.
             turn: what the client gets.
             names: of what this exchange left out.
+            offered: the model has our tool. Otherwise it has it only if it called it.
         """
         key = ""
         if self.replays and not self.client.held and outcome.hides:
@@ -218,16 +219,16 @@ class Conversation:
             # A request that was sent twice at once may leave two: what was put back once must not change.
             await self._put(key, entry, if_absent=True)
         if self.is_held and self.store.shared:
-            await self._hold(outcome, names, key)
+            await self._hold(outcome, names, key, offered=offered or outcome.asked)
         return True
 
-    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str) -> None:
+    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str, *, offered: bool) -> None:
         wire = self.client.wire
         goes_on = wire.held_by(outcome.answers[-1])
         kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
         known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
         waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
-        entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=turn)
+        entry = Entry("", waiting, goes_on, known, offered=offered, kept=kept, turn=turn)
         if known:
             await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
         values = {held_key(wire.held_by(answer)): packed(entry) for answer in outcome.answers if wire.held_by(answer)}

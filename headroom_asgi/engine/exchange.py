@@ -14,6 +14,7 @@ from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, second_try
 from headroom_asgi.engine.staged import Reply, Staged
+from headroom_asgi.engine.terms import has_tool, terms
 from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
 from headroom_asgi.logs import get_logger
@@ -126,7 +127,7 @@ class Exchange(Staged):
         return payload
 
     async def _shorten(self, payload: Payload) -> Reply | None:
-        offer, watched = self._obstacle(payload)
+        offer, asks = terms(payload, self.route.mode, self.conversation, shared=self.engine.store.shared)
         self.notes.obstacle = offer.obstacle
         redeemable = not offer.obstacle
         masks: dict[str, bytes] | None = None if self.engine.reader is None else {}
@@ -137,28 +138,15 @@ class Exchange(Staged):
             kept = await self._store(step.report)
             if not kept and self.conversation is not None and self.conversation.relies:
                 step = await self._lossless()
+        if redeemable or offer.edits:
             self._offer_tool(step.report, offer if self.payload is not None and self.payload.source is payload else None)
-        elif watched:
+        elif asks:
             self.originals = self._redeemable(PipelineReport())
-        self._note(step, offered=redeemable)
+        self._note(step, offered=redeemable or bool(offer.edits))
         for stage in (PipelineStage.INPUT_REMEMBERED, PipelineStage.PRE_SEND):
             if (reply := await self._emit(stage)) is not None:
                 return reply
         return None
-
-    def _obstacle(self, payload: Payload) -> tuple[Offer, bool]:
-        """How our tool gets into the request, or the obstacle to offering it, so that nothing may be left out; and whether the
-        model may have it nevertheless, as the provider holds the tools and nothing is known of an earlier offer.
-        """
-        if self.route.mode != "ccr":
-            return Offer(obstacle=self.route.mode), False
-        if (payload.held or payload.holds) and not self.engine.store.shared:
-            return Offer(obstacle="server_held"), False
-        offer = self.wire.offer(payload, TOOL)
-        known = self.conversation is not None and self.conversation.held.offered
-        if offer.fixed and not offer.obstacle and not known:
-            return Offer(obstacle="server_held"), True
-        return offer, False
 
     async def _lossless(self) -> Step:
         """The last step again, with nothing left out: a later request without these texts could not ask for them."""
@@ -217,8 +205,7 @@ class Exchange(Staged):
             offer: the edits for the payload as it came; None if an extension changed it meanwhile.
         """
         assert self.payload is not None
-        offer = offer or self.wire.offer(self.payload.source, TOOL)
-        if offer.obstacle:
+        if offer is None and (offer := self.wire.offer(self.payload.source, TOOL)).obstacle:
             raise PayloadError(f"the tool can be offered no longer: {offer.obstacle}")
         self.payload = self.payload.edited(offer.edits)
         self.originals = self._redeemable(report)
@@ -291,12 +278,14 @@ class Exchange(Staged):
     async def remember(self, outcome: Outcome) -> None:
         """Leave in the store what later requests need; before the client, which then may send one, has the end of its answer."""
         known = self.conversation
-        if known is None or not known.learns(outcome):
+        if known is None or self.payload is None or not known.learns(outcome):
             return
         done = None
         try:
             turn = self.wire.turn(self.wire.read(await self.merged(outcome)))
-            done = await self._asked("remember_failed", known.remember(outcome, turn, self.notes.report.names))
+            offered = not self.notes.obstacle or known.held.offered or has_tool(self.payload)
+            work = known.remember(outcome, turn, self.notes.report.names, offered=offered)
+            done = await self._asked("remember_failed", work)
         except Exception as error:  # the answer itself is fine
             _log.warning("remember_failed", request_id=self.request_id, error=type(error).__name__)
         if done is None:

@@ -22,6 +22,9 @@ _TOO_LONG: Final = re.compile(
 )
 # Reasoning is bound to what was sent before it, which may not be what the client has: its own body would not fit it either.
 _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNORECASE)
+# The thread is not there, or cannot be gone on with from there, or not now: no other body would be, and the client knows how to.
+# (Of a request that is refused while another one is under way the second try may well be taken: that says nothing of ours.)
+_THREAD: Final = re.compile(rb'"thread_[a-z_]+"')
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
@@ -41,7 +44,7 @@ class Second(Enum):
 
 def second_try(status: int, error: bytes) -> Second | None:
     """What may be taken where ours was refused with this answer; None if nothing is likely to."""
-    if status not in REFUSED or _TOO_LONG.search(error):
+    if status not in REFUSED or _TOO_LONG.search(error) or _THREAD.search(error):
         return None
     if _REASONING.search(error):
         return Second.UNSIGNED if status == BAD_REQUEST else None

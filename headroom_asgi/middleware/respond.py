@@ -101,7 +101,7 @@ class Relay:
 
     def failed(self, error: Exception) -> bool:
         """The inner app raised before it answered; whether the round is to be tried again, after `again_in` seconds."""
-        if self._round > 1 and self._tries and self._way is self._usual:
+        if self._round > 1 and self._tries:
             payload = self._exchange.payload
             self.again_in = self._retries.after_error(error, lasting=payload is not None and bool(payload.held))
         return self.again_in is not None

@@ -90,18 +90,28 @@ async def call_once(call: Call, exchange: Exchange) -> None:
 
 async def _anew(context: Context, call: Callable[[], Awaitable[None]]) -> None:
     """A further call of the inner app, in a task of its own: it sees a copy of that context, and nothing of the first one's."""
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
 
     async def one() -> None:
         try:
             await call()
-        except Exception as error:
+        except BaseException as error:
+            if not _is_the_apps(error):
+                raise
             failures.append(error)
 
     async with anyio.create_task_group() as group:
         context.run(group.start_soon, one)
     if failures:
         raise failures.pop()  # as it is, and held by nothing but its own traceback
+
+
+def _is_the_apps(error: BaseException) -> bool:
+    """What a call in a task of its own raises by itself: an exception; or a cancellation, of something that it awaited, while
+    nobody has canceled the call. A task group would keep that to itself, and the client's answer would just stop.
+    """
+    own = isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() > -inf
+    return own or isinstance(error, Exception)
 
 
 async def call_in_rounds(call: Call, exchange: Exchange) -> None:
@@ -187,7 +197,7 @@ class _Rounds:
     """
 
     def __init__(self, call: Call, exchange: Exchange, group: TaskGroup) -> None:
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._call = call
         self._exchange = exchange
         self._group = group
@@ -266,7 +276,7 @@ class _Rounds:
     async def _round(self, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
         """One call of the inner app in a task of its own, until its answer is complete; the client's stream is kept alive."""
         this = self._begun()
-        self._group.start_soon(self._app, this, prepared, feed)
+        self._group.start_soon(self._beside, this, prepared, feed)
         while not this.answered.is_set():
             latest = anyio.current_time() + self._exchange.route.keep_alive_s
             with anyio.CancelScope(deadline=min(self._relay.silent_until, latest)):
@@ -274,6 +284,15 @@ class _Rounds:
             async with self._turn:
                 if not this.answered.is_set() and self._relay.silent_until <= anyio.current_time():
                     await self._relay.keep_alive()
+
+    async def _beside(self, this: _Round, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
+        """The same in a task of its own."""
+        try:
+            await self._app(this, prepared, feed)
+        except BaseException as error:
+            if not _is_the_apps(error):
+                raise
+            self.error = self.error or error
 
     async def _app(self, this: _Round, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
         """One call of the inner app, until it returns."""

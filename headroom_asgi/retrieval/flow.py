@@ -56,6 +56,11 @@ class Outcome:
         return single and not self.notice and not self.stopped
 
     @property
+    def asked(self) -> bool:
+        """The model called our tool, so it has it."""
+        return any(call.name == TOOL.name for answer in self.answers for call in answer.calls)
+
+    @property
     def answers(self) -> tuple[Answer, ...]:
         """The answers of all rounds."""
         return tuple(each.answer for each in self.rounds)

@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from headroom_asgi._crush import estimate
-from headroom_asgi.compressors import Compressed, KeptWords, Request, detect, make_ref, text_digest
+from headroom_asgi.compressors import Compressed, ContentKind, KeptWords, Request, detect, make_ref, text_digest
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.logs import get_logger
 from headroom_asgi.tokenizer import Tokenizer
@@ -139,16 +140,17 @@ class ContentRouter(Transform):
         segment = decision.segment
         text = segment.text
         exact = is_named(segment.tool_name, self._exact)
-        asked = _asked(decision)
         failures: list[str] = []
+        shorten = partial(self._table.shorten, text, decision.kind, segment.tool_name, exact=exact, failures=failures)
         try:
-            compressed = self._table.shorten(text, decision.kind, segment.tool_name, asked, exact=exact, failures=failures)
+            compressed = shorten(_asked(decision))
             outcome = judge(text, compressed)
             if outcome.compressed is None and compressed is not None and not compressed.lossless:
                 # What was left out is not worth its markers, but what is lossless may be worth a look.
-                outcome = judge(
-                    text, self._table.shorten(text, decision.kind, segment.tool_name, Request(), exact=exact, failures=[])
-                )
+                outcome = judge(text, shorten(Request()))
+            if decision.kind is ContentKind.JSON and outcome.compressed is None and not outcome.nearly:
+                laid = shorten(Request(anyway=True))
+                outcome.nearly = laid.text.encode("utf-8") if laid is not None else b""
         except Exception as error:
             # The text goes as it came; the failure is a function of the text alone, so every turn and worker decides alike.
             log.warning("compressor_failed", kind=decision.kind.value, error=type(error).__name__)
@@ -266,6 +268,9 @@ def judge(text: str, compressed: Compressed | None) -> Outcome:
     tokens_after = estimate(after)
     saved = tokens_before - tokens_after
     many = compressed.lossless or saved * _MIN_SAVED_SHARE >= tokens_before
-    if saved < _MIN_SAVED_TOKENS or not many or len(after) >= len(before):
-        return Outcome("does_not_pay", None, tokens_before, tokens_before)
-    return Outcome("compressed", compressed, tokens_before, tokens_after)
+    shorter = len(after) < len(before)
+    if saved >= _MIN_SAVED_TOKENS and many and shorter:
+        return Outcome("compressed", compressed, tokens_before, tokens_after)
+    outcome = Outcome("does_not_pay", None, tokens_before, tokens_before)
+    outcome.nearly = after if compressed.lossless and shorter and saved > 0 else b""
+    return outcome

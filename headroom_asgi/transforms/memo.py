@@ -77,10 +77,24 @@ class Outcome:
         failures: names of interceptors that failed on the text.
         counts: filled in later: by ruler, tokens before and after. Figures only, no decision looks at them.
         masks: the kept words by which the text was decided, by their keys in the store.
+        nearly: of a text that goes as it came, a lossless form that saves too little by itself: what its lines repeat may add up
+            to enough. b"" if there is none.
     """
 
     __slots__ = (
-        *("compressed", "counts", "failures", "literal", "masks", "reason", "ref", "tokens_after", "tokens_before", "utf8"),
+        *(
+            "compressed",
+            "counts",
+            "failures",
+            "literal",
+            "masks",
+            "nearly",
+            "reason",
+            "ref",
+            "tokens_after",
+            "tokens_before",
+            "utf8",
+        ),
     )
 
     def __init__(self, reason: str, compressed: Compressed | None = None, tokens_before: int = 0, tokens_after: int = 0) -> None:
@@ -94,12 +108,13 @@ class Outcome:
         self.failures: tuple[str, ...] = ()
         self.counts: dict[str, tuple[int, int]] = {}
         self.masks: dict[str, bytes] = {}
+        self.nearly = b""
 
     @property
     def size(self) -> int:
         """Bytes of the texts it holds; four a character covers every string."""
         masks = sum(len(key) + len(mask) for key, mask in self.masks.items())
         if self.compressed is None:
-            return len(self.reason) + masks
+            return len(self.reason) + masks + len(self.nearly)
         texts = len(self.compressed.text) + sum(len(o.text) for o in self.compressed.omissions)
         return masks + len(self.utf8) + len(self.literal) + 4 * texts

@@ -79,18 +79,44 @@ class Repeats(Transform):
 
     def _add(self, results: Sequence[Decision], standing: "Standing") -> bool:
         """Fold the next results; whether anything was."""
-        texts = [decision.forwarded for decision in results]
+        begun = len(standing)
+        plain: list[Decision] = []
+        for decision in results:
+            form = decision.outcome.nearly if decision.outcome is not None else b""
+            if form and self._least(decision, form, form) != _STAYS:
+                self._compare(plain, standing)
+                plain = []
+                missing = _LEAST_SAVED - (decision.tokens_before - estimate(form))
+                if self._compare([decision], standing, form, max(missing, 1)):
+                    continue
+                standing.cut(len(standing) - 1)
+            plain.append(decision)
+        self._compare(plain, standing)
+        return any(standing.keys[begun:])
+
+    def _compare(self, decisions: Sequence[Decision], standing: "Standing", form: bytes = b"", missing: int = 0) -> bool:
+        """Fold these results, which stand behind all others; whether the last one was.
+
+        Args:
+            decisions: about them.
+            standing: what stands above.
+            form: how the only one of them would go, if not as it was decided.
+            missing: the tokens that then have to be saved.
+        """
+        texts = [form] if form else [decision.forwarded for decision in decisions]
         # Lines are compared as they read: rows of groups filled in.
         read = [filled(text) or text for text in texts]
-        least = [self._least(*each) for each in zip(results, texts, read, strict=True)]
-        shorter = standing.add(read, least, [decision.segment for decision in results])
-        for decision, before, full, left in zip(results, texts, read, shorter, strict=True):
+        least = [missing] if form else [self._least(*each) for each in zip(decisions, texts, read, strict=True)]
+        shorter = standing.add(read, least, [decision.segment for decision in decisions])
+        for decision, before, full, left in zip(decisions, texts, read, shorter, strict=True):
             after = left if left is None or full is before else _regrouped(before, left)
             if after is not None and full is before and filled(after) is not None:
                 after = None  # compared as it stood, and now to be read with its rows filled in
-            standing.went.append(_went(decision.outcome))
+            if after is not None and form and decision.tokens_before - estimate(after) < _LEAST_SAVED:
+                after = None
+            standing.went.append(form or _went(decision.outcome))
             standing.keys.append(b"" if after is None else self._tell(decision, before, after))
-        return any(standing.keys[len(standing) - len(results) :])
+        return bool(standing.keys and standing.keys[-1])
 
     def apply(self, messages: list[Any], tokenizer: Tokenizer, **kwargs: Any) -> TransformResult:
         """The messages with repeats folded. `kwargs["format"]` names the dialect, else it is guessed."""
@@ -169,8 +195,8 @@ class Standing:
     def unchanged(self, outcomes: Iterable[Outcome]) -> int:
         """How many of the first results go into the comparison as they went, by what they come to now."""
         count = 0
-        for went, outcome in zip(self.went, outcomes, strict=False):
-            if went != _went(outcome):
+        for went, key, outcome in zip(self.went, self.keys, outcomes, strict=False):
+            if went != _went(outcome) and not (key and went == outcome.nearly):
                 break
             count += 1
         return count

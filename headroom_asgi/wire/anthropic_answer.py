@@ -6,10 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
-from headroom_asgi.wire.nodes import given, text_at
+from headroom_asgi.wire.nodes import given, scanned_answer, text_at
 from headroom_asgi.wire.splice import arrange, dump, literal, overlaid, overlay, rewrite, splice
 from headroom_asgi.wire.usage import total
 
@@ -26,10 +26,7 @@ _ITERATION_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_toke
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every content block, in order."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is not JSON: {error}") from error
+    document = scanned_answer(body)
     content = document.get(0, "content")
     if content < 0 or document.kind(content) != ARRAY:
         raise ResponseError("the answer has no content blocks")

@@ -12,7 +12,7 @@ from functools import cache
 from typing import ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
-from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi.errors import PayloadError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
@@ -33,7 +33,7 @@ from headroom_asgi.wire.bedrock_turns import (
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.eventstream import MEDIA
-from headroom_asgi.wire.nodes import elements_at, find, text_at
+from headroom_asgi.wire.nodes import elements_at, find, scanned_request, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
@@ -71,7 +71,7 @@ class BedrockConverse(WireFormat):
 
         Tokens may be counted of a body of `InvokeModel`, too: its payload is of that dialect.
         """
-        document = _scanned(body)
+        document = scanned_request(body)
         if (node := find(document, 0, "input", "invokeModel", "body")) >= 0:
             return _invoked(document, node, endpoint)
         root = root_of(document)
@@ -163,17 +163,6 @@ class BedrockConverse(WireFormat):
     def as_stream(self, answer: Answer, endpoint: Endpoint = ANSWERED) -> bytes:  # noqa: ARG002
         """The messages that the API would have sent, each block in as few as there can be."""
         return stream_of(answer)
-
-
-def _scanned(body: bytes) -> Document:
-    """A request body. PayloadError if no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise PayloadError(error.reason) from error
-    if document.kind(0) != OBJECT:
-        raise PayloadError("not_an_object")
-    return document
 
 
 def _invoked(document: Document, node: int, endpoint: Endpoint) -> Payload:

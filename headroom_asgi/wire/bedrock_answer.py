@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, Document, minify
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.eventstream import event
-from headroom_asgi.wire.nodes import elements_at, find, given, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, scanned_answer, text_at
 from headroom_asgi.wire.splice import arrange, dump, literal, overlay, rewrite, splice
 from headroom_asgi.wire.usage import total
 
@@ -62,10 +62,7 @@ def text_of(document: Document, block: int) -> str:
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every content block, in order."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is not JSON: {error}") from error
+    document = scanned_answer(body)
     content = find(document, 0, "output", "message", "content")
     if content < 0 or document.kind(content) != ARRAY:
         raise ResponseError("the answer has no content blocks")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
 from headroom_asgi._crush import ARRAY, NUMBER, OBJECT, STRING, Document
-from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi.errors import PayloadError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, EVENTS, Endpoint, Offer, Payload, WireFormat
@@ -43,7 +43,7 @@ from headroom_asgi.wire.gemini_turns import (
     turns_of,
     unpaired_in,
 )
-from headroom_asgi.wire.nodes import is_true
+from headroom_asgi.wire.nodes import is_true, scanned_request
 from headroom_asgi.wire.opening import Opening
 from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements, literal, replace
@@ -90,12 +90,7 @@ class Gemini(WireFormat):
 
     def decode(self, body: bytes, endpoint: Endpoint = ANSWERED) -> Payload:
         """Segments: texts in function responses, and user texts (frozen) that say what was asked."""
-        try:
-            document = Document(body)
-        except ScanError as error:
-            raise PayloadError(error.reason) from error
-        if document.kind(0) != OBJECT:
-            raise PayloadError("not_an_object")
+        document = scanned_request(body)
         root = root_of(document)
         contents = member(document, root, "contents")
         if contents < 0 or document.kind(contents) not in (ARRAY, OBJECT):

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from headroom_asgi._crush import ARRAY, OBJECT, Document, minify
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import RETRIEVE_NAME, Edit
 from headroom_asgi.wire.answers import Answer, Finish, Part
 from headroom_asgi.wire.gemini_parts import SENT_SENTINEL, call_of, checks_signatures, is_blank, read_part, signature_of
-from headroom_asgi.wire.nodes import elements_at, find, given, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, scanned_answer, text_at
 from headroom_asgi.wire.splice import arrange, dump, insert_members, literal, overlay, rewrite, splice
 from headroom_asgi.wire.usage import total
 
@@ -41,10 +41,7 @@ def check_candidates(document: Document) -> None:
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every part of the first candidate, in order."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is not JSON: {error}") from error
+    document = scanned_answer(body)
     if all(document.get(0, key) < 0 for key in _BODY_MEMBERS):
         raise ResponseError("the answer has no candidates")
     check_candidates(document)

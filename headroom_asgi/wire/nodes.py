@@ -3,7 +3,7 @@
 from typing import Final
 
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, OBJECT, TRUE, Document
-from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi.errors import PayloadError, ResponseError, ScanError
 
 find: Final = Document.find  # the node under a path of keys, -1 if there is none
 text_at: Final = Document.text_at  # the string under a path of keys, "" if there is none
@@ -50,19 +50,29 @@ def json_in(pieces: bytes) -> bytes:
     return text
 
 
-def request(body: bytes) -> tuple[Document, int]:
-    """A scanned request body and the node of its messages.
-
-    Raises:
-        PayloadError: no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`, `no_messages`.
-    """
+def scanned_request(body: bytes) -> Document:
+    """A request body. PayloadError if no provider would accept it: `invalid_json`, `invalid_utf8`, `not_an_object`."""
     try:
         document = Document(body)
     except ScanError as error:
         raise PayloadError(error.reason) from error
     if document.kind(0) != OBJECT:
         raise PayloadError("not_an_object")
+    return document
+
+
+def request(body: bytes) -> tuple[Document, int]:
+    """A request body and the node of its messages. PayloadError as for any request, or `no_messages`."""
+    document = scanned_request(body)
     messages = document.get(0, "messages")
     if messages < 0 or document.kind(messages) != ARRAY:
         raise PayloadError("no_messages")
     return document, messages
+
+
+def scanned_answer(body: bytes) -> Document:
+    """A whole answer. ResponseError if it is no JSON."""
+    try:
+        return Document(body)
+    except ScanError as error:
+        raise ResponseError(f"the answer is not JSON: {error}") from error

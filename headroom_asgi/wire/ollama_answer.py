@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headroom_asgi._crush import NULL, NUMBER, OBJECT, STRING, Document
-from headroom_asgi.errors import ResponseError, ScanError
+from headroom_asgi.errors import ResponseError
 from headroom_asgi.types import Edit, ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
-from headroom_asgi.wire.nodes import elements_at, find, given, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, scanned_answer, text_at
 from headroom_asgi.wire.splice import arrange, dump, literal, overlay, replace, splice
 from headroom_asgi.wire.usage import total
 
@@ -21,10 +21,7 @@ _UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form. ResponseError if it is none of this dialect."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is no JSON: {error}") from error
+    document = scanned_answer(body)
     message = document.get(0, "message")
     if message < 0 or document.kind(message) != OBJECT:
         raise ResponseError("the answer has no message")

@@ -12,7 +12,7 @@ from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part, PartKind
 from headroom_asgi.wire.gemini_parts import SENTINEL
-from headroom_asgi.wire.nodes import elements_at, find, text_at
+from headroom_asgi.wire.nodes import elements_at, find, scanned_answer, text_at
 from headroom_asgi.wire.splice import (
     arrange,
     dump,
@@ -53,10 +53,7 @@ def natural_stop(reason: Any) -> Any:
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: the parts of its first choice. ResponseError if it is none of this dialect."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is no JSON: {error}") from error
+    document = scanned_answer(body)
     message = _message(document)
     if message < 0:
         raise ResponseError("the answer has no choices[0].message")

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Final
 
-from headroom_asgi._crush import ARRAY, FALSE, NUMBER, OBJECT, STRING, Document
-from headroom_asgi.errors import PayloadError, ScanError
+from headroom_asgi._crush import ARRAY, FALSE, NUMBER, STRING, Document
+from headroom_asgi.errors import PayloadError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
-from headroom_asgi.wire.nodes import elements_at, find, given, is_true, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, is_true, scanned_request, text_at
 from headroom_asgi.wire.openai_responses_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, texts_in, type_of
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
@@ -182,12 +182,7 @@ class OpenAIResponses(WireFormat):
 
 def _scanned(body: bytes) -> Document:
     """A request body; its input may be missing, as that of a stored prompt is."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise PayloadError(error.reason) from error
-    if document.kind(0) != OBJECT:
-        raise PayloadError("not_an_object")
+    document = scanned_request(body)
     node = given(document, 0, "input")
     if node >= 0 and document.kind(node) not in (STRING, ARRAY):
         raise PayloadError("no_messages")

@@ -9,7 +9,7 @@ from headroom_asgi._crush import ARRAY, OBJECT, Document
 from headroom_asgi.errors import ResponseError, ScanError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall
 from headroom_asgi.wire.answers import Answer, Finish, Part
-from headroom_asgi.wire.nodes import elements_at, find, given, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, scanned_answer, text_at
 from headroom_asgi.wire.openai_responses_items import call_of, kind_of
 from headroom_asgi.wire.splice import arrange, dump, insert_members, replace, rewrite, splice
 from headroom_asgi.wire.usage import total
@@ -24,10 +24,7 @@ ENDS: Final[Mapping[str, str]] = {
 
 def read_answer(body: bytes) -> Answer:
     """A JSON answer in neutral form: one part for every output item, in order."""
-    try:
-        document = Document(body)
-    except ScanError as error:
-        raise ResponseError(f"the answer is not JSON: {error}") from error
+    document = scanned_answer(body)
     output = document.get(0, "output")
     if output < 0 or document.kind(output) != ARRAY:
         raise ResponseError("the answer has no output")

@@ -1,0 +1,46 @@
+"""The terms of one request: whether the model has our tool, and whether anything may be left out."""
+
+from dataclasses import replace
+from typing import Final
+
+from headroom_asgi.config import Mode
+from headroom_asgi.engine.conversation import Conversation
+from headroom_asgi.engine.edits import OFFERED
+from headroom_asgi.retrieval import TOOL
+from headroom_asgi.wire import Offer, Payload
+
+_HELD: Final = "server_held"
+
+
+def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: bool) -> tuple[Offer, bool]:
+    """How our tool gets into a request, or the obstacle to leaving anything out; and whether the model may have the tool, so that
+    its answers are looked through for calls.
+
+    What the provider holds can only be gone on with by those who know what happened in it, on every worker. Where it holds the
+    tools as well (`Offer.fixed`), ours is among them in all requests of a conversation or in none: it stays where it was offered
+    once, also where nothing is left out any more; and where nothing is known of that, it may be there.
+
+    Args:
+        payload: the request as it came, or as extensions changed it.
+        mode: the route's, or the lower one that its caller asked for.
+        known: what earlier exchanges left.
+        shared: all workers see the same store.
+    """
+    offered = known is not None and known.held.offered
+    if mode != "ccr" and not offered:
+        return Offer(obstacle=mode), False
+    if (payload.held or payload.holds) and not shared:
+        return Offer(obstacle=_HELD), False
+    offer = payload.wire.offer(payload, TOOL)
+    if offer.obstacle:
+        return offer, False
+    if mode != "ccr":
+        return (replace(offer, obstacle=mode), True) if offer.fixed else (Offer(obstacle=mode), False)
+    if offer.fixed and not offered:
+        return Offer(obstacle=_HELD), True
+    return offer, True
+
+
+def has_tool(payload: Payload) -> bool:
+    """Our tool is among a request's own tools."""
+    return payload.wire.offer(payload.source, TOOL).obstacle == OFFERED

@@ -1,0 +1,115 @@
+"""Threads, which keep the tools that they begin with: ours is among them in all requests of a thread, or in none."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from headroom_asgi.retrieval import TOOL
+from headroom_asgi.store import MemoryStore
+from tests.driver import TABLE, streamed_or_not
+from tests.test_lost_ledger import BYE, HIDDEN, OWN, Client
+
+pytestmark = pytest.mark.anyio
+MARKER = re.compile(r"<<ccr:([0-9a-f]{32}-\d+) ")
+whole_or_bare = pytest.mark.parametrize("bare", [False, True], ids=["tools again", "no tools again"])
+# At each request the model shows something, asks for what was left out, then calls the client's tool.
+ASKS = [{"say": "Hm.", "calls": [HIDDEN]}, {"say": "There.", "calls": [OWN]}] * 5
+
+
+def offered(body: dict[str, Any]) -> bool:
+    return TOOL.name in [tool["name"] for tool in body.get("tools", ())]
+
+
+def omits(body: dict[str, Any]) -> bool:
+    """Something was left out of a result that is new (what `append` sends again is not)."""
+    blocks = [block for message in body["messages"] if isinstance(message["content"], list) for block in message["content"]]
+    return any("<<ccr:" in block["content"] for block in blocks if "content" in block)
+
+
+@streamed_or_not
+@whole_or_bare
+async def test_without_a_shared_store_no_request_of_a_thread_has_our_tool(bare: bool, stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=bare, shared=False)
+    for text in ("What is up?", TABLE, TABLE):
+        assert (await client.say(text, *ASKS)).status == 200
+        await client.forget()  # as another worker has never seen it
+    assert client.upstream.statuses == [200] * 3
+    assert not any(offered(body) or omits(body) for body in client.upstream.bodies)
+    assert [report.obstacle for report in client.reports] == ["server_held"] * 3
+    assert [report.outcome for report in client.reports][1:] == ["compressed"] * 2  # there are lossless forms
+
+
+@streamed_or_not
+@whole_or_bare
+async def test_with_one_every_request_of_a_thread_has_it(bare: bool, stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=bare)
+    for text in ("What is up?", TABLE, TABLE):
+        assert (await client.say(text, *ASKS)).status == 200
+    assert client.upstream.statuses == [200] * 6
+    assert [omits(body) for body in client.upstream.bodies[::2]] == [False, True, True]
+    assert {report.obstacle for report in client.reports} == {""}
+    assert [report.rounds for report in client.reports] == [2] * 3
+
+
+@streamed_or_not
+@whole_or_bare
+async def test_a_thread_that_began_with_our_tool_keeps_it_where_nothing_is_left_out_any_more(bare: bool, stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=bare)
+    assert (await client.say("What is up?", *ASKS)).status == 200
+    assert (await client.say(TABLE, *ASKS)).status == 200
+    client.restart(mode="lossless")
+    for text in (TABLE, TABLE):
+        assert (await client.say(text, *ASKS)).status == 200
+    assert set(client.upstream.statuses) == {200}
+    assert [report.obstacle for report in client.reports] == ["", "", "lossless", "lossless"]
+    assert [report.rounds for report in client.reports] == [2] * 4  # what it is asked is still answered
+    assert not any(omits(body) for body in client.upstream.bodies[4:])
+    client.restart()
+    assert (await client.say(TABLE, *ASKS)).status == 200
+    assert omits(client.upstream.bodies[-2])
+
+
+@streamed_or_not
+async def test_what_was_left_out_of_it_can_still_be_asked_for(stream: bool) -> None:
+    client = Client("anthropic", stream=stream)
+    steps = [{"calls": [OWN]}, BYE]
+    await client.say("What is up?", *steps)
+    await client.say(TABLE, *steps)
+    found = MARKER.search(json.dumps(client.upstream.bodies[-1]))
+    assert found is not None
+    ref = found[1]
+    client.restart(mode="lossless")
+    await client.say("And that order?", {"say": "Hm.", "calls": [{"tool": TOOL.name, "arguments": {"ref": ref}}]}, BYE)
+    answer = client.upstream.bodies[-1]["messages"][0]["content"][0]
+    assert answer["type"] == "tool_result"
+    assert "ORD-1" in answer["content"]
+    assert client.reports[-1].misses == 0
+
+
+@streamed_or_not
+@whole_or_bare
+@pytest.mark.parametrize("mode", ["lossless", "ccr"])
+async def test_a_thread_that_began_without_our_tool_goes_on_without_it(mode: str, bare: bool, stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=bare, shared=False)
+    steps = [{"calls": [OWN]}, BYE]
+    await client.say("What is up?", *steps)
+    client.restart(store=MemoryStore(shared=True), mode=mode)
+    for text in (TABLE, "And now?", TABLE):
+        assert (await client.say(text, *(steps if client.calls else [*steps, *steps]))).status == 200
+    assert client.upstream.statuses == [200] * 4
+    assert not any(offered(body) or omits(body) for body in client.upstream.bodies)
+
+
+@whole_or_bare
+async def test_where_the_store_is_shared_no_longer_the_api_says_that_the_thread_cannot_go_on(bare: bool) -> None:
+    client = Client("anthropic", stream=False, bare=bare)
+    await client.say("What is up?", BYE)
+    client.restart(store=MemoryStore())
+    received = await client.say("Go on.", BYE)
+    if bare:
+        assert received.status == 200
+    else:  # with which Anthropic's client sends the whole conversation by itself
+        assert (received.status, received.json()["error"]["details"]) == (400, {"error_code": "thread_fingerprint_mismatch"})
+    assert len(client.upstream.bodies) == 2
