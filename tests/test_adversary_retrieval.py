@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from headroom_asgi import HeadroomMiddleware, MemoryStore, RetrievalConfig, adelete_tenant, delete_tenant
+from headroom_asgi.compressors import fields, needles
 from headroom_asgi.engine import ORIGINALS
 from headroom_asgi.testing import CapturedReports
+from headroom_asgi.transforms import CacheAligner
 from tests.adversary import (
     MANY,
     MARKER,
@@ -260,6 +262,19 @@ async def test_what_was_computed_for_a_deleted_tenant_is_forgotten_too() -> None
     await app.delete_tenant("")
     assert not app._engine._memo._entries
     assert (await post(app, *request("openai-chat", TABLE))).outcome == "compressed"
+
+
+async def test_words_of_a_deleted_tenants_questions_and_instructions_are_forgotten_too() -> None:
+    app = HeadroomMiddleware(model("openai-chat", [("text", "ok")]), discover=False)
+    path, body = request("openai-chat", TABLE)
+    body["messages"].insert(0, {"role": "system", "content": "Today is 2026-03-04. You serve Ms Quokka."})
+    await post(app, path, body)
+    pipeline = app._engine.pipeline(app._engine.settings.default)
+    aligner = next(transform for transform in pipeline.transforms if isinstance(transform, CacheAligner))
+    caches = [needles._needles, needles._literals, fields._named, aligner._volatile]
+    assert all(cache.cache_info().currsize for cache in caches)
+    await app.delete_tenant("")
+    assert not any(cache.cache_info().currsize for cache in caches)
 
 
 def test_an_operator_deletes_a_tenant_by_the_address_of_a_store(tmp_path: Path) -> None:

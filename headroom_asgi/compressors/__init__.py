@@ -10,12 +10,13 @@ from headroom_asgi.compressors.detect import ContentKind, detect
 from headroom_asgi.compressors.diff import DiffCompressor
 from headroom_asgi.compressors.envelopes import EnvelopeCompressor
 from headroom_asgi.compressors.extract import Extractor
-from headroom_asgi.compressors.fields import FieldOmitter
+from headroom_asgi.compressors.fields import FieldOmitter, forget_words
 from headroom_asgi.compressors.html import HTMLExtractor
 from headroom_asgi.compressors.kompress import WHOLE, KeptWords, Kompress
 from headroom_asgi.compressors.large import LargeOmitter
 from headroom_asgi.compressors.logs import LogCompressor
 from headroom_asgi.compressors.marker import make_ref, text_digest
+from headroom_asgi.compressors.needles import forget_needles
 from headroom_asgi.compressors.omission import MIN_LEFT_OUT_TOKENS, Markers, Omitter, ProseOmitter, pays, split_markers
 from headroom_asgi.compressors.opaque import OpaqueOmitter
 from headroom_asgi.compressors.prose import Span
@@ -71,6 +72,13 @@ MISSING: Final[Mapping[str, str]] = {
     if missing
 }
 
+
+def forget() -> None:
+    """Drop what is remembered of questions and calls."""
+    forget_needles()
+    forget_words()
+
+
 __all__ = [
     "COMPRESSORS",
     "EVERYWHERE",
@@ -104,6 +112,7 @@ __all__ = [
     "WordModel",
     "cut_document",
     "detect",
+    "forget",
     "make_ref",
     "open_string",
     "pays",

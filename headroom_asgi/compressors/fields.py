@@ -104,6 +104,11 @@ def _asked(request: Request) -> frozenset[str]:
     return _named(request.question[-_MAX_TEXT:]) | _named(request.arguments[:_MAX_TEXT])
 
 
+def forget_words() -> None:
+    """Drop what is remembered of questions and calls."""
+    _named.cache_clear()
+
+
 @lru_cache(maxsize=_KEPT_TEXTS)
 def _named(text: str) -> frozenset[str]:
     words = {word for word in words_of(text) if len(word) >= _MIN_WORD}

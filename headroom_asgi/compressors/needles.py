@@ -88,6 +88,12 @@ def _needles(question: str, arguments: str) -> tuple[bytes, ...]:
     return tuple(found.values())[:_MAX_NEEDLES]
 
 
+def forget_needles() -> None:
+    """Drop what is remembered of questions and calls."""
+    _needles.cache_clear()
+    _literals.cache_clear()
+
+
 def topics(question: str, arguments: str = "") -> frozenset[str]:
     """What a text is about, by its words: in lower case, of four letters or more, cut after six, so that endings do not count."""
     text = f"{question[-_MAX_TEXT:]} {arguments[:_MAX_TEXT]}".lower()

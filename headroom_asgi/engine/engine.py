@@ -109,8 +109,8 @@ class Engine:
 
     async def delete_tenant(self, tenant: str) -> int:
         """Forget everything of one tenant; how many entries the store had. What was computed already goes, whosever it is."""
-        self._memo.clear()
-        self._pasts.clear()
+        for pipeline in self._pipelines.values():
+            pipeline.forget()
         return await self.store.delete_tenant(tenant)
 
     async def work(self, size: int, function: Callable[[*Ts], T], *args: *Ts) -> T:

@@ -51,6 +51,10 @@ class CacheAligner(Transform):
         self._moves = route.moves
         self._volatile = lru_cache(maxsize=_KEPT)(volatile)
 
+    def forget(self) -> None:
+        """Drop what is remembered of instructions."""
+        self._volatile.cache_clear()
+
     def align(self, payload: Payload) -> Alignment:
         """What is to be done about a payload."""
         if not self._enabled:

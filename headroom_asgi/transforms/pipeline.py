@@ -7,6 +7,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final
 
+from headroom_asgi.compressors import forget
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
@@ -93,6 +94,15 @@ class TransformPipeline:
         for transform in self.transforms:
             if isinstance(transform, ContentRouter):
                 transform.prove()
+
+    def forget(self) -> None:
+        """Drop all that is remembered of texts."""
+        self._memo.clear()
+        self._pasts.clear()
+        forget()
+        for transform in self.transforms:
+            if isinstance(transform, CacheAligner):
+                transform.forget()
 
     def recalled(self, payload: Payload, context: Context) -> Recalled | None:
         """What is known of a payload from the last request of its conversation."""
