@@ -1,16 +1,20 @@
 """What stands on one line of an outline: scalars, flow values, keys and paths, columns, the wrapper of a head.
 
-Lenient: what should have been quoted is taken as it stands. Scalars come out as their text; only null is None.
+Lenient: what should have been quoted is taken as it stands. Scalars come out as their text in JSON; only null is None.
 """
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 Value = str | None | list["Value"] | dict[str, "Value"]
+Words = Mapping[str, Value]  # what stands for a constant in a style, and what it comes out as
 Path = list[tuple[str, int]]  # keys, each with how many lists of one stand around what is below it
 
 LITERAL = re.compile(r"null|true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+JSON_WORDS: Words = {"null": None}
+PYTHON_WORDS: Words = {"None": None, "True": "true", "False": "false"}
 _KEY = re.compile(r'(?! )[^"\[\]{}(),:|=*.\t\n]*[^"\[\]{}(),:|=*.\t\n ]')
 _BARE = re.compile(r"(?:(?! ×)[^,\]})])*")
 _RUN = re.compile(r" ×(\d+)")
@@ -39,11 +43,16 @@ class Column:
     keys: list[str] | None = None
 
 
-def inline(text: str) -> Value:
+def words_of(style: str) -> Words:
+    """What stands for a constant in a text of that style, such as json2 or jsonpy."""
+    return PYTHON_WORDS if style.startswith("jsonpy") else JSON_WORDS
+
+
+def inline(text: str, words: Words) -> Value:
     """A scalar or a flow value."""
     if text[:1] not in ('"', "[", "{"):
-        return None if text == "null" else text
-    value, end = _flow(text, 0)
+        return words.get(text, text)
+    value, end = _flow(text, 0, words)
     if end != len(text):
         raise ValueError(f"text behind a value: {text[end:]!r}")
     return value
@@ -54,12 +63,12 @@ def text_cell(cell: str) -> str:
     return str(_QUOTED.decode(cell)) if cell.startswith('"') else cell
 
 
-def tuples(cell: str, keys: list[str]) -> Value:
+def tuples(cell: str, keys: list[str], words: Words) -> Value:
     """The records of a cell such as `(S1,2) (T9,1)`."""
     records: list[Value] = []
     at = 0
     while cell != "[]" and at < len(cell):
-        values, at = _listed(cell, at + 1, ")")
+        values, at = _listed(cell, at + 1, ")", words)
         records.append(dict(zip(keys, values, strict=True)))
         at = _skip(cell, at)
     return records
@@ -106,14 +115,14 @@ def stem_of(text: str) -> tuple[str, str]:
     return prefix, suffix
 
 
-def column_of(text: str) -> Column:
+def column_of(text: str, words: Words) -> Column:
     """A column from a table's head."""
     where, at = paths(text)
     form, rest = text[at : at + 1], text[at + 1 :]
     if form == "=" and "*" in rest and not rest.startswith('"'):
         return Column(where, stem=stem_of(rest))
     if form == "=":
-        return Column(where, has_cell=False, constant=inline(rest))
+        return Column(where, has_cell=False, constant=inline(rest, words))
     if form == "(":
         return Column(where, said=_key(rest, 0)[0])
     if form == "[":
@@ -123,55 +132,55 @@ def column_of(text: str) -> Column:
     return Column(where)
 
 
-def wrapper_of(text: str, at: int) -> tuple[dict[str, Value], str, bool, int]:
-    """An object with a hole in it: the object, the hole's key, whether the hole is a text of lines, and where it all ends.
+def wrapper_of(text: str, at: int) -> tuple[dict[str, Value], str, str | None, int]:
+    """An object with a hole in it: the object, the hole's key, its style (None: it is a text of lines), and where it all ends.
 
     One that was cut off ends behind its hole.
     """
     members: dict[str, Value] = {}
-    hole: tuple[str, bool] | None = None
+    hole: tuple[str, str | None] | None = None
     if text.startswith("mcp text ", at) and (found := _HOLE.match(text, at + 9)):
         members = {"type": "text", "text": None, "annotations": None}
-        return members, "text", found[1] is None, found.end()
+        return members, "text", found[1], found.end()
     at += 1
     while text[at] not in "};]":
         key, at = _key(text, at)
         at = _skip(text, at + 1)
         if found := _HOLE.match(text, at):
-            members[key], at, hole = None, found.end(), (key, found[1] is None)
+            members[key], at, hole = None, found.end(), (key, found[1])
         else:
-            members[key], at = _flow(text, at)
+            members[key], at = _flow(text, at, JSON_WORDS)
         at = _behind_comma(text, at)
     if hole is None:
         raise ValueError("a wrapper without a hole")
     return members, *hole, at + (text[at] == "}")
 
 
-def _flow(text: str, at: int) -> tuple[Value, int]:
+def _flow(text: str, at: int, words: Words) -> tuple[Value, int]:
     """The flow value that starts at `at`, and where it ends."""
     if text[at] == '"':
         string, end = _QUOTED.raw_decode(text, at)
         return str(string), end
     if text[at] == "[":
-        return _listed(text, at + 1, "]")
+        return _listed(text, at + 1, "]", words)
     if text[at] == "{":
         members: dict[str, Value] = {}
         at += 1
         while text[at] != "}":
             key, at = _key(text, at)
-            members[key], at = _flow(text, _skip(text, at + 1))
+            members[key], at = _flow(text, _skip(text, at + 1), words)
             at = _behind_comma(text, at)
         return members, at + 1
     bare = _BARE.match(text, at)
     assert bare is not None  # it may match nothing
-    return (None if bare[0] == "null" else bare[0]), bare.end()
+    return words.get(bare[0], bare[0]), bare.end()
 
 
-def _listed(text: str, at: int, closing: str) -> tuple[list[Value], int]:
+def _listed(text: str, at: int, closing: str, words: Words) -> tuple[list[Value], int]:
     """The values up to a closing bracket, and where they end; `x ×40` stands for forty of them."""
     values: list[Value] = []
     while text[at] != closing:
-        value, at = _flow(text, at)
+        value, at = _flow(text, at, words)
         run = _RUN.match(text, at)
         values += [value] * (int(run[1]) if run else 1)
         at = _behind_comma(text, run.end() if run else at)

@@ -9,21 +9,36 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from example_app.inline import LITERAL, Column, Value, column_of, inline, paths, put, stem_of, text_cell, tuples, wrapper_of
+from example_app.inline import (
+    JSON_WORDS,
+    LITERAL,
+    Column,
+    Value,
+    Words,
+    column_of,
+    inline,
+    paths,
+    put,
+    stem_of,
+    text_cell,
+    tuples,
+    words_of,
+    wrapper_of,
+)
 
 HEAD = re.compile(r"\[(?:(text|json[a-z0-9]*)|json(?:[a-z0-9]* cut)? in .*)(?:; [^;\]]*)*\]")
 _KEY = r'(?:\.(?:"(?:[^"\\]|\\.)*"|[^"\[\n]+))'
 TABLE = re.compile(rf"[\[{{]([1-9]\d*)[\]}}](?:(: \(key\)\t|: |{_KEY}?\[\]: |=)(.*)|\[(\d+)\]:(?: (.*))?$)", re.DOTALL)
 _IN = re.compile(r"\[json(?:[a-z0-9]*( cut))? in (\[?)")
 _CUT = "⟦cut⟧"
-_STYLE = re.compile(r"\(json[a-z0-9]*\)")
+_STYLE = re.compile(r"\((json[a-z0-9]*)\)")
 _FENCE = re.compile(r'"{3,}')
 _GROUP = re.compile(r"\[(\d+)\]")
 _OMISSION = re.compile(r"<<ccr:\S+ (\d+) rows left out")
 _GROUPED = re.compile(r"; x\*(?:y\*)? = ")
 _WIDTHS = "; _ = "
 _RECORDS = "; \\n = "
-_MARK = re.compile(r'⟦(?:("(?:[^"\\]|\\.)*") × (\d+)⟧|× (\d+)⟧|json[a-z0-9]*(?: cut \d+)?⟧\n)')
+_MARK = re.compile(r'⟦(?:("(?:[^"\\]|\\.)*") × (\d+)⟧|× (\d+)⟧|(json[a-z0-9]*)(?: cut \d+)?⟧\n)')
 _END = "⟦end⟧"
 
 Row = TypeVar("Row")
@@ -45,15 +60,15 @@ def read_outline(text: str, *, excerpt: bool = False) -> Value:
     if found[1] == "text":
         return _raw(rest, head)
     if found[1]:
-        return _whole(rest, excerpt=excerpt)
+        return _whole(rest, words_of(found[1]), excerpt=excerpt)
     start = _IN.match(head)
     assert start is not None
-    members, hole, is_text, end = wrapper_of(head, start.end())
+    members, hole, style, end = wrapper_of(head, start.end())
     is_list = start[2] != "" and not start[1]
     if not HEAD.fullmatch("[json" + head[end + is_list :]):
         raise ValueError(f"no notes: {head[end:]!r}")
     text, _, behind = rest.partition(_CUT) if start[1] else (rest, "", "")
-    members[hole] = _raw(text, head[end:]) if is_text else _whole(rest, excerpt=excerpt)
+    members[hole] = _raw(text, head[end:]) if style is None else _whole(rest, words_of(style), excerpt=excerpt)
     value: Value = [members] if start[2] else members
     return [value, behind] if behind else value
 
@@ -64,8 +79,8 @@ def read_table(lines: list[str], at: int, head: re.Match[str]) -> Value:
     return _Outline(lines, at, excerpt=True).table(head, len(following) - len(following.lstrip(" ")))
 
 
-def _whole(text: str, *, excerpt: bool) -> Value:
-    outline = _Outline(text.split("\n"), excerpt=excerpt)
+def _whole(text: str, words: Words, *, excerpt: bool) -> Value:
+    outline = _Outline(text.split("\n"), words=words, excerpt=excerpt)
     value = outline.top()
     if not excerpt and outline.line() is not None:
         raise ValueError(f"behind the end: {outline.line()!r}")
@@ -85,7 +100,7 @@ def _raw(text: str, notes: str = "") -> Value:
         elif mark[3]:
             said += "\n".join([said.split("\n")[-2]] * (int(mark[3]) - 1))
         else:
-            block = _Outline(text.split("\n"))
+            block = _Outline(text.split("\n"), words=words_of(mark[4]))
             values.append(block.top())
             said, text = said + place, block.behind()
     texts = (_ungrouped(said + text, notes) if _GROUPED.search(notes) else said + text).split(place)
@@ -133,8 +148,8 @@ def _filler(head: str, notes: str) -> Callable[[str], str]:
 class _Outline:
     """The lines of an outline and how far they are read."""
 
-    def __init__(self, lines: list[str], at: int = 0, *, excerpt: bool = False) -> None:
-        self._lines, self._at, self._excerpt = lines, at, excerpt
+    def __init__(self, lines: list[str], at: int = 0, *, words: Words = JSON_WORDS, excerpt: bool = False) -> None:
+        self._lines, self._at, self._words, self._excerpt = lines, at, words, excerpt
 
     def line(self, indent: int = 0) -> str | None:
         """The next line without its indent; None if none stands so deep."""
@@ -150,8 +165,8 @@ class _Outline:
     def top(self) -> Value:
         """The value of the lines."""
         line = self._take()
-        if _STYLE.fullmatch(line):
-            return self.top()
+        if style := _STYLE.fullmatch(line):
+            return self._styled(style[1], self.top)
         if head := TABLE.fullmatch(line):
             return self.table(head, 0)
         if _FENCE.fullmatch(line):
@@ -159,7 +174,7 @@ class _Outline:
         if line.startswith("[0]") and line[3:4] not in ("", ","):
             return self._entry(line, 0)
         if self.line() is None and (line[:1] in ("[", "{") or LITERAL.fullmatch(line) or _is_quoted(line)):
-            return inline(line)
+            return inline(line, self._words)
         self._at -= 1
         return self._block(0)
 
@@ -171,7 +186,7 @@ class _Outline:
         if form == "=":
             stem = stem_of(rest) if rest else None
             return self._rows(count, indent, 1, lambda cells: self._cell(cells[0], indent, [], stem))
-        columns = [column_of(text) for text in rest.split("\t")]
+        columns = [column_of(text, self._words) for text in rest.split("\t")]
         width = sum(column.has_cell for column in columns)
         said = {number: self._said(indent) for number, column in enumerate(columns) if column.said is not None}
 
@@ -191,7 +206,7 @@ class _Outline:
         fixed: dict[int, Value] = {}
         for column in columns.split("\t") if columns else ():
             numbers, _, value = column.partition("=")
-            fixed |= {int(number): inline(value) for number in numbers.split(", ")} if value else {}
+            fixed |= {int(number): inline(value, self._words) for number in numbers.split(", ")} if value else {}
 
         def row(cells: list[str]) -> Value:
             rest = iter(self._cells(cells, indent))
@@ -235,7 +250,7 @@ class _Outline:
         head = TABLE.fullmatch(line, at + 1)
         if not head:
             raise ValueError(f"no table of what is said once: {line!r}")
-        columns = [column_of(text) for text in head[3].split("\t")]
+        columns = [column_of(text, self._words) for text in head[3].split("\t")]
         key = columns[0].paths[0][0][0]
 
         def named(cells: list[str]) -> tuple[tuple[Value, bool], Value]:
@@ -257,9 +272,9 @@ class _Outline:
             if not column.has_cell:
                 value = column.constant
             elif column.keys is not None:
-                value = tuples(cell, column.keys)
+                value = tuples(cell, column.keys, self._words)
             elif column.said is not None and number in said and not _STYLE.fullmatch(cell):
-                name = inline(cell)
+                name = inline(cell, self._words)
                 value = said[number].get((name, _is_number(cell)), {column.said: name})
             else:
                 value = self._cell(cell, indent, styles, column.stem)
@@ -277,16 +292,28 @@ class _Outline:
             return stem[0] + text_cell(cell) + stem[1]
         is_styled, is_fenced = _STYLE.fullmatch(cell), _FENCE.fullmatch(cell)
         if not is_styled and not is_fenced:
-            return inline(cell)
+            return inline(cell, self._words)
         if styles and self._take() != " " * (indent + 1) + cell:
             raise ValueError("no mark before what stands below a row")
         if is_fenced:
             return self._fence(cell)
         styles.append(cell)
-        if head := TABLE.fullmatch(self.line(indent + 1) or ""):
+        assert is_styled is not None
+        return self._styled(is_styled[1], lambda: self._below(indent + 1))
+
+    def _below(self, indent: int) -> Value:
+        """What stands below a row."""
+        if head := TABLE.fullmatch(self.line(indent) or ""):
             self._at += 1
-            return self.table(head, indent + 2)
-        return self._block(indent + 1)
+            return self.table(head, indent + 1)
+        return self._block(indent)
+
+    def _styled(self, style: str, read: Callable[[], Value]) -> Value:
+        """What stands in a text of its own, in the words of its style."""
+        before, self._words = self._words, words_of(style)
+        value = read()
+        self._words = before
+        return value
 
     def _block(self, indent: int) -> Value:
         """Members or items, all at one indent."""
@@ -313,12 +340,12 @@ class _Outline:
         """What stands behind a dash, and below it."""
         text = rest.removeprefix(" ")
         if style := _STYLE.match(text):
-            return self._entry(text[style.end() :], indent)
+            return self._styled(style[1], lambda: self._entry(text[style.end() :], indent))
         if head := TABLE.fullmatch(text):
             return self.table(head, indent + 1)
         if _FENCE.fullmatch(text):
             return self._fence(text)
-        return inline(text) if text else self._block(indent + 1)
+        return inline(text, self._words) if text else self._block(indent + 1)
 
     def _entry(self, rest: str, indent: int) -> Value:
         """What stands behind a key, and below it."""
@@ -326,7 +353,7 @@ class _Outline:
             return [self._entry(rest[3:], indent)]
         text = rest[1:]
         if rest.startswith(" ") and (style := _STYLE.match(text)):
-            return self._entry(text[style.end() :], indent)
+            return self._styled(style[1], lambda: self._entry(text[style.end() :], indent))
         if rest.startswith(" ") and (head := TABLE.fullmatch(text)):
             return self.table(head, indent + 1)
         if not rest.startswith(":"):
@@ -334,7 +361,7 @@ class _Outline:
         text = text.removeprefix(" ")
         if _FENCE.fullmatch(text):
             return self._fence(text)
-        return inline(text) if text else self._block(indent + 1)
+        return inline(text, self._words) if text else self._block(indent + 1)
 
     def _fence(self, mark: str) -> Value:
         end = self._lines.index(mark, self._at)

@@ -53,6 +53,7 @@ include "_crush_views.pxi"
 
 # Texts beside each other.
 include "_crush_seen_lines.pxi"
+include "_crush_seen.pxi"
 include "_crush_repeats.pxi"
 include "_crush_runs.pxi"
 include "_crush_words.pxi"

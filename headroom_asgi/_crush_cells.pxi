@@ -321,7 +321,7 @@ cdef inline void put_cell(Crush* crush, const Doc* doc, int32_t node, int indent
     """Append a cell; a string of several lines, or of JSON, goes below the row."""
     cdef uint8_t kind = node_kind(doc.nodes, node)
     if kind > KIND_STRING:
-        put_raw(doc, node, &crush.out)
+        put_literal(crush, doc, node)
     elif kind < KIND_STRING:
         put_flow(crush, doc, node)
     else:

@@ -55,6 +55,7 @@ cdef struct Table:
     int32_t group  # the next one to open
     int32_t group_left  # rows to be written into the one before
     Py_ssize_t group_head  # bytes between the count in the head and the bracket that a table without groups has behind its own
+    bint printed  # Python's words stand for its constants
     bint below  # it holds objects that another table says once
     bint gaps  # some cell of what it says once is empty
     bint failed  # no memory, or too wide

@@ -196,9 +196,8 @@ cdef bint read_top(Decoder* d, bint styled) noexcept nogil:
             return read_quoted(d) and end_line(d)
     else:
         end = line_end(d, d.at)
-        if spells_literal(d.data, d.at, end) and (first != c"-" or end == d.size or ends_block(d, end + 1)):
-            buffer_put(d.out, d.data + d.at, end - d.at)
-            d.at = end
+        if spells_literal(d, d.at, end) and (first != c"-" or end == d.size or ends_block(d, end + 1)):
+            put_spelled(d, end)
             return end_line(d)
     return read_block(d, 0)
 
@@ -246,6 +245,8 @@ cdef bint read_place(Decoder* d, Py_ssize_t* hole, int* style) noexcept nogil:
     hole[0] = d.out.size
     if peek(d, d.at) == c"(":
         style[0] = open_string(d)
+        # What stands beside it is no part of it.
+        d.strings -= style[0] >= 0
         return style[0] >= 0
     if not mark_size(d, d.at):
         return refuse(d, b"no place for what stands below", d.at)
@@ -316,6 +317,7 @@ cdef bint read_wrapped(Decoder* d) noexcept nogil:
     d.out = &d.text
     buffer_put(&d.text, d.wrapper.data, hole)
     if style >= 0:
+        d.strings += 1
         if not read_top(d, True) or not ends_text(d) or not close_string(d, hole, style):
             return False
     elif memchr(d.data + d.at, c"\n", d.size - d.at) == NULL:
@@ -331,7 +333,7 @@ cdef bint read_open(Decoder* d, int spelling) noexcept nogil:
     cdef int style = 0
     d.at += 8
     d.out = &d.wrapper
-    if spelling & ~(STYLE_LAYOUT | STYLE_ESCAPES | STYLE_CR) or spelling & STYLE_LAYOUT >= STYLE_PYTHON:
+    if spelling & ~(STYLE_LAYOUT | STYLE_ESCAPES | STYLE_CR) or is_printed(spelling):
         return refuse(d, b"a style that cannot be cut off", 0)
     if not read_wrapper(d, &hole, &style, False):
         return False
@@ -376,8 +378,9 @@ cdef bint read_text(Decoder* d) noexcept nogil:
     style = read_style(d, 1)
     if style >= 0 and starts(d, d.at, b" cut in "):
         return read_open(d, style)
-    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and style & STYLE_LAYOUT < STYLE_PYTHON):
+    if style < 0 or (style != STYLE_JSON and not style & STYLE_LINES and not is_printed(style)):
         return refuse(d, b"an unknown head line", 0)
+    set_style(d, style)
     if not read_head(d) or not read_top(d, style != STYLE_JSON) or not ends_text(d):
         return False
     if style == STYLE_JSON:

@@ -79,6 +79,7 @@ cdef struct Decoder:
     int32_t indent  # blanks at the start of this line; -1 behind the last one
     int32_t base  # containers around what stands at indent 0
     int32_t strings  # how many strings that hold JSON and blocks are being read, one in the other
+    uint32_t printed  # in which of them, the lowest bit being the text, Python's words stand for constants
     bint inside  # a block: ⟦end⟧ ends its lines
     int notes  # NOTED_ bits
     const char* reason  # why the text is refused; NULL: it is not
@@ -226,17 +227,34 @@ cdef inline Py_ssize_t bare_word_end(
         at += 1
     return at
 
-cdef bint spells_literal(const uint8_t* data, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
-    """Whether the span is null, true, false or a number."""
+cdef inline void set_style(Decoder* d, int style) noexcept nogil:
+    """Note in which words the constants stand that are read now."""
+    cdef uint32_t bit = 1U << d.strings
+    d.printed = d.printed | bit if is_printed(style) else d.printed & ~bit
+
+cdef bint spells_literal(const Decoder* d, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    """Whether the span is a number, or one of the three constants of the text that it stands in."""
+    cdef const uint8_t* data = d.data
     cdef uint8_t first
     if start >= end:
         return False
     first = data[start]
     if first == c"-" or c"0" <= first <= c"9":
         return scan_number(data, start, end) == end
+    if d.printed >> d.strings & 1:
+        return printed_end(data, start, end) == end
     if end - start == 4:
         return memcmp(data + start, b"null", 4) == 0 or memcmp(data + start, b"true", 4) == 0
     return end - start == 5 and memcmp(data + start, b"false", 5) == 0
+
+cdef inline void put_spelled(Decoder* d, Py_ssize_t end) noexcept nogil:
+    """Write the literal from `d.at` to `end` as JSON has it, and go behind it."""
+    cdef uint8_t first = d.data[d.at]
+    if first == 0x4E or first == 0x54 or first == 0x46:
+        put_json_of(first, d.out)
+    else:
+        buffer_put(d.out, d.data + d.at, end - d.at)
+    d.at = end
 
 cdef bint shareable(const uint8_t* data, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
     """Whether the span is a JSON value that several keys may share: a scalar, or something empty."""
@@ -284,7 +302,7 @@ cdef bint read_key(Decoder* d) noexcept nogil:
         end -= 1
     if end == start or first == c" " or d.data[end - 1] == c" " or first == c"-" or first == c"'" or first == c"#":
         return refuse(d, b"not a key, or one that must be quoted; or a wrong indent", start)
-    if spells_literal(d.data, start, end) or starts(d, start, b"<<ccr"):
+    if spells_literal(d, start, end) or starts(d, start, b"<<ccr"):
         return refuse(d, b"a key that must be quoted", start)
     put_bare(d, start, end, escape)
     d.at = end
@@ -304,9 +322,8 @@ cdef bint put_scalar(Decoder* d, Py_ssize_t end, bint escape, bint in_flow) noex
     cdef Py_ssize_t start = d.at
     if start == end:
         return refuse(d, b"no value", start)
-    if spells_literal(d.data, start, end):
-        buffer_put(d.out, d.data + start, end - start)
-        d.at = end
+    if spells_literal(d, start, end):
+        put_spelled(d, end)
         return True
     if not bare_allowed(d, start, end) or (in_flow and memchr(b"-?!&*|>@%`", d.data[start], 10) != NULL):
         return refuse(d, b"a string that must be quoted", start)

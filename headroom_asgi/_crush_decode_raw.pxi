@@ -28,6 +28,7 @@ cdef int open_string(Decoder* d) noexcept nogil:
         return -1
     d.at += 1
     d.strings += 1
+    set_style(d, style)
     return style
 
 cdef bint holds_some(Decoder* d, Py_ssize_t start) noexcept nogil:
@@ -147,6 +148,7 @@ cdef bint read_text_block(Decoder* d, Buffer* raw) noexcept nogil:
     if d.strings == EXPAND_STRINGS:
         return refuse(d, b"strings in strings, too deeply", d.at)
     d.strings += 1
+    set_style(d, style)
     d.inside = True
     if not end_line(d) or not read_top(d, True):
         return False

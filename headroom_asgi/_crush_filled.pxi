@@ -1,5 +1,5 @@
 # Filled texts: how a text with groups reads, each row filled in, so that it can be compared with others line by line; and groups of
-# what is left once lines of it have been said by references (docs/repeats.md).
+# what is left once lines of it have been said by references (docs/repeats.md). Likewise views, whose blank lines have no numbers.
 #
 # What other files use: nothing. The entry points are `filled` and `regroup`.
 
@@ -111,6 +111,8 @@ cdef bint fill_text(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept 
     cdef GroupedText text
     cdef Py_ssize_t start = out.size, body, limit = min(FILL_TIMES * size + 4096, EXPAND_ROOM)
     cdef bint headed
+    if view_is(data, size):
+        return view_fill(data, size, out)
     if not read_grouped(data, size, &text) or not fills_alike(data + text.body, text.body_end - text.body, text.notes):
         return False
     headed = put_other_head(data, &text, 0, out)
@@ -131,6 +133,8 @@ cdef bint regroup_text(
     cdef Py_ssize_t start = out.size, body, stop
     cdef int notes = 0
     cdef bint done
+    if view_is(data, size):
+        return view_thin(folded, folded_size, out)
     if not read_grouped(data, size, &text):
         return False
     buffer_open(&grouped)
@@ -166,7 +170,7 @@ cdef object taken(Buffer* out, bint done):
         buffer_close(out)
 
 def filled(bytes text not None):
-    """A text with groups as it reads, each row filled in; None if it has no groups, or is compared as it stands."""
+    """A text with groups as it reads, each row filled in, or a view with all numbers; None if it is compared as it stands."""
     cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(text)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(text)
     cdef Buffer out

@@ -27,7 +27,7 @@ cdef void put_flow(Crush* crush, const Doc* doc, int32_t node) noexcept nogil:
     if kind == KIND_STRING:
         put_string(text_of(doc.data, doc.nodes + node, &crush.scratch), PLACE_FLOW, &crush.out)
     elif kind > KIND_STRING:
-        put_raw(doc, node, &crush.out)
+        put_literal(crush, doc, node)
     elif kind == KIND_ARRAY:
         put_flow_array(crush, doc, node, NULL)
     else:
@@ -56,7 +56,7 @@ cdef void put_flow_array(Crush* crush, const Doc* doc, int32_t array, Flow* seen
                 if kind != KIND_NUMBER:
                     buffer_byte(out, 0x20)
             if kind > KIND_STRING:
-                put_raw(doc, at, out)
+                put_literal(crush, doc, at)
             elif seen == NULL:
                 put_flow(crush, doc, at)
             else:

@@ -20,6 +20,7 @@ cdef int32_t leave_out(
     if part.rows == 0:
         return drawn.rows
     part.start = crush.parts.size
+    part.style = crush.style
     # The rows of groups have lines of their own between them, which depend on what stays.
     if table.groups != NULL:
         drawn.rows = 0

@@ -4,6 +4,8 @@
 #   Py_ssize_t python_extent(data, at, size, Buffer* json, bint* tuples, Py_ssize_t* stop)
 #                                               where the list or dict at an offset ends, its value appended as JSON; or -1
 #   bint restyle_python(json, size, style, limit, Buffer*)      a valid JSON text in STYLE_PYTHON or STYLE_TUPLES
+#   void put_printed(first, Buffer*)                            the constant of JSON that begins so, in Python's word for it
+#   void put_json_of(first, Buffer*)                            the other way round
 #
 # What JSON has no value for (nan, a date, a decimal) is the string of its very letters, and a string of such letters is spelled
 # without quotes. Nothing here has to be as strict as Python: a form is only used where it spells the very source.
@@ -94,6 +96,20 @@ cdef Py_ssize_t read_python_string(
         quote_string(scratch.data, scratch.size, 0, json)
     return at + 1
 
+cdef inline void put_printed(uint8_t first, Buffer* out) noexcept nogil:
+    """Append None, True or False, by the first letter of null, true or false."""
+    buffer_text(out, b"None" if first == 0x6E else b"True" if first == 0x74 else b"False")
+
+cdef inline void put_json_of(uint8_t first, Buffer* out) noexcept nogil:
+    """Append null, true or false, by the first letter of None, True or False."""
+    buffer_text(out, b"null" if first == 0x4E else b"true" if first == 0x54 else b"false")
+
+cdef inline Py_ssize_t printed_end(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """Where the None, True or False ends that stands at an offset; -1 if none does."""
+    if size - at >= 4 and (memcmp(data + at, b"None", 4) == 0 or memcmp(data + at, b"True", 4) == 0):
+        return at + 4
+    return at + 5 if size - at >= 5 and memcmp(data + at, b"False", 5) == 0 else -1
+
 cdef Py_ssize_t read_python_scalar(
     const uint8_t* data, Py_ssize_t at, Py_ssize_t size, Buffer* scratch, Buffer* json, Py_ssize_t* stop
 ) noexcept nogil:
@@ -112,15 +128,10 @@ cdef Py_ssize_t read_python_scalar(
         if end > 0 and json != NULL:
             buffer_put(json, data + at, end - at)
         return end if end > 0 else -1
-    if size - at >= 4 and (memcmp(data + at, b"None", 4) == 0 or memcmp(data + at, b"True", 4) == 0):
-        if json != NULL:
-            buffer_text(json, b"null" if byte == 0x4E else b"true")
-        return at + 4
-    if size - at >= 5 and memcmp(data + at, b"False", 5) == 0:
-        if json != NULL:
-            buffer_text(json, b"false")
-        return at + 5
-    return -1
+    end = printed_end(data, at, size)
+    if end > 0 and json != NULL:
+        put_json_of(byte, json)
+    return end
 
 # The containers that are open while a value is read.
 cdef struct Printed:
@@ -325,7 +336,7 @@ cdef bint restyle_python(
             while at < size and json[at] > 0x20 and json[at] != 0x2C and json[at] != 0x5D and json[at] != 0x7D:
                 at += 1
             if byte == 0x6E or byte == 0x74 or byte == 0x66:
-                buffer_text(out, b"None" if byte == 0x6E else b"True" if byte == 0x74 else b"False")
+                put_printed(byte, out)
             else:
                 buffer_put(out, json + start, at - start)
         if out.size > limit or out.failed:

@@ -139,7 +139,7 @@ cdef bint write_block(Crush* crush, Spelled* spelled, const Found* found, const 
     cdef Py_ssize_t refs
     block.size = 0
     crush.out = block[0]
-    step_in(crush, &outer, crush.depth + spelled.tape.depth)
+    step_in(crush, &outer, spelled, crush.depth)
     buffer_text(&crush.out, b"\xe2\x9f\xa6")
     style_name(spelled.style, &crush.out)
     if found.depth:

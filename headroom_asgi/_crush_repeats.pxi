@@ -16,114 +16,54 @@ cdef enum:
     FIRST_LOOKS = 256  # lines with the same words looked at, of which a reader might find one before that which is meant
     MOST_HOPS = 3  # references that a reader has to follow, each into the text that the one before names
     HEAD_LINES = 24  # a head further up is far from what follows anyway
-    SEEN_LIMIT = 0x100000  # lines that are remembered, 40 bytes each: more than any model reads
     HELD_BYTES = 300  # of the objects that hold a text and its names
 
-cdef struct Place:
-    int32_t first  # its first line
-    int32_t result  # the number of the result that it is of
-    const uint8_t* name
-    Py_ssize_t name_size
-    const uint8_t* near  # its name in the other texts of that result
-    Py_ssize_t near_size
-
-cdef struct Seen:
-    SeenLine* lines
-    Py_ssize_t size
-    Py_ssize_t capacity
-    int32_t* table  # the last anchor of each hash, open addressing; -1: none. Never more than half full
-    Py_ssize_t slots
-    uint64_t odd  # spreads hashes over the table; where that lies nobody outside knows. What is found does not depend on it
-    Place* places  # of each text
-    Py_ssize_t texts
-    bint failed
-
-cdef enum Numbers:
-    SAME_NUMBERS  # or none
-    OTHER_NUMBERS
-    ADDED_NUMBERS  # the lines have numbers, those of the source have none
+cdef enum Form:  # in which lines stand, compared with how they stand at the source
+    AS_THERE
+    RENUMBERED  # with other numbers
+    NUMBERED  # with numbers, there without
+    UNNUMBERED  # without the numbers that they have there
+    SIGNED  # each behind one and the same sign, there without
+    UNSIGNED  # without the signs that they have there
+    UNSIGNED_NUMBERED  # with numbers instead
+    NO_FORM  # that could be said
 
 cdef struct Run:
     int32_t source  # the line that is the same as the anchor
     int32_t count  # lines after it
     int32_t shift  # of their numbers
-    Numbers numbers
+    Form form
+    uint8_t sign  # that stands before each of them
     uint8_t hops  # the most references that a reader follows from one of its lines
 
-cdef bint stands_in(const SeenLine* source, const SeenLine* line, int32_t ahead, Run run) noexcept nogil:
-    """That many lines behind their anchors, the source has the line, but for its number if the run says so."""
-    if run.numbers == ADDED_NUMBERS:
-        return (source[ahead].gutter == 0 and numbers_on(line, &line[ahead], ahead)
-                and same_behind(&source[ahead], &line[ahead]))
-    return reads_as(&source[ahead], &line[ahead], run.shift)
+cdef Form form_of(const SeenLine* source, bint behind_source, const SeenLine* line, bint behind_sign) noexcept nogil:
+    """In which form a line is the same as that of the source; both are looked at with their signs, or behind them."""
+    if behind_sign:
+        return NO_FORM if behind_source or source.gutter else SIGNED
+    if behind_source:
+        return UNSIGNED_NUMBERED if line.gutter else UNSIGNED
+    if line.gutter and source.gutter:
+        return AS_THERE if line.number == source.number else RENUMBERED
+    if line.gutter:
+        return NUMBERED
+    return UNNUMBERED if source.gutter else AS_THERE
 
-cdef inline Py_ssize_t seen_slot(const Seen* seen, uint32_t hash) noexcept nogil:
-    """The place of a hash in the table."""
-    cdef Py_ssize_t mask = seen.slots - 1
-    cdef Py_ssize_t slot = <Py_ssize_t>((hash * seen.odd) >> 40) & mask
-    while seen.table[slot] >= 0 and seen.lines[seen.table[slot]].hash != hash:
-        slot = (slot + 1) & mask
-    return slot
-
-cdef inline void seen_enter(Seen* seen, int32_t at) noexcept nogil:
-    """Let an anchor be found."""
-    cdef Py_ssize_t slot = seen_slot(seen, seen.lines[at].hash)
-    seen.lines[at].earlier = seen.table[slot]
-    seen.table[slot] = at
-
-cdef bint seen_open(Seen* seen, Py_ssize_t more) noexcept nogil:
-    """A table with room for so many lines more; False if there is no memory."""
-    cdef Py_ssize_t slots = seen.slots if seen.slots else 1024
-    cdef Py_ssize_t at
-    cdef int32_t* table
-    while slots < 2 * min(seen.size + more, SEEN_LIMIT):
-        slots *= 2
-    if slots == seen.slots:
-        return True
-    table = <int32_t*>malloc(slots * sizeof(int32_t))
-    if table == NULL:
-        return False
-    memset(table, 0xFF, slots * sizeof(int32_t))
-    free(seen.table)
-    seen.table = table
-    seen.slots = slots
-    seen.odd = (<uint64_t><size_t>table * 0x9E3779B97F4A7C15ULL) | 1
-    # In the order in which they came, so that the last one can be taken back first.
-    for at in range(seen.size):
-        if seen.lines[at].anchors:
-            seen_enter(seen, <int32_t>at)
-    return True
-
-cdef void seen_add(Seen* seen, SeenLine line) noexcept nogil:
-    """A line that a reader sees."""
-    cdef SeenLine* lines
-    cdef Py_ssize_t capacity
-    if seen.size == seen.capacity:
-        capacity = seen.capacity * 2 if seen.capacity else 1024
-        lines = <SeenLine*>realloc(seen.lines, capacity * sizeof(SeenLine))
-        if lines == NULL:
-            seen.failed = True
-            return
-        seen.lines = lines
-        seen.capacity = capacity
-    line.earlier = -1
-    line.anchors = has_letters(line.data + line.gutter, line.size - line.gutter)
-    seen.lines[seen.size] = line
-    if line.anchors:
-        seen_enter(seen, <int32_t>seen.size)
-    seen.size += 1
-
-cdef void seen_cut(Seen* seen, Py_ssize_t texts) noexcept nogil:
-    """Forget all texts but the first ones."""
-    cdef const SeenLine* line
-    if texts >= seen.texts:
-        return
-    while seen.size > seen.places[texts].first:
-        seen.size -= 1
-        line = &seen.lines[seen.size]
-        if line.anchors:
-            seen.table[seen_slot(seen, line.hash)] = line.earlier
-    seen.texts = texts
+cdef bint stands_in(const SeenLine* source, const SeenLine* anchor, int32_t ahead, Run run) noexcept nogil:
+    """That many lines behind their anchors, the source has the line, as the run says."""
+    cdef const SeenLine* there = &source[ahead]
+    cdef const SeenLine* line = &anchor[ahead]
+    if run.form <= RENUMBERED:
+        return reads_as(there, line, run.shift)
+    if run.form == NUMBERED:
+        return not there.gutter and numbers_on(anchor, line, ahead) and same_behind(there, False, line, False)
+    if run.form == UNNUMBERED:
+        return there.gutter and not line.gutter and same_behind(there, False, line, False)
+    if run.form == SIGNED:
+        return (not there.gutter and line.sign and (ahead == 0 or line.sign == run.sign)
+                and same_behind(there, False, line, True))
+    if run.form == UNSIGNED:
+        return there.sign and not line.gutter and same_behind(there, True, line, False)
+    return there.sign and numbers_on(anchor, line, ahead) and same_behind(there, True, line, False)
 
 cdef int64_t rows_below(const SeenLine* line) noexcept nogil:
     """Of the head of a table at the left margin (`[27]: date⇥open`, `{3}: ...`) how many rows are to follow; 0 of any other line."""
@@ -160,36 +100,31 @@ cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) n
         i -= 1
     return count
 
-cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) noexcept nogil:
-    """The longest run behind the first of the lines; of equally long ones the most recent of those that stand there openly.
+cdef inline bint is_better(const Run* run, const Run* other) noexcept nogil:
+    """It is longer; of equally long ones it stands there openly, or as it stands here."""
+    if run.count != other.count:
+        return run.count > other.count
+    if run.hops != other.hops:
+        return run.hops < other.hops
+    return run.form <= NUMBERED < other.form
 
-    Args:
-        seen: what a reader has seen so far, of earlier texts and of this one.
-        lines: what is to come of the text; `left` of them.
-    """
-    cdef Run best, run
+cdef void look_for_runs(const Seen* seen, const SeenLine* lines, Py_ssize_t left, bint behind_sign, Run* best) noexcept nogil:
+    """Runs behind the first of the lines, at the most recent places where it stands as it is, or what stands behind its sign."""
+    cdef int32_t entry = seen.table[seen_slot(seen, lines[0].bare if behind_sign else lines[0].hash)]
     cdef int looks = 0
-    cdef int32_t at
+    cdef Run run
     cdef const SeenLine* source
-    best.count = best.source = best.shift = 0
-    best.hops = 0
-    if lines[0].ends or not has_letters(lines[0].data + lines[0].gutter, lines[0].size - lines[0].gutter):
-        return best
-    at = seen.table[seen_slot(seen, lines[0].hash)]
-    while at >= 0 and looks < REPEAT_LOOKS:
+    run.sign = lines[1].sign if behind_sign else 0
+    while entry >= 0 and looks < REPEAT_LOOKS:
         looks += 1
-        source = &seen.lines[at]
-        run.source = at
-        at = source.earlier
-        run.count = run.shift = 0
+        run.source = entry >> 1
+        source = &seen.lines[run.source]
+        run.form = form_of(source, entry & 1, lines, behind_sign)
+        entry = earlier_entry(seen, entry)
+        run.count = 0
         run.hops = 0
-        run.numbers = SAME_NUMBERS
-        if lines[0].gutter and source.gutter:
-            run.shift = lines[0].number - source.number
-            run.numbers = OTHER_NUMBERS if run.shift else SAME_NUMBERS
-        elif lines[0].gutter:
-            run.numbers = ADDED_NUMBERS
-        if run.numbers == OTHER_NUMBERS and left > 1 and not lines[1].gutter:
+        run.shift = lines[0].number - source.number if run.form == RENUMBERED else 0
+        if run.form == NO_FORM or (run.form == RENUMBERED and left > 1 and not lines[1].gutter):
             continue  # it would not be said from which number on
         if source.ends or source.hops or not stands_in(source, lines, 0, run):
             continue
@@ -200,8 +135,24 @@ cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) n
             run.count += 1
             run.hops = max(run.hops, source[run.count].hops)
         run.count = whole_part(lines + 1, run.count, left - 1)
-        if run.count > best.count or (run.count == best.count and run.hops < best.hops):
-            best = run
+        if is_better(&run, best):
+            best[0] = run
+
+cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) noexcept nogil:
+    """The longest run behind the first of the lines; of equally long ones the most recent of those that stand there openly.
+
+    Args:
+        seen: what a reader has seen so far, of earlier texts and of this one.
+        lines: what is to come of the text; `left` of them.
+    """
+    cdef Run best
+    best.count = best.source = best.shift = 0
+    best.hops = best.sign = 0
+    best.form = AS_THERE
+    if left > 1 and not lines[0].ends and has_letters(lines[0].data + lines[0].gutter, lines[0].size - lines[0].gutter):
+        look_for_runs(seen, lines, left, False, &best)
+        if lines[0].sign and lines[1].sign:
+            look_for_runs(seen, lines, left, True, &best)
     return best
 
 cdef void put_count(Buffer* out, int64_t number) noexcept nogil:
@@ -215,16 +166,18 @@ cdef void put_count(Buffer* out, int64_t number) noexcept nogil:
             break
     buffer_put(out, digits + at, 20 - at)
 
-cdef bint is_first(const Seen* seen, int32_t place, bint numbered) noexcept nogil:
-    """A reader who looks for the line from the top of its text finds this place."""
-    cdef const SeenLine* line = &seen.lines[place]
-    cdef int32_t at = line.earlier
+cdef bint is_first(const Seen* seen, Run run) noexcept nogil:
+    """A reader who looks for the anchor from the top of the text that is named finds this place."""
+    cdef const SeenLine* line = &seen.lines[run.source]
+    cdef int32_t entry = line.earlier
     cdef int looks = 0
-    while at >= 0 and seen.lines[at].text == line.text:
+    if run.form == UNSIGNED or run.form == UNSIGNED_NUMBERED:
+        return False  # nobody looks behind the first letters of lines
+    while entry >= 0 and seen.lines[entry >> 1].text == line.text:
         looks += 1
-        if numbered or looks > FIRST_LOOKS or reads_as(&seen.lines[at], line, 0):
+        if run.form != AS_THERE or looks > FIRST_LOOKS or reads_as(&seen.lines[entry >> 1], line, 0):
             return False
-        at = seen.lines[at].earlier
+        entry = earlier_entry(seen, entry)
     return True
 
 cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* lines, Py_ssize_t own) noexcept nogil:
@@ -241,12 +194,20 @@ cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* 
         buffer_text(out, b" in ")
         is_near = place.result == seen.places[seen.lines[seen.size - 1].text].result
         buffer_put(out, place.near if is_near else place.name, place.near_size if is_near else place.name_size)
-    if not is_first(seen, run.source, run.numbers != SAME_NUMBERS):
+    if not is_first(seen, run):
         buffer_text(out, b", from line ")
         put_count(out, run.source - place.first + 2)
-    if run.numbers != SAME_NUMBERS:
+    if run.form == UNNUMBERED:
+        buffer_text(out, b", without numbers")
+    elif run.form == UNSIGNED or run.form == UNSIGNED_NUMBERED:
+        buffer_text(out, b", without signs")
+    if run.form == RENUMBERED or run.form == NUMBERED or run.form == UNSIGNED_NUMBERED:
         buffer_text(out, b", numbered from ")
         put_count(out, lines[1].number)
+    elif run.form == SIGNED:
+        buffer_text(out, b', each behind "' if run.count > 1 else b', behind "')
+        buffer_byte(out, run.sign)
+        buffer_byte(out, 0x22)
     buffer_byte(out, 0x5D)
 
 cdef Py_ssize_t count_lines(const uint8_t* data, Py_ssize_t size) noexcept nogil:
@@ -305,11 +266,11 @@ cdef bint fold_texts(
     Their places are there, but for the first lines.
     """
     cdef SeenLine* lines = NULL
-    cdef Py_ssize_t i, j, n, most = 0, total = 0
+    cdef Py_ssize_t i, j, n, size, signed, most = 0, total = 0
     cdef const uint8_t* at
     cdef const uint8_t* stop
     cdef const uint8_t* end
-    cdef bint imitates
+    cdef bint imitates, of_hunk
     for i in range(count):
         n = count_lines(texts[i], sizes[i])
         if n <= SEEN_LIMIT:
@@ -328,15 +289,22 @@ cdef bint fold_texts(
         if seen.size + count_lines(at, sizes[i]) > SEEN_LIMIT:
             ends[i] = -1  # neither folded nor referred to
             continue
-        imitates = False
+        imitates = of_hunk = False
+        signed = 0
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)
-            lines[n] = read_line(at, (end if end != NULL else stop) - at, <int32_t>(seen.texts - 1))
-            imitates = imitates or is_reference(at, lines[n].size)
+            size = (end if end != NULL else stop) - at
+            of_hunk = in_hunk(of_hunk, at, size)
+            lines[n] = read_line(at, size, <int32_t>(seen.texts - 1), of_hunk)
+            imitates = imitates or is_reference(at, size)
+            signed += lines[n].sign != 0
             n += 1
             if end == NULL:
                 break
             at = end + 1
+        if not seen_open(seen, n + signed):
+            free(lines)
+            return False
         # Where a line looks like a reference, what is folded would not be told from it.
         if least[i] < 0 or imitates:
             ends[i] = -1

@@ -160,7 +160,7 @@ cdef int put_hole(Crush* crush, Text text, int depth) noexcept nogil:
         return -1
     if may_hold_json(text):
         if string_spells(crush, &spelled, text, depth):
-            step_in(crush, &outer, depth + spelled.tape.depth)
+            step_in(crush, &outer, &spelled, depth)
             put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, depth)
             crush.out.size -= 1
             step_out(crush, &outer)
@@ -201,6 +201,7 @@ cdef bint put_values(Crush* crush, const uint8_t* data, Py_ssize_t size, bint pl
         fits = spelled_python(crush, &spelled, data, size, 0)
     if fits:
         crush.depth = spelled.tape.depth
+        crush.style = spelled.style
         put_entry(crush, &spelled.doc, 0, ENTRY_TOP, 0, 0)
         crush.out.size -= 1
         style_name(spelled.style, kind)
@@ -290,7 +291,7 @@ cdef list part_texts(Crush* crush):
     cdef Buffer head
     for i in range(crush.part_list.size // <Py_ssize_t>sizeof(Part)):
         buffer_open(&head)
-        put_head(b"json", crush, part[i].gaps, False, &head)
+        put_head(STYLE_NAMES[part[i].style & STYLE_LAYOUT if is_printed(part[i].style) else STYLE_JSON], crush, part[i].gaps, False, &head)
         try:
             if head.failed:
                 raise MemoryError

@@ -1,6 +1,6 @@
 # Lines that are compared with each other: what can be recognized, what the number is of those of a file view, who reads as whom.
 #
-# What other files use: SeenLine, read_line, has_letters, is_reference, reads_as, same_behind, numbers_on, indent_of.
+# What other files use: SeenLine, read_line, in_hunk, has_letters, is_reference, reads_as, same_behind, numbers_on, indent_of.
 
 cdef enum:
     ANCHOR_LETTERS = 8  # letters and digits by which a line can be recognized
@@ -10,14 +10,17 @@ cdef struct SeenLine:
     const uint8_t* data
     uint32_t size
     uint32_t hash  # of what stands behind the number
+    uint32_t bare  # of what stands behind the sign
     int32_t text  # number of its text, from 0
-    int32_t earlier  # the anchor before it with that hash, -1 if none
+    int32_t earlier  # the entry before it with that hash, -1 if none
+    int32_t earlier_bare  # and that before it with the hash of what stands behind its sign
     int32_t number  # its line number, -1 if it has none
     uint8_t gutter  # bytes of number and what surrounds it
     uint8_t padding  # blanks before the number
     uint8_t hops  # references that a reader follows to it
+    uint8_t sign  # by which a line of a hunk of a diff was added, was taken away or stays; 0 of all others
     uint8_t anchors  # it can be recognized, and is found by its hash
-    bint ends  # no run goes over it
+    uint8_t ends  # no run goes over it
 
 cdef inline bint is_word_byte(uint8_t byte) noexcept nogil:
     return (byte | 0x20) - 0x61 < 26 and (byte | 0x20) >= 0x61 or 0x30 <= byte <= 0x39 or byte >= 0x80
@@ -84,15 +87,31 @@ cdef bint has_marker(const uint8_t* data, Py_ssize_t size) noexcept nogil:
         at = found - data + 1
     return False
 
-cdef SeenLine read_line(const uint8_t* data, Py_ssize_t size, int32_t text) noexcept nogil:
+cdef inline bint is_sign(uint8_t byte) noexcept nogil:
+    return byte == 0x2B or byte == 0x2D or byte == 0x20
+
+cdef inline bint in_hunk(bint before, const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """The line opens a hunk of a diff or a patch, or stands in one, as that before it does."""
+    if size > 1 and data[0] == 0x40 and data[1] == 0x40:  # @@
+        return True
+    if size > 14 and data[0] == 0x2A and memcmp(data, b"*** Add File: ", 14) == 0:
+        return True
+    # A note is behind a backslash; blanks before an end of line are often lost.
+    return before and (size == 0 or is_sign(data[0]) or data[0] == 0x5C)
+
+cdef SeenLine read_line(const uint8_t* data, Py_ssize_t size, int32_t text, bint of_hunk) noexcept nogil:
     cdef SeenLine line
     line.data = data
     line.size = <uint32_t>size
     line.text = text
-    line.earlier = -1
-    line.hops = line.anchors = 0
+    line.earlier = line.earlier_bare = -1
+    line.hops = line.anchors = line.sign = 0
+    line.bare = 0
     read_gutter(&line)
     line.hash = hash_line(data + line.gutter, size - line.gutter)
+    if of_hunk and size and is_sign(data[0]) and not line.gutter:
+        line.sign = data[0]
+        line.bare = hash_line(data + 1, size - 1)
     line.ends = is_reference(data, size) or has_marker(data, size)
     return line
 
@@ -120,10 +139,12 @@ cdef bint reads_as(const SeenLine* a, const SeenLine* b, int32_t shift) noexcept
     return (a.size - padding == b.size - b.padding - digits_of(b.number)
             and memcmp(a.data + padding, b.data + b.padding + digits_of(b.number), a.size - padding) == 0)
 
-cdef bint same_behind(const SeenLine* a, const SeenLine* b) noexcept nogil:
-    """The lines are the same but for their numbers."""
-    cdef Py_ssize_t size = a.size - a.gutter
-    return a.hash == b.hash and size == b.size - b.gutter and memcmp(a.data + a.gutter, b.data + b.gutter, size) == 0
+cdef bint same_behind(const SeenLine* a, bint a_signed, const SeenLine* b, bint b_signed) noexcept nogil:
+    """The lines are the same behind their numbers, and behind the sign of that of which it is said."""
+    cdef Py_ssize_t from_a = 1 if a_signed else a.gutter
+    cdef Py_ssize_t from_b = 1 if b_signed else b.gutter
+    return ((a.bare if a_signed else a.hash) == (b.bare if b_signed else b.hash) and a.size - from_a == b.size - from_b
+            and memcmp(a.data + from_a, b.data + from_b, a.size - from_a) == 0)
 
 cdef bint numbers_on(const SeenLine* anchor, const SeenLine* line, int32_t ahead) noexcept nogil:
     """The line has the number of the anchor and that many more, spelled as the anchor's is."""
@@ -135,8 +156,9 @@ cdef bint numbers_on(const SeenLine* anchor, const SeenLine* line, int32_t ahead
             and memcmp(line.data + line.gutter - sign, anchor.data + anchor.gutter - sign, sign) == 0)
 
 cdef int indent_of(const SeenLine* line) noexcept nogil:
-    """Blanks and tabs behind the number; -1 for a line of nothing else."""
-    cdef Py_ssize_t at = line.gutter
+    """Blanks and tabs behind the number or the sign; -1 for a line of nothing else."""
+    cdef Py_ssize_t start = 1 if line.sign else line.gutter
+    cdef Py_ssize_t at = start
     while at < line.size and (line.data[at] == 0x20 or line.data[at] == 0x09):
         at += 1
-    return <int>(at - line.gutter) if at < line.size else -1
+    return <int>(at - start) if at < line.size else -1

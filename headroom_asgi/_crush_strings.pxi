@@ -16,15 +16,18 @@ cdef struct Outer:
     Buffer scratch
     Buffer other
     int depth
+    int style
 
-cdef void step_in(Crush* crush, Outer* outer, int depth) noexcept nogil:
-    """Begin to write the value in a text of its own; `depth`: of its deepest container, those around it included."""
+cdef void step_in(Crush* crush, Outer* outer, const Spelled* spelled, int depth) noexcept nogil:
+    """Begin to write the value in a text of its own, which stands in so many containers."""
     outer.scratch = crush.scratch
     outer.other = crush.other
     outer.depth = crush.depth
+    outer.style = crush.style
     buffer_open(&crush.scratch)
     buffer_open(&crush.other)
-    crush.depth = depth
+    crush.depth = depth + spelled.tape.depth
+    crush.style = spelled.style
     crush.strings += 1
 
 cdef void step_out(Crush* crush, Outer* outer) noexcept nogil:
@@ -36,6 +39,7 @@ cdef void step_out(Crush* crush, Outer* outer) noexcept nogil:
     crush.scratch = outer.scratch
     crush.other = outer.other
     crush.depth = outer.depth
+    crush.style = outer.style
     crush.strings -= 1
 
 cdef void spelled_close(Crush* crush, Spelled* spelled) noexcept nogil:
@@ -186,7 +190,7 @@ cdef bint put_json_entry(Crush* crush, Text text, int entry, int indent, int dep
     cdef Outer outer
     cdef bint fits = string_spells(crush, &spelled, text, depth)
     if fits:
-        step_in(crush, &outer, depth + spelled.tape.depth)
+        step_in(crush, &outer, &spelled, depth)
         buffer_text(&crush.out, b"(" if entry == ENTRY_TOP else b"- (" if entry == ENTRY_ITEM else b" (")
         style_name(spelled.style, &crush.out)
         buffer_text(&crush.out, b")\n" if entry == ENTRY_TOP else b")")
@@ -210,7 +214,7 @@ cdef bint put_json_below(Crush* crush, Text text, int indent, int depth) noexcep
         buffer_byte(&crush.out, 0x28)
         style_name(spelled.style, &crush.out)
         buffer_byte(&crush.out, 0x29)
-        step_in(crush, &outer, depth + spelled.tape.depth)
+        step_in(crush, &outer, &spelled, depth)
         # Behind another value, a line says where this one begins.
         if crush.styled:
             put_indent(indent + 1, &crush.below)

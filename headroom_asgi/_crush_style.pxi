@@ -12,6 +12,7 @@
 #   void quote_string(wtf8, size, escapes, Buffer*)     a JSON string literal; escapes: of a style, 0 for the usual ones
 #   void style_name(style, Buffer*)                     e.g. "json2an"
 #   int  style_parse(name, size)                        the style, or -1
+#   bint is_printed(style)                              whether its constants are None, True and False
 
 cdef enum:
     STYLE_JSON = 0  # no white space
@@ -73,6 +74,10 @@ cdef int style_parse(const uint8_t* name, Py_ssize_t size) noexcept nogil:
         if <Py_ssize_t>strlen(STYLE_NAMES[layout]) == size and memcmp(STYLE_NAMES[layout], name, size) == 0:
             return layout | flags
     return -1
+
+cdef inline bint is_printed(int style) noexcept nogil:
+    """Whether texts in a style are spelled as Python prints values."""
+    return style & STYLE_LAYOUT >= STYLE_PYTHON
 
 cdef inline int style_indent(int style) noexcept nogil:
     """Blanks or tabs for each level, or 0."""
@@ -236,7 +241,7 @@ cdef bint restyle_within(
     cdef int indent = style_indent(style), depth = 0, escapes = style & STYLE_ESCAPES, values = 1
     cdef bint spaced = style & STYLE_LAYOUT, lines = style & STYLE_LINES
     cdef uint8_t byte
-    if style & STYLE_LAYOUT >= STYLE_PYTHON:
+    if is_printed(style):
         return restyle_python(json, size, style, limit, out)
     limit += out.size
     if lines:

@@ -67,6 +67,9 @@ cdef bint tell_plain(const Table* table, int32_t node, Buffer* out) noexcept nog
     """Append a value without its quotes; False, and nothing, if it may not stand in a marker."""
     cdef const uint8_t* text = table.data + node_start(table.nodes, node)
     cdef Py_ssize_t size = node_size(table.nodes, node)
+    if table.printed and node_kind(table.nodes, node) > KIND_NUMBER:
+        put_printed(text[0], out)
+        return True
     if node_kind(table.nodes, node) == KIND_STRING:
         text += 1
         size -= 2

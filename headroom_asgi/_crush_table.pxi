@@ -12,6 +12,7 @@ cdef struct Part:
     Py_ssize_t end
     int32_t rows
     bint gaps
+    int style  # of the text that the table stands in
 
 # The first rows of a table, written before it is known which of them stay.
 cdef struct Drawn:
@@ -32,6 +33,7 @@ cdef struct Crush:
     Arena arena
     Needles needles
     int strings  # that hold JSON and stand around the value being written
+    int style  # of the innermost one, or of the text below the head
     bint gaps  # some cell is empty
     bint stems  # some column has one
     bint said  # some column is said once
@@ -65,9 +67,12 @@ cdef void put_int(int64_t value, Buffer* out) noexcept nogil:
             break
     buffer_put(out, digits + at, 20 - at)
 
-cdef inline void put_raw(const Doc* doc, int32_t node, Buffer* out) noexcept nogil:
-    """Append the bytes of a number or literal name."""
-    buffer_put(out, doc.data + node_start(doc.nodes, node), node_size(doc.nodes, node))
+cdef inline void put_literal(Crush* crush, const Doc* doc, int32_t node) noexcept nogil:
+    """Append a number as it is spelled, or a constant in the word that its text has for it."""
+    if is_printed(crush.style) and node_kind(doc.nodes, node) > KIND_NUMBER:
+        put_printed(doc.data[node_start(doc.nodes, node)], &crush.out)
+    else:
+        buffer_put(&crush.out, doc.data + node_start(doc.nodes, node), node_size(doc.nodes, node))
 
 cdef void put_columns(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
     """Append the columns of the head, with what they say about the rows, and LF."""
@@ -187,7 +192,7 @@ cdef inline void put_listed(Crush* crush, const Doc* doc, Column* column, int32_
     cdef uint8_t kind = node_kind(doc.nodes, node)
     cdef Py_ssize_t below
     if column.form == FORM_PLAIN:
-        if kind > KIND_STRING:
+        if kind == KIND_NUMBER:
             put_line(doc.data + node_start(doc.nodes, node), node_size(doc.nodes, node), indent, &crush.out)
             return
         if kind == KIND_STRING and is_bare_cell(doc, node):
@@ -328,6 +333,7 @@ cdef void table_open(Crush* crush, const Doc* doc, Table* table) noexcept nogil:
     table.arena = &crush.arena
     table.scratch = &crush.scratch
     table.spelled = &crush.other
+    table.printed = is_printed(crush.style)
 
 cdef void put_records(Crush* crush, const Doc* doc, Table* table, int indent, int depth, Py_ssize_t head) noexcept nogil:
     """Append the columns of a table, LF, what is said once and the rows. `head`: see put_rows."""

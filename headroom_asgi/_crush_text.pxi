@@ -136,8 +136,11 @@ cdef inline bint text_is_block(Text text) noexcept nogil:
     return text.marks & TEXT_LF and not text.marks & (TEXT_CONTROL | TEXT_SURROGATE | TEXT_BRACKET)
 
 cdef bint text_is_literal(Text text) noexcept nogil:
-    """Whether the whole text reads as null, true, false or a JSON number."""
+    """Whether the whole text reads as a JSON number, or as a constant of JSON or Python."""
+    # Whatever the style: what a literal of the other kind means is no question for a reader then.
     cdef uint8_t kind = 0, flags = 0, first = text.data[0]
+    if first == 0x4E or first == 0x54 or first == 0x46:
+        return printed_end(text.data, 0, text.size) == text.size
     if not (first == 0x2D or 0x30 <= first <= 0x39 or first == 0x6E or first == 0x74 or first == 0x66):
         return False
     return scan_scalar(text.data, 0, text.size, &kind, &flags) == text.size
@@ -153,10 +156,10 @@ cdef inline bint spells_word(Text text, const char* word, Py_ssize_t size) noexc
     return True
 
 cdef inline bint looks_like_literal(Text text) noexcept nogil:
-    """Whether a reader may take the whole text for null, true, false or a number: also as other languages spell them."""
+    """Whether a reader may take the whole text for a constant or a number: also as other languages spell them."""
     if spells_word(text, b"true", 4) or spells_word(text, b"false", 5) or spells_word(text, b"null", 4):
         return True
-    return text_is_literal(text) or (text.size == 4 and memcmp(text.data, b"None", 4) == 0)
+    return text_is_literal(text)
 
 cdef inline bint looks_like_marker(Text text, int length) noexcept nogil:
     """Whether it starts with so many bytes of the line of an omission."""

@@ -3,8 +3,11 @@
 # What other files use:
 #   bint view_is(data, size)                the text is written as a view
 #   bint view_expand(data, size, out)       back; False if it is none
+#   bint view_fill(data, size, out)         the view with all numbers; False, and nothing, if none is missing or it is no view
+#   bint view_thin(data, size, out)         without those of blank lines; False if it is no view
 #
 # The text of the file keeps its very bytes; only what stands before it gets shorter: `   370→` are three to four tokens, `370⇥` two.
+# Blank lines of the file that stand between lines with their numbers have none: `369⇥}`, ``, `371⇥def ...`.
 
 cdef enum:
     VIEW_LINES = 3  # fewer are not worth the head
@@ -54,8 +57,100 @@ cdef bint is_narrow(const uint8_t* line, Py_ssize_t size) noexcept nogil:
 cdef bint view_is(const uint8_t* data, Py_ssize_t size) noexcept nogil:
     return size > 7 and memcmp(data, b'[view "', 7) == 0
 
+cdef Py_ssize_t view_body(const uint8_t* data, Py_ssize_t size, Gutter* like) noexcept nogil:
+    """Where the lines of a view start, and the number column that its head shows; -1 if it is none."""
+    cdef const uint8_t* end
+    cdef Py_ssize_t length
+    if not view_is(data, size):
+        return -1
+    end = <const uint8_t*>memchr(data, 0x0A, size)
+    if end == NULL or end - data < 10 or end[-1] != 0x5D or end[-2] != 0x22:
+        return -1
+    length = end - data - 9
+    return end - data + 1 if gutter_read(data + 7, length, like) and like.end == length else -1
+
+cdef int64_t narrow_number(Line line, bint* blank) noexcept nogil:
+    """The number before a line of a view, -1 if there is none; and whether the line has nothing else."""
+    cdef Gutter gutter
+    cdef int64_t number = 0
+    cdef Py_ssize_t at
+    blank[0] = False
+    if not gutter_read(line.data, line.size, &gutter) or gutter.digits != 0 or line.data[gutter.sign] != 0x09:
+        return -1
+    for at in range(gutter.sign):
+        number = number * 10 + line.data[at] - 0x30
+    blank[0] = gutter.end == line.size
+    return number
+
+cdef bint view_thin(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
+    """Append a view without the numbers of blank lines between two that have theirs; False, and nothing, if it is no view."""
+    cdef Gutter like
+    cdef Py_ssize_t body = view_body(data, size, &like), waiting = 0
+    cdef const uint8_t* stop = data + size
+    cdef const uint8_t* kept = data  # up to here it is written
+    cdef int64_t number, last = -1
+    cdef bint blank
+    cdef Line line
+    if body < 0:
+        return False
+    line = line_at(data + body, stop)
+    while True:
+        number = narrow_number(line, &blank)
+        if number >= 0 and last >= 0 and number == last + 1:
+            if blank:
+                if waiting == 0:
+                    buffer_put(out, kept, line.data - kept)
+                    kept = line.data
+                waiting += 1
+            elif waiting:
+                for _ in range(waiting):
+                    buffer_byte(out, 0x0A)
+                kept, waiting = line.data, 0
+        else:
+            waiting = 0
+        last = number
+        if line.data + line.size == stop:
+            break
+        line = line_at(line.data + line.size + 1, stop)
+    buffer_put(out, kept, stop - kept)
+    return True
+
+cdef bint view_fill(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
+    """Append a view with the numbers of its blank lines; False, and nothing, if none is missing or it is no view."""
+    cdef Gutter like
+    cdef Py_ssize_t body = view_body(data, size, &like), empty = 0, start = out.size, at
+    cdef const uint8_t* stop = data + size
+    cdef const uint8_t* kept = data  # up to here it is written
+    cdef const uint8_t* first = data  # of the empty lines
+    cdef int64_t number, last = -1
+    cdef bint blank
+    cdef Line line
+    if body < 0:
+        return False
+    line = line_at(data + body, stop)
+    while True:
+        number = narrow_number(line, &blank)
+        if number < 0 and line.size == 0 and last >= 0:
+            first = line.data if empty == 0 else first
+            empty += 1
+        else:
+            if number >= 0 and empty and number == last + empty + 1:
+                buffer_put(out, kept, first - kept)
+                for at in range(empty):
+                    put_int(last + 1 + at, out)
+                    buffer_text(out, b"\t\n")
+                kept = line.data
+            last, empty = number, 0
+        if line.data + line.size == stop:
+            break
+        line = line_at(line.data + line.size + 1, stop)
+    if out.size == start:
+        return False
+    buffer_put(out, kept, stop - kept)
+    return True
+
 cdef bint view_write(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
-    """The view of a text that is one; False if it is not, or the view is not shorter."""
+    """The view of a text that is one, each line with its number; False if it is not, or the view is not shorter."""
     cdef Gutter like, gutter
     cdef const uint8_t* first = data
     cdef const uint8_t* line = data
@@ -106,19 +201,18 @@ cdef bint view_write(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept
 cdef bint view_expand(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
     """The text that a view stands for; False if it is no view."""
     cdef Gutter like, gutter
-    cdef const uint8_t* stop = data + size
+    cdef Buffer full
     cdef const uint8_t* sample = data + 7
+    cdef const uint8_t* stop
     cdef const uint8_t* line
     cdef const uint8_t* end
-    cdef Py_ssize_t length, width
-    if not view_is(data, size):
+    cdef Py_ssize_t body = view_body(data, size, &like), length, width
+    if body < 0:
         return False
-    end = <const uint8_t*>memchr(data, 0x0A, size)
-    if end == NULL or end - sample < 3 or end[-1] != 0x5D or end[-2] != 0x22:
-        return False
-    if not gutter_read(sample, end - sample - 2, &like) or sample + like.end != end - 2:
-        return False
-    line = end + 1
+    buffer_open(&full)
+    line, stop = data + body, data + size
+    if view_fill(data, size, &full) and not full.failed:
+        line, stop = full.data + body, full.data + full.size
     while True:
         end = <const uint8_t*>memchr(line, 0x0A, stop - line)
         length = (end if end != NULL else stop) - line
@@ -134,9 +228,29 @@ cdef bint view_expand(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcep
         else:
             buffer_put(out, line, length)
         if end == NULL:
-            return True
+            break
         buffer_byte(out, 0x0A)
         line = end + 1
+    out.failed |= full.failed
+    buffer_close(&full)
+    return True
+
+cdef bint view_make(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
+    """The view of a text that is one; False if it is not, or the view is not shorter."""
+    cdef Buffer full, again
+    cdef bint done
+    buffer_open(&full)
+    buffer_open(&again)
+    done = view_write(data, size, &full) and not full.failed
+    # An empty line that seems to have lost its number could not be told from one that has.
+    if done and view_fill(full.data, full.size, &again):
+        done = False
+    if done:
+        view_thin(full.data, full.size, out)
+    out.failed |= full.failed or again.failed
+    buffer_close(&full)
+    buffer_close(&again)
+    return done
 
 def view(bytes text not None):
     """A text whose lines are numbered, with the numbers written short; None if it is none, or does not get shorter.
@@ -149,7 +263,7 @@ def view(bytes text not None):
     cdef bint done
     buffer_open(&out)
     with nogil:
-        done = view_write(data, size, &out)
+        done = view_make(data, size, &out)
     try:
         if out.failed:
             raise MemoryError

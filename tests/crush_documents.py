@@ -67,7 +67,7 @@ def make_document(rng: random.Random) -> Document:
     if kind == 0:
         return maker.exact(maker.log())
     if kind == 1:
-        return maker.exact(maker.many_lines() if rng.random() < 0.6 else maker.cut_off())
+        return maker.exact(rng.choice((maker.many_lines, maker.many_lines, maker.cut_off, maker.printed))())
     value = maker.document()
     return Document(maker.spelled_json(value).encode(), spell(value))
 
@@ -100,7 +100,7 @@ class Documents(Maker):
         if kind == 1:
             return Array((self.value(3), self.filler()))
         if kind == 2:
-            return self.long() if self.chance(0.3) else self.wrapper() if self.chance(0.3) else self.value(4)
+            return self.long() if self.chance(0.5) else self.wrapper() if self.chance(0.3) else self.value(4)
         value = self.rng.choice((self.wide, self.wide, self.by_key, self.by_group, self.listing, self.grid))()
         if kind == 3:
             return Object((("result", value), ("text", styled(self.filler(), self.rng.choice(LAYOUTS))), ("n", self.scalar())))
@@ -222,7 +222,7 @@ class Documents(Maker):
 
     def long(self) -> Value:
         """A table, or a list, so long that rows may be left out."""
-        count = self.rng.choice((50, 90, 150))
+        count = self.rng.choice((50, 150, 250))
         if self.chance(0.3):
             return Array(tuple(f"{self.rng.choice(VERBS)}, and then number {row}" for row in range(count)))
         columns = {name: self.cells() for name in ("id", "seen", "a b")[: self.rng.choice((1, 2, 3))]}
@@ -307,6 +307,12 @@ class Documents(Maker):
             + self.rng.choice(("", "n")),
         )
         return text + self.rng.choice(("", "", "", "\n", "\r\n", "{", " "))
+
+    def printed(self) -> str:
+        """A list or dict as Python prints it."""
+        rng = self.rng
+        value = rng.choice((self.wide, self.by_key, self.by_group, self.grid, self.long, lambda: self.container(3)))()
+        return styled(value, rng.choice(("jsonpy", "jsonpyt")))
 
     def cut_off(self) -> str:
         """An object cut off inside its last string, which holds lines, or JSON that is cut as well; what harnesses write behind it."""

@@ -34,6 +34,7 @@ from tests.crush_reference_line import (
     deeper,
     guarded,
     inline,
+    is_literal,
     literal_or_quoted,
     quote,
     read_key,
@@ -41,6 +42,7 @@ from tests.crush_reference_line import (
     read_wrapper,
     same_value,
     spell,
+    spelled_in,
     styled,
     text_cell,
 )
@@ -142,7 +144,7 @@ def decode(text: str, parts: Mapping[str, str] | None = None) -> str:
 def rows_of(part: str) -> list[Any]:
     """The rows that a part holds."""
     kind, value = read(part, Seen())
-    check(kind == "json" and isinstance(value, Array | Object), "a part is a table")
+    check(kind in ("json", "jsonpy", "jsonpyt") and isinstance(value, Array | Object), "a part is a table")
     assert isinstance(value, Array | Object)
     return list(value.elements if isinstance(value, Array) else value.members)
 
@@ -171,7 +173,8 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
         value = ungrouped(reader.raw(rest, 0), notes)
         value.encode()
     else:
-        value = reader.top(0)
+        with spelled_in(kind):
+            value = reader.top(0)
     check(kind == "text" or (wrapper and not wrapper.style) or reader.at == len(reader.lines), "lines behind the value")
     check(seen.notes <= set(notes), "the head does not say what it must")
     return kind, value
@@ -208,7 +211,7 @@ class Reader:
         if line.startswith("[0]") and line != "[0]" and not line.startswith("[0],"):
             return self.entry(line, 0, depth)
         last = self.at == len(self.lines) or self.lines[self.at].startswith(END)
-        if line.startswith("-") and not (last and LITERAL.fullmatch(line)):
+        if line.startswith("-") and not (last and is_literal(line)):
             self.at -= 1
             return self.items(0, depth)
         value = literal_or_quoted(line)
@@ -294,7 +297,8 @@ class Reader:
         """The string that holds a value as JSON, spelled in a style."""
         self.seen.strings += 1
         check(self.seen.strings <= STRINGS, "strings in strings, too deeply")
-        text = styled(read(), style)
+        with spelled_in(style):
+            text = styled(read(), style)
         self.seen.strings -= 1
         return text
 

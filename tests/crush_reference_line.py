@@ -2,11 +2,15 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from json.encoder import encode_basestring, encode_basestring_ascii
 
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 LITERAL = re.compile("null|true|false|" + NUMBER)
+PYTHON_LITERAL = re.compile("None|True|False|" + NUMBER)
 QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 COUNT = "([1-9][0-9]*)"
 STYLE_NAME = r"json(?:pyt?|[p124t]?a?g?[lc]?r?n?)"
@@ -21,6 +25,7 @@ BARE_IN_FLOW = re.compile(r'[^,\[\]{}":()×]+')
 NEVER_BARE = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff⟦]")
 
 PYTHON = {"null": "None", "true": "True", "false": "False"}
+JSON = {word: constant for constant, word in PYTHON.items()}
 CALL = re.compile(r"([A-Za-z][A-Za-z0-9_.]*)\([A-Za-z0-9_. ,'=+:/()-]*\)")
 SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 UNPRINTED = re.compile(
@@ -45,10 +50,12 @@ DEPTH = 64
 LIMIT = 1 << 28
 ELEMENT = 0  # the step of a path that is written [0]
 
+STYLE_HERE = ContextVar("STYLE_HERE", default="json")  # of the text that what is read or written stands in
+
 
 @dataclass(frozen=True)
 class Literal:
-    """null, true, false or a number, as spelled."""
+    """null, true, false or a number, as JSON spells it."""
 
     text: str
 
@@ -180,19 +187,49 @@ def is_call(text: str) -> bool:
     return False
 
 
-# ------------------------------------------------------------------------------------------ strings and flow
+# ------------------------------------------------------------------------------------------ literals, strings and flow
 
 
-def unquoted(literal: str) -> str:
+@contextmanager
+def spelled_in(style: str) -> Iterator[None]:
+    """Inside, what is read or written stands in a text of that style."""
+    before = STYLE_HERE.set(style)
+    try:
+        yield
+    finally:
+        STYLE_HERE.reset(before)
+
+
+def is_printed() -> bool:
+    """Whether constants stand in Python's words here."""
+    return STYLE_HERE.get() in ("jsonpy", "jsonpyt")
+
+
+def is_literal(text: str) -> bool:
+    """Whether the text is a literal here."""
+    return (PYTHON_LITERAL if is_printed() else LITERAL).fullmatch(text) is not None
+
+
+def literal(text: str) -> Literal:
+    """The literal that a text is here."""
+    return Literal(JSON.get(text, text))
+
+
+def shown(value: Literal) -> str:
+    """How a literal is written here."""
+    return PYTHON.get(value.text, value.text) if is_printed() else value.text
+
+
+def unquoted(text: str) -> str:
     """The string that a JSON string literal stands for."""
-    found: str = json.loads(literal)
+    found: str = json.loads(text)
     return found
 
 
 def literal_or_quoted(text: str) -> Value | None:
     """The value if the whole text is a literal or a quoted string."""
-    if LITERAL.fullmatch(text):
-        return Literal(text)
+    if is_literal(text):
+        return literal(text)
     return unquoted(text) if QUOTED.fullmatch(text) else None
 
 
@@ -253,8 +290,8 @@ def flow(text: str, at: int, depth: int) -> tuple[Value, int]:
     check(bare, "no value in flow")
     assert bare is not None
     found = bare[0].removesuffix(" ") if text[bare.end() : bare.end() + 1] == "×" else bare[0]
-    if LITERAL.fullmatch(found):
-        return Literal(found), at + len(found)
+    if is_literal(found):
+        return literal(found), at + len(found)
     check_bare(found)
     check(found[0] not in "-?!&*|>@%`", "must be quoted in flow: its first character")
     return found, at + len(found)
@@ -406,7 +443,7 @@ def read_key(text: str, at: int) -> tuple[str, int]:
         key = key.removesuffix(" ")
     check(key != "" and key == key.strip(" "), "key must be quoted: blanks around it")
     check(key[0] not in "-'#" and not key.startswith("<<ccr"), "key must be quoted: how it starts")
-    check(not NEVER_BARE.search(key) and not LITERAL.fullmatch(key), "key must be quoted")
+    check(not NEVER_BARE.search(key) and not is_literal(key), "key must be quoted")
     return key, at + len(key)
 
 

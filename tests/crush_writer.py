@@ -11,7 +11,6 @@ from itertools import takewhile
 from tests.crush_reference import (
     FILLS,
     LINE_ENDS,
-    LITERAL,
     NOTES,
     OMISSIONS,
     RAWS,
@@ -26,6 +25,7 @@ from tests.crush_reference import (
     quote,
     styled,
 )
+from tests.crush_reference_line import STYLE_HERE, is_literal, is_printed, shown, spelled_in
 from tests.crush_values import LAYOUTS, Made, Spelled, make_lines, make_text, make_value
 from tests.crush_writer_table import Plan, Planner, Table, is_scalar, listed_in, records_of
 
@@ -45,7 +45,7 @@ def bare_allowed(text: str, where: str) -> bool:
         and text != "-"
         and not text.startswith(("- ", "<<ccr:"))
         and not CONTROLS.search(text)
-        and not (LITERAL.fullmatch(text) and where != "text")
+        and not (is_literal(text) and where != "text")
     )
     if where == "flow":
         return allowed and not set(text) & set(',[]{}":()×') and text[0] not in "-?!&*|>@%`"
@@ -63,7 +63,7 @@ def bare_key_allowed(key: str) -> bool:
         and key[0] not in " -'#"
         and not key.startswith("<<ccr")
         and key[-1] != " "
-        and not LITERAL.fullmatch(key)
+        and not is_literal(key)
     )
 
 
@@ -104,7 +104,7 @@ class Writer:
         assert isinstance(text, str)
         if text in self.made.spelled:
             hole = f"({self.made.spelled[text].style})"
-            lines = self.top(self.made.spelled[text].inner, plain=True)
+            lines = self.inside(self.made.spelled[text])
         else:
             hole = '"""'
             lines = self.raw(self.grouped(text)).split("\n") if fence_allowed(text) else []
@@ -123,7 +123,7 @@ class Writer:
         """The whole text, of values that stand one in a line, or as Python prints them; and what it stands for."""
         style = self.rng.choice(("json", "jsonp", "json2")) + self.rng.choice(("", "a", "g")) + "l" + self.rng.choice(("", "n"))
         style = self.rng.choice(("jsonpy", "jsonpyt")) if self.chance(0.2) else style
-        return self.headed(style, self.top(self.made.value, plain=True)), styled(self.made.value, style)
+        return self.headed(style, self.inside(Spelled(self.made.value, style))), styled(self.made.value, style)
 
     def raw_text(self) -> str:
         """The whole text, of a text."""
@@ -167,7 +167,7 @@ class Writer:
         """The lines below the head; `plain`: not as a string that spells a value."""
         if isinstance(value, str) and not plain and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
-            return [f"({spelled.style})", *self.top(spelled.inner, plain=True)]
+            return [f"({spelled.style})", *self.inside(spelled)]
         if isinstance(value, str):
             return self.fence(value) or [self.quoted(value)]
         if isinstance(value, Literal) or not self.members_of(value) or (isinstance(value, Array) and self.chance(0.3)):
@@ -176,7 +176,12 @@ class Writer:
             first, *below = self.plain_entry(inner, 0)
             return ["[0]" + first, *below]
         lines = self.table(value, 0) or self.block(value, 0)
-        return [self.flow(value)] if len(lines) == 1 and LITERAL.fullmatch(lines[0]) else lines  # "-5" is a number
+        return [self.flow(value)] if len(lines) == 1 and is_literal(lines[0]) else lines  # "-5" is a number
+
+    def inside(self, spelled: Spelled) -> list[str]:
+        """The lines of a value below its style."""
+        with spelled_in(spelled.style):
+            return self.top(spelled.inner, plain=True)
 
     def members_of(self, value: Value) -> int:
         """How many members or elements it has."""
@@ -220,7 +225,8 @@ class Writer:
         """What stands behind a key (or the style of an item), and the lines below it."""
         if isinstance(value, str) and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
-            first, *below = self.plain_entry(spelled.inner, indent)
+            with spelled_in(spelled.style):
+                first, *below = self.plain_entry(spelled.inner, indent)
             return [f" ({spelled.style}){first}", *below]
         return self.plain_entry(value, indent)
 
@@ -241,7 +247,8 @@ class Writer:
         dash = " " * indent + "-"
         if isinstance(value, str) and value in self.made.spelled and self.chance(0.8):
             spelled = self.made.spelled[value]
-            first, *below = self.plain_entry(spelled.inner, indent)
+            with spelled_in(spelled.style):
+                first, *below = self.plain_entry(spelled.inner, indent)
             return [f"{dash} ({spelled.style}){first}", *below]
         if isinstance(value, str) and (fence := self.fence(value)):
             return [f"{dash} {fence[0]}", *fence[1:]]
@@ -268,7 +275,7 @@ class Writer:
     def flow(self, value: Value) -> str:
         """A value as flow."""
         if isinstance(value, Literal):
-            return value.text
+            return shown(value)
         if isinstance(value, str):
             return self.string(value, "flow")
         if isinstance(value, Object):
@@ -351,10 +358,10 @@ class Writer:
         """Raw text for a text; `starts`, `ends`: whether its first and last line are whole lines."""
         if "⟦" in text:
             return text
-        for shown, spelled in self.made.blocks.items():
-            at = text.find(shown)
+        for text_of, spelled in self.made.blocks.items():
+            at = text.find(text_of)
             if at >= 0 and self.chance(0.7):
-                before, after = text[:at], text[at + len(shown) :]
+                before, after = text[:at], text[at + len(text_of) :]
                 return (
                     self.raw(before, starts=starts, ends=False)
                     + self.raw_block(spelled)
@@ -387,7 +394,7 @@ class Writer:
         """A value in raw text."""
         self.notes.add(RAWS)
         cut = f" cut {spelled.cut}" if spelled.cut else ""
-        return f"⟦{spelled.style}{cut}⟧\n" + "\n".join(self.top(spelled.inner, plain=True)) + "\n⟦end⟧"
+        return f"⟦{spelled.style}{cut}⟧\n" + "\n".join(self.inside(spelled)) + "\n⟦end⟧"
 
     # ---------------------------------------------------------------------------------- tables
 
@@ -513,7 +520,8 @@ class Writer:
         if out:
             kept = [line for number in sorted(out) for line in row(number, 0)]
             self.parts[ref] = "\n".join([*part(len(out)), *kept])
-            self.parts[ref] = "\n".join([head("json", *self.notes), self.parts[ref]])
+            kind = STYLE_HERE.get() if is_printed() else "json"
+            self.parts[ref] = "\n".join([head(kind, *self.notes), self.parts[ref]])
         self.omit = leaves
         return lines
 
@@ -526,12 +534,13 @@ class Writer:
     def cell(self, value: Value, indent: int, below: list[str], styles: list[str]) -> str:
         """A cell of any value; what goes below its row is added to `below`, a style to `styles`."""
         if isinstance(value, str) and value in self.made.spelled and self.chance(0.7):
-            inner = self.made.spelled[value].inner
-            table = self.table(inner, indent + 2)
-            style = f"({self.made.spelled[value].style})"
+            spelled = self.made.spelled[value]
+            style = f"({spelled.style})"
             below += [" " * (indent + 1) + style] * (len(styles) > 0)
             styles.append(style)
-            below += [" " * (indent + 1) + table[0], *table[1:]] if table else self.block(inner, indent + 1)
+            with spelled_in(spelled.style):
+                table = self.table(spelled.inner, indent + 2)
+                below += [" " * (indent + 1) + table[0], *table[1:]] if table else self.block(spelled.inner, indent + 1)
             return style
         if isinstance(value, str) and (fence := self.fence(value)):
             below += [" " * (indent + 1) + fence[0]] * (len(styles) > 0)

@@ -37,7 +37,7 @@ def test_what_an_sql_agent_prints_says_once_what_all_rows_have() -> None:
     text = repr(rows)
     assert crushed(text).split("\n")[:4] == [
         "[jsonpyt]",
-        '[12][10]: 1=def\t2=shop\t3\t4=BASE TABLE\t5=null\t6=10\t7\t8, 9=null\t10=""',
+        '[12][10]: 1=def\t2=shop\t3\t4=BASE TABLE\t5=None\t6=10\t7\t8, 9=None\t10=""',
         "table_0\t0",
         "table_1\t7",
     ]

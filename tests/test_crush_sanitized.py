@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headroom_asgi._crush import Above, Words, crush, expand, filled, opaque_runs, regroup
+from headroom_asgi._crush import Above, Words, crush, expand, filled, opaque_runs, regroup, view
 from headroom_asgi.errors import ExpandError
 from tests.crush_documents import make_document
 from tests.crush_many import run, written
@@ -44,7 +44,15 @@ def feed() -> None:
                 words = Words([data[at : at + 1 + at % 6] for at in range(0, min(len(data), 200), 7)])
                 words.lines(crushed, most=rng.choice((-1, 0, 2)), apart=rng.random() < 0.5)
                 opaque_runs(crushed * 9)
-                above.add([crushed, data, crushed], [32, rng.choice((-1, 0)), 32], [(at, b"result", b"text") for at in range(3)])
+                lines = [rng.choice((b"", b"x", data[:9])) for _ in range(rng.randrange(12))]
+                numbered = broken(b"\n".join(b"%6d\t%b" % (at + rng.randrange(2), line) for at, line in enumerate(lines)), rng)
+                for seen in (view(numbered) or numbered, broken(view(numbered) or numbered, rng)):
+                    regroup(filled(seen) or seen, seen)
+                    with contextlib.suppress(ExpandError):
+                        expand(seen)
+                patch = b"@@\n+" + crushed.replace(b"\n", b"\n+")
+                least = [32, rng.choice((-1, 0)), 32, 32]
+                above.add([crushed, data, patch, crushed], least, [(at, b"result", b"text") for at in range(4)])
                 above.cut(rng.randrange(len(above) + 1))
                 with contextlib.suppress(ExpandError):
                     expand(crushed)

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headroom_asgi import compress, expand_messages
 from headroom_asgi._crush import filled
@@ -101,3 +103,43 @@ def test_rows_that_stand_for_far_more_than_they_take_are_not_filled_in() -> None
     assert full.split(b"\n")[-1] == b"a" * 20 + b"b"
     assert filled(text(2_000)) is None
     assert filled(text(20_000)) is None
+
+
+SOURCE = [line for n in range(30) for line in (f"    def part_{n}(self) -> int:", f"        return self.total({n}) + 1", "", "")]
+
+
+def view(lines: list[str], start: int = 1) -> str:
+    return "\n".join(f"{number:6}→{line}" for number, line in enumerate(lines, start))
+
+
+def test_views_are_compared_with_the_numbers_of_their_blank_lines_and_go_without() -> None:
+    edited = [*SOURCE[:40], "        # what is new", "", "        # stands here", *SOURCE[44:]]
+    first, second = forwarded(view(SOURCE), view(edited))
+    assert "\n2\t        return self.total(0) + 1\n\n\n5\t" in first
+    assert second.split("\n")[1:] == [
+        "[+36 lines as in result 1]",
+        "37\t    def part_9(self) -> int:",
+        "38\t        return self.total(9) + 1",
+        "",
+        "",
+        "41\t        # what is new",
+        "",
+        "43\t        # stands here",
+        "44\t    def part_11(self) -> int:",
+        "[+75 lines as in result 1, numbered from 45]",
+    ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 110), st.integers(3, 120), st.integers(1, 120), st.sampled_from(["", "x", "    y = 1"])),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_views_with_blank_lines_come_back_however_they_overlap(cuts: list[tuple[int, int, int, str]]) -> None:
+    texts = []
+    for start, count, first, change in cuts:
+        lines = SOURCE[start : start + count]
+        texts.append(view([*lines[: count // 2], change, *lines[count // 2 :]], first))
+    forwarded(*texts)

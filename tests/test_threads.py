@@ -4,7 +4,10 @@ import json
 import re
 from typing import Any
 
+import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
@@ -113,3 +116,49 @@ async def test_where_the_store_is_shared_no_longer_the_api_says_that_the_thread_
     else:  # with which Anthropic's client sends the whole conversation by itself
         assert (received.status, received.json()["error"]["details"]) == (400, {"error_code": "thread_fingerprint_mismatch"})
     assert len(client.upstream.bodies) == 2
+
+
+# What may happen to a client of a thread, and to the middleware in front of it: the ledger may be lost, or the route be set lower.
+SAYS: list[list[dict[str, Any]]] = [
+    [BYE],
+    [{"calls": [HIDDEN]}, {"say": "There.", "calls": [OWN]}],
+    [{"say": "Hm.", "calls": [HIDDEN, OWN]}],
+    [{"say": "Hm.", "calls": [HIDDEN]}] * 4,
+]
+SAY = st.tuples(st.sampled_from(SAYS), st.booleans())
+MODES = st.sampled_from(["ccr", "lossless"])
+
+
+@given(st.lists(SAY | st.none(), min_size=3, max_size=10), st.booleans())
+def test_a_thread_whose_ledger_is_lost_goes_on_or_its_client_is_told_why(happens: list[Any], bare: bool) -> None:
+    anyio.run(follow, Client("anthropic", stream=False, bare=bare), happens)
+
+
+@given(st.lists(SAY | MODES, min_size=3, max_size=10), st.booleans(), st.booleans())
+def test_a_thread_goes_on_whatever_its_route_is_set_to(happens: list[Any], bare: bool, shared: bool) -> None:
+    client = Client("anthropic", stream=False, bare=bare, shared=shared)
+    anyio.run(follow, client, happens)
+    assert 400 not in client.upstream.statuses
+
+
+async def follow(client: Client, happens: list[Any]) -> None:
+    """Say what happens, one after the other; None loses the ledger, a mode is what the middleware begins anew with."""
+    has_tool = False  # what the thread began with
+    steps: list[dict[str, Any]] = []
+    for what in happens:
+        if what is None:
+            await client.forget()
+        elif isinstance(what, str):
+            client.store = client.store if client.store.shared else MemoryStore(shared=True)
+            client.restart(mode=what)
+        else:
+            says, client.stream = what
+            steps = [*steps, *says] if client.calls else says
+            begins, before = not client.held, len(client.upstream.bodies)
+            received = await client.say(TABLE, *steps)
+            sent = client.upstream.bodies[before:]
+            has_tool = offered(sent[0]) if begins else has_tool
+            assert has_tool or not any(omits(body) or offered(body) for body in sent)
+            if received.status != 200:
+                assert received.json()["error"]["details"] == {"error_code": "thread_already_continued"}
+                client.held, client.calls = "", []  # what Anthropic's client does then

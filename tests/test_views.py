@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headroom_asgi import CompressorConfig, HeadroomConfig, TransformPipeline, expand
 from headroom_asgi._crush import expand as expand_bytes
-from headroom_asgi._crush import view
+from headroom_asgi._crush import filled, regroup, view
 from headroom_asgi.compressors import ContentKind, EnvelopeCompressor, Request, detect
 from headroom_asgi.errors import ExpandError
 
@@ -34,7 +34,8 @@ def test_a_view_is_written_with_number_and_tab_and_comes_back(sign: str, start: 
     text = numbered(CODE * 4, start, sign=sign)
     short = view(text.encode())
     assert short is not None
-    assert short.decode().split("\n")[1:] == [f"{number}\t{line}" for number, line in enumerate(CODE * 4, start)]
+    lines = [f"{number}\t{line}" if line else "" for number, line in enumerate(CODE * 4, start)]
+    assert short.decode().split("\n")[1:] == lines
     assert expand(short.decode()) == text
 
 
@@ -44,6 +45,25 @@ def test_lines_that_are_not_numbered_stay_between_the_others() -> None:
     assert short is not None
     assert short.endswith(b"\n\n(2 more lines)\n")
     assert expand_bytes(short) == text.encode()
+
+
+def test_blank_lines_have_numbers_where_a_reader_could_not_tell_them() -> None:
+    text = "\n".join([numbered(["", "a", "", "", "b", ""]), "", numbered(["c", "", "d"], 7), numbered(["", "e"], 20)])
+    short = view(text.encode())
+    assert short is not None
+    assert short.decode().split("\n")[1:] == ["1\t", "2\ta", "", "", "5\tb", "6\t", "", "7\tc", "", "9\td", "20\t", "21\te"]
+    assert expand_bytes(short) == text.encode()
+
+
+def test_a_view_reads_with_all_numbers_and_is_thinned_again() -> None:
+    short = view(numbered(CODE * 4).encode())
+    assert short is not None
+    full = filled(short)
+    assert full is not None
+    assert full.decode().split("\n")[1:] == [f"{number}\t{line}" for number, line in enumerate(CODE * 4, 1)]
+    assert filled(full) is None
+    assert regroup(full, short) == short
+    assert expand_bytes(full) == expand_bytes(short)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +77,7 @@ def test_lines_that_are_not_numbered_stay_between_the_others() -> None:
         numbered(CODE) + "\n12\tcould not be told from a numbered line",
         "\n".join(["a", "b", "c", "d", numbered(CODE)]),
         "\n".join(f"{n:6}→{line}" if n % 3 == 0 else line for n, line in enumerate(CODE)),
+        f"{numbered(CODE)}\n\n{numbered(CODE, 10)}",  # the empty line seems to be the ninth
         '[view "     1→"]\n' + numbered(CODE),
     ],
 )
@@ -84,7 +105,9 @@ def test_heads_that_are_none_are_refused(text: str) -> None:
                 st.text(max_size=6),
             ),
             st.builds("{:6}→{}".format, st.integers(0, 2000), st.text(max_size=8)),
+            st.builds("{:6}→{}".format, st.integers(1, 12), st.sampled_from(["", "", "x", "\r"])),
             st.text(max_size=10),
+            st.just(""),
         ),
         max_size=30,
     )
@@ -95,6 +118,26 @@ def test_any_view_comes_back_byte_for_byte(lines: list[str]) -> None:
     if short is not None:
         assert len(short) < len(data)
         assert expand_bytes(short) == data
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 9]), st.sampled_from(["", "", "", "x", "\ty", None, "-"])), max_size=40
+    )
+)
+def test_any_view_with_blank_lines_comes_back_and_is_filled_and_thinned_again(steps: list[tuple[int, str | None]]) -> None:
+    number, lines = 0, []
+    for step, line in steps:
+        number += step
+        lines.append("" if line is None else "other" if line == "-" else f"{number:6}→{line}")
+    short = view("\n".join(lines).encode())
+    if short is not None:
+        assert expand_bytes(short).decode() == "\n".join(lines)
+        full = filled(short)
+        if full is not None:
+            assert expand_bytes(full).decode() == "\n".join(lines)
+            assert regroup(full, short) == short
 
 
 def test_a_view_is_a_kind_of_its_own() -> None:

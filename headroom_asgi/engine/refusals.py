@@ -24,7 +24,7 @@ _TOO_LONG: Final = re.compile(
 _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNORECASE)
 # The thread is not there, or cannot be gone on with from there, or not now: no other body would be, and the client knows how to.
 # (Of a request that is refused while another one is under way the second try may well be taken: that says nothing of ours.)
-_THREAD: Final = re.compile(rb'"thread_[a-z_]+"')
+_THREAD: Final = re.compile(rb'"error_code"\s*:\s*"thread_')
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."

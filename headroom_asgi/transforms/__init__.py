@@ -14,7 +14,8 @@ from headroom_asgi.transforms.pipeline import (
     drain,
     result_of,
 )
-from headroom_asgi.transforms.repeats import Repeats, Shown, is_result, shown, unfold
+from headroom_asgi.transforms.references import Shown, shown, unfold
+from headroom_asgi.transforms.repeats import Repeats, is_result
 
 __all__ = [
     "SCANNED_PER_COMPRESSED",
