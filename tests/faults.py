@@ -334,8 +334,8 @@ _STAGES: Final = (
     Mutant(
         "what-goes-otherwise-is-referred-to-as-it-went",
         "transforms/repeats.py",
-        "            if went != _went(outcome):",
-        "            if False:",
+        "            if went != _went(outcome) and not",
+        "            if False and not",
         "test_past.py::test_a_result_that_goes_otherwise_than_it_went_is_not_referred_to_as_it_was",
     ),
     Mutant(
@@ -1113,7 +1113,7 @@ _OMISSIONS: Final = (
         "_crush_seen.pxi",
         "seen.table[seen_slot(seen, line.bare)] = line.earlier_bare",
         "pass",
-        "test_repeats_diffs.py::test_a_diff_that_was_taken_back_is_not_referred_to",
+        "test_repeats_diffs.py::test_a_diff_that_was_taken_back_hides_no_other",
     ),
     Mutant(
         "a-pasted-log-names-everything",
@@ -2073,7 +2073,7 @@ _ADVERSARY: Final = (
     ),
     Mutant(
         "memory-of-a-deleted-tenant",
-        "engine/engine.py",
+        "transforms/pipeline.py",
         "        self._memo.clear()\n",
         "",
         "test_adversary_retrieval.py::test_what_was_computed_for_a_deleted_tenant_is_forgotten_too",

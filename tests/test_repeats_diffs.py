@@ -218,12 +218,14 @@ def test_a_result_depends_on_what_stands_before_it_only(
     assert fold(texts[:kept], [12] * kept, results(kept)) == whole[:kept]
 
 
-def test_a_diff_that_was_taken_back_is_not_referred_to() -> None:
-    diff, view = patch([], CODE).encode(), "\n".join(CODE).encode()
+def test_a_diff_that_was_taken_back_hides_no_other() -> None:
+    diff, view, other = patch([], CODE).encode(), "\n".join(CODE).encode(), "\n".join(OTHER * 3).encode()
     above = Above()
     above.add([diff, b"Again:\n" + diff], [-1, -1], results(2))
     above.cut(1)
-    assert above.add([view], [32], results(2)[1:]) == fold([diff, view], [-1, 32], results(2))[1:]
+    said = above.add([other, view], [-1, 32], results(3)[1:])
+    assert said == fold([diff, other, view], [-1, -1, 32], results(3))[1:]
+    assert said[1] is not None
 
 
 # -- in conversations ------------------------------------------------------------------------------------------------------
