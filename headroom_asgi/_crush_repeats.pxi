@@ -52,6 +52,9 @@ cdef bint stands_in(const SeenLine* source, const SeenLine* anchor, int32_t ahea
     """That many lines behind their anchors, the source has the line, as the run says."""
     cdef const SeenLine* there = &source[ahead]
     cdef const SeenLine* line = &anchor[ahead]
+    # Of other numbers only the first one is said, so the lines behind it must have the next ones: nothing is there to compute.
+    if run.form == RENUMBERED and ahead > 1 and line.gutter and line.number != anchor[ahead - 1].number + 1:
+        return False
     if run.form <= RENUMBERED:
         return reads_as(there, line, run.shift)
     if run.form == NUMBERED:

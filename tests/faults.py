@@ -191,15 +191,15 @@ _BYTES: Final = (
     Mutant(
         "no-minimum-of-tokens",
         "transforms/content_router.py",
-        "saved < _MIN_SAVED_TOKENS or ",
-        "",
+        "saved >= _MIN_SAVED_TOKENS and",
+        "saved > 0 and",
         "test_more_laws.py::test_what_would_save_too_little_goes_as_it_came",
     ),
     Mutant(
         "no-minimum-share",
         "transforms/content_router.py",
-        "or not many or",
-        "or",
+        "and many and shorter",
+        "and shorter",
         "test_more_compressors.py::test_32_tokens_and_a_tenth_pay_and_of_what_is_lossless_32_tokens",
     ),
     Mutant(
@@ -650,6 +650,13 @@ _FORMS: Final = (
         "    part.style = crush.style\n",
         "    part.style = STYLE_JSON\n",
         "test_crush_printed.py::test_rows_that_are_left_out_are_spelled_like_those_that_stay",
+    ),
+    Mutant(
+        "numbers-that-a-reader-must-compute",
+        "_crush_repeats.pxi",
+        "line.number != anchor[ahead - 1].number + 1:",
+        "line.number <= anchor[ahead - 1].number:",
+        "test_repeats.py::test_only_numbers_that_go_on_by_one_are_told_by_their_first",
     ),
     Mutant(
         "comma-not-quoted-in-a-list",

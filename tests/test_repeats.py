@@ -91,6 +91,13 @@ def test_renumbered_views_are_referred_to_with_their_new_numbers() -> None:
     assert len(short) < len(after) / 10
 
 
+def test_only_numbers_that_go_on_by_one_are_told_by_their_first() -> None:
+    hits = [(3 * n + n % 4, line) for n, line in enumerate(FILE, 10)]
+    before, after = ("\n".join(f"{number + more}: {line}" for number, line in hits) for more in (0, 549))
+    assert folded(before, after) == [before, after]
+    assert folded(before, before) == [before, f"{before.split(chr(10))[0]}\n[+199 lines as in result 1]"]
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 6])
 @pytest.mark.parametrize("sign", ["→", "\t", ":"])
 @pytest.mark.parametrize("start", [1, 8, 95, 998, 99_990])
