@@ -112,7 +112,10 @@ cdef bint fill_text(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept 
     cdef Py_ssize_t start = out.size, body, limit = min(FILL_TIMES * size + 4096, EXPAND_ROOM)
     cdef bint headed
     if view_is(data, size):
-        return view_fill(data, size, out)
+        if view_fill(data, size, limit, out) and out.size - start <= limit:
+            return True
+        out.size = start
+        return False
     if not read_grouped(data, size, &text) or not fills_alike(data + text.body, text.body_end - text.body, text.notes):
         return False
     headed = put_other_head(data, &text, 0, out)

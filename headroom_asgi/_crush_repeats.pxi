@@ -15,7 +15,6 @@ cdef enum:
     REPEAT_LOOKS = 8  # earlier places looked at for one anchor
     FIRST_LOOKS = 256  # lines with the same words looked at, of which a reader might find one before that which is meant
     MOST_HOPS = 3  # references that a reader has to follow, each into the text that the one before names
-    HEAD_LINES = 24  # a head further up is far from what follows anyway
     HELD_BYTES = 300  # of the objects that hold a text and its names
 
 cdef enum Form:  # in which lines stand, compared with how they stand at the source
@@ -34,6 +33,7 @@ cdef struct Run:
     int32_t shift  # of their numbers
     Form form
     uint8_t sign  # that stands before each of them
+    bint opens  # the anchor is one of them
     uint8_t hops  # the most references that a reader follows from one of its lines
 
 cdef Form form_of(const SeenLine* source, bint behind_source, const SeenLine* line, bint behind_sign) noexcept nogil:
@@ -53,7 +53,8 @@ cdef bint stands_in(const SeenLine* source, const SeenLine* anchor, int32_t ahea
     cdef const SeenLine* there = &source[ahead]
     cdef const SeenLine* line = &anchor[ahead]
     # Of other numbers only the first one is said, so the lines behind it must have the next ones: nothing is there to compute.
-    if run.form == RENUMBERED and ahead > 1 and line.gutter and line.number != anchor[ahead - 1].number + 1:
+    if run.form == RENUMBERED and ahead > 1 and line.gutter and (
+            not anchor[ahead - 1].gutter or line.number != anchor[ahead - 1].number + 1):
         return False
     if run.form <= RENUMBERED:
         return reads_as(there, line, run.shift)
@@ -67,41 +68,6 @@ cdef bint stands_in(const SeenLine* source, const SeenLine* anchor, int32_t ahea
     if run.form == UNSIGNED:
         return there.sign and not line.gutter and same_behind(there, True, line, False)
     return there.sign and numbers_on(anchor, line, ahead) and same_behind(there, True, line, False)
-
-cdef int64_t rows_below(const SeenLine* line) noexcept nogil:
-    """Of the head of a table at the left margin (`[27]: date⇥open`, `{3}: ...`) how many rows are to follow; 0 of any other line."""
-    cdef const uint8_t* data = line.data
-    cdef Py_ssize_t at = 1
-    cdef int64_t rows = 0
-    if line.size < 4 or (data[0] != 0x5B and data[0] != 0x7B):
-        return 0
-    while at < line.size and at <= NUMBER_DIGITS and 0x30 <= data[at] <= 0x39:
-        rows = rows * 10 + data[at] - 0x30
-        at += 1
-    if at == 1 or at == line.size or data[at] != data[0] + 2 or memchr(data + at, 0x3A, line.size - at) == NULL:
-        return 0
-    return rows
-
-cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) noexcept nogil:
-    """As many of the lines as leave no name away from what it names.
-
-    A line that has the next line under it (deeper) stays with it, the head of a block or of a list, and so does that of a table
-    of which rows follow.
-    """
-    cdef int depth, indent
-    cdef int32_t i, top = max(count - HEAD_LINES, 0)
-    if count >= left:
-        return count
-    depth = indent_of(&lines[count])  # of the first line behind the run
-    i = count
-    while i > top:
-        indent = indent_of(&lines[i - 1])
-        if 0 <= indent < depth or rows_below(&lines[i - 1]) > count - i:
-            # The lines between this head and the end of the run belong to it: the run ends before it.
-            count = i - 1
-            depth = indent
-        i -= 1
-    return count
 
 cdef inline bint is_better(const Run* run, const Run* other) noexcept nogil:
     """It is longer; of equally long ones it stands there openly, or as it stands here."""
@@ -118,6 +84,7 @@ cdef void look_for_runs(const Seen* seen, const SeenLine* lines, Py_ssize_t left
     cdef Run run
     cdef const SeenLine* source
     run.sign = lines[1].sign if behind_sign else 0
+    run.opens = False
     while entry >= 0 and looks < REPEAT_LOOKS:
         looks += 1
         run.source = entry >> 1
@@ -144,17 +111,20 @@ cdef void look_for_runs(const Seen* seen, const SeenLine* lines, Py_ssize_t left
 cdef Run longest_run(const Seen* seen, const SeenLine* lines, Py_ssize_t left) noexcept nogil:
     """The longest run behind the first of the lines; of equally long ones the most recent of those that stand there openly.
 
+    It may have no line; its count is -1 where the first one does not stand above either.
+
     Args:
         seen: what a reader has seen so far, of earlier texts and of this one.
         lines: what is to come of the text; `left` of them.
     """
     cdef Run best
-    best.count = best.source = best.shift = 0
-    best.hops = best.sign = 0
+    best.count = -1
+    best.source = best.shift = 0
+    best.hops = best.sign = best.opens = 0
     best.form = AS_THERE
-    if left > 1 and not lines[0].ends and has_letters(lines[0].data + lines[0].gutter, lines[0].size - lines[0].gutter):
+    if not lines[0].ends and has_letters(lines[0].data + lines[0].gutter, lines[0].size - lines[0].gutter):
         look_for_runs(seen, lines, left, False, &best)
-        if lines[0].sign and lines[1].sign:
+        if left > 1 and lines[0].sign and lines[1].sign:
             look_for_runs(seen, lines, left, True, &best)
     return best
 
@@ -172,10 +142,11 @@ cdef void put_count(Buffer* out, int64_t number) noexcept nogil:
 cdef bint is_first(const Seen* seen, Run run) noexcept nogil:
     """A reader who looks for the anchor from the top of the text that is named finds this place."""
     cdef const SeenLine* line = &seen.lines[run.source]
-    cdef int32_t entry = line.earlier
+    cdef bint behind_signs = run.form == UNSIGNED or run.form == UNSIGNED_NUMBERED
+    cdef int32_t entry = line.earlier_bare if behind_signs else line.earlier
     cdef int looks = 0
-    if run.form == UNSIGNED or run.form == UNSIGNED_NUMBERED:
-        return False  # nobody looks behind the first letters of lines
+    if run.opens:
+        return False  # there is none
     while entry >= 0 and seen.lines[entry >> 1].text == line.text:
         looks += 1
         if run.form != AS_THERE or looks > FIRST_LOOKS or reads_as(&seen.lines[entry >> 1], line, 0):
@@ -187,19 +158,26 @@ cdef void put_reference(Buffer* out, const Seen* seen, Run run, const SeenLine* 
     """`[+33 lines as in result 7]`, with what is needed to find and to number them."""
     cdef const SeenLine* source = &seen.lines[run.source]
     cdef const Place* place = &seen.places[source.text]
+    cdef const SeenLine* first = source + 1 - run.opens
     cdef bint is_near
     buffer_text(out, b"[+")
-    put_count(out, run.count)
-    buffer_text(out, b" lines as" if run.count > 1 else b" line as")
+    put_count(out, run.count + run.opens)
+    buffer_text(out, b" lines as" if run.count + run.opens > 1 else b" line as")
     if run.source >= own:
         buffer_text(out, b" above")
     else:
         buffer_text(out, b" in ")
-        is_near = place.result == seen.places[seen.lines[seen.size - 1].text].result
+        is_near = place.result == seen.places[lines[0].text].result
         buffer_put(out, place.near if is_near else place.name, place.near_size if is_near else place.name_size)
-    if not is_first(seen, run):
+    if is_first(seen, run):
+        pass
+    elif first.rises:
+        # Where lines have numbers, nobody counts them.
+        buffer_text(out, b", from number ")
+        put_count(out, first.number)
+    else:
         buffer_text(out, b", from line ")
-        put_count(out, run.source - place.first + 2)
+        put_count(out, run.source - place.first + 2 - run.opens)
     if run.form == UNNUMBERED:
         buffer_text(out, b", without numbers")
     elif run.form == UNSIGNED or run.form == UNSIGNED_NUMBERED:
@@ -223,31 +201,72 @@ cdef Py_ssize_t count_lines(const uint8_t* data, Py_ssize_t size) noexcept nogil
         lines += 1
         data += 1
 
-cdef inline int64_t estimate_lines(const SeenLine* lines, Py_ssize_t count) noexcept nogil:
-    """Of lines that follow each other in one text."""
-    return estimate_tokens(lines[0].data, lines[count - 1].data + lines[count - 1].size - lines[0].data)
+cdef int64_t put_run(Buffer* out, const Seen* seen, Run run, const SeenLine* lines, Py_ssize_t own) noexcept nogil:
+    """Write what says a run behind the first of the lines; how many tokens that saves, 0 if it takes as many bytes."""
+    cdef Py_ssize_t start = out.size
+    cdef const SeenLine* first = &lines[1 - run.opens]
+    cdef const SeenLine* last = &lines[run.count]
+    cdef Py_ssize_t size = last.data + last.size - first.data
+    put_reference(out, seen, run, lines, own)
+    if out.failed or out.size - start >= size:
+        return 0
+    return estimate_tokens(first.data, size) - estimate_tokens(out.data + start, out.size - start)
+
+cdef bint says_form(const SeenLine* line) noexcept nogil:
+    """It says in which form a text stands."""
+    return (line.size > 5 and line.data[0] == 0x5B
+            and (memcmp(line.data + 1, b"json", 4) == 0 or memcmp(line.data + 1, b"text", 4) == 0
+                 or memcmp(line.data + 1, b"view", 4) == 0))
+
+cdef int32_t opening_part(const SeenLine* lines, Py_ssize_t at, Py_ssize_t count, Run run) noexcept nogil:
+    """How many lines at the beginning of a text, up to the end of a run, may be said without an anchor; 0 if this is no beginning."""
+    cdef Py_ssize_t end = at + run.count + 1
+    if at > 1 or says_form(&lines[0]) != (at == 1) or run.count < 0 or run.form != AS_THERE:
+        return 0
+    # What a view shows below a line is not what that names, however deep it stands.
+    if end < count and lines[end].gutter and not lines[end - 1].gutter:
+        return run.count + 1
+    return whole_part(lines + at, run.count + 1, count - at)
 
 cdef bint fold_text(Seen* seen, SeenLine* lines, Py_ssize_t count, int64_t least, Buffer* out) noexcept nogil:
     """Write a text with its repeats folded, and note what it says; whether that saves so many tokens."""
-    cdef Py_ssize_t own = seen.size, at = 0, start = out.size, place, i
-    cdef int64_t saved = 0, gain
+    cdef Py_ssize_t own = seen.size, at = 0, start = out.size, place, end, i
+    cdef int64_t saved = 0, gain, more
+    cdef int32_t opening
     cdef Run run
     while at < count:
         run = longest_run(seen, lines + at, count - at)
-        buffer_put(out, lines[at].data, lines[at].size)
-        seen_add(seen, lines[at])
+        opening = opening_part(lines, at, count, run)
         gain = 0
-        if run.count:
-            place = out.size
+        place = out.size
+        buffer_put(out, lines[at].data, lines[at].size)
+        if run.count > 0:
+            end = out.size
             buffer_byte(out, 0x0A)
-            put_reference(out, seen, run, lines + at, own)
-            if not out.failed:
-                gain = estimate_lines(lines + at + 1, run.count) - estimate_tokens(out.data + place + 1, out.size - place - 1)
+            gain = put_run(out, seen, run, lines + at, own)
             if gain < REPEAT_TOKENS:
-                out.size = place
-        if gain >= REPEAT_TOKENS:
+                out.size = end
+                gain = 0
+        if opening:
+            # The first line of a text has no anchor above it. It stays, as one of the next lines, unless it is long itself.
+            end = out.size
+            run.opens = True
+            i = run.count
+            run.count = opening - 1
+            more = put_run(out, seen, run, lines + at, own)
+            if more >= gain + REPEAT_TOKENS:
+                memmove(out.data + place, out.data + end, out.size - end)
+                out.size -= end - place
+                gain = more
+            else:
+                out.size = end
+                run.opens = False
+                run.count = <int32_t>i
+        if not run.opens:
+            seen_add(seen, lines[at])
+        if gain:
             saved += gain
-            for i in range(at + 1, at + 1 + run.count):
+            for i in range(at + 1 - run.opens, at + 1 + run.count):
                 lines[i].hops = seen.lines[run.source + i - at].hops + 1
                 seen_add(seen, lines[i])
             at += run.count
@@ -273,6 +292,7 @@ cdef bint fold_texts(
     cdef const uint8_t* at
     cdef const uint8_t* stop
     cdef const uint8_t* end
+    cdef int32_t highest
     cdef bint imitates, of_hunk
     for i in range(count):
         n = count_lines(texts[i], sizes[i])
@@ -294,6 +314,7 @@ cdef bint fold_texts(
             continue
         imitates = of_hunk = False
         signed = 0
+        highest = -1
         while True:
             end = <const uint8_t*>memchr(at, 0x0A, stop - at)
             size = (end if end != NULL else stop) - at
@@ -301,6 +322,8 @@ cdef bint fold_texts(
             lines[n] = read_line(at, size, <int32_t>(seen.texts - 1), of_hunk)
             imitates = imitates or is_reference(at, size)
             signed += lines[n].sign != 0
+            lines[n].rises = lines[n].number > highest
+            highest = max(highest, lines[n].number)
             n += 1
             if end == NULL:
                 break

@@ -1,10 +1,11 @@
 # Lines that are compared with each other: what can be recognized, what the number is of those of a file view, who reads as whom.
 #
-# What other files use: SeenLine, read_line, in_hunk, has_letters, is_reference, reads_as, same_behind, numbers_on, indent_of.
+# What other files use: SeenLine, read_line, in_hunk, has_letters, is_reference, reads_as, same_behind, numbers_on, whole_part.
 
 cdef enum:
     ANCHOR_LETTERS = 8  # letters and digits by which a line can be recognized
     NUMBER_DIGITS = 7
+    HEAD_LINES = 24  # a head further up is far from what follows anyway
 
 cdef struct SeenLine:
     const uint8_t* data
@@ -21,6 +22,7 @@ cdef struct SeenLine:
     uint8_t sign  # by which a line of a hunk of a diff was added, was taken away or stays; 0 of all others
     uint8_t anchors  # it can be recognized, and is found by its hash
     uint8_t ends  # no run goes over it
+    uint8_t rises  # its number is higher than all above it in its text
 
 cdef inline bint is_word_byte(uint8_t byte) noexcept nogil:
     return (byte | 0x20) - 0x61 < 26 and (byte | 0x20) >= 0x61 or 0x30 <= byte <= 0x39 or byte >= 0x80
@@ -105,7 +107,7 @@ cdef SeenLine read_line(const uint8_t* data, Py_ssize_t size, int32_t text, bint
     line.size = <uint32_t>size
     line.text = text
     line.earlier = line.earlier_bare = -1
-    line.hops = line.anchors = line.sign = 0
+    line.hops = line.anchors = line.sign = line.rises = 0
     line.bare = 0
     read_gutter(&line)
     line.hash = hash_line(data + line.gutter, size - line.gutter)
@@ -162,3 +164,38 @@ cdef int indent_of(const SeenLine* line) noexcept nogil:
     while at < line.size and (line.data[at] == 0x20 or line.data[at] == 0x09):
         at += 1
     return <int>(at - start) if at < line.size else -1
+
+cdef int64_t rows_below(const SeenLine* line) noexcept nogil:
+    """Of the head of a table at the left margin (`[27]: date⇥open`, `{3}: ...`) how many rows are to follow; 0 of any other line."""
+    cdef const uint8_t* data = line.data
+    cdef Py_ssize_t at = 1
+    cdef int64_t rows = 0
+    if line.size < 4 or (data[0] != 0x5B and data[0] != 0x7B):
+        return 0
+    while at < line.size and at <= NUMBER_DIGITS and 0x30 <= data[at] <= 0x39:
+        rows = rows * 10 + data[at] - 0x30
+        at += 1
+    if at == 1 or at == line.size or data[at] != data[0] + 2 or memchr(data + at, 0x3A, line.size - at) == NULL:
+        return 0
+    return rows
+
+cdef int32_t whole_part(const SeenLine* lines, int32_t count, Py_ssize_t left) noexcept nogil:
+    """As many of the lines as leave no name away from what it names.
+
+    A line that has the next line under it (deeper) stays with it, the head of a block or of a list, and so does that of a table
+    of which rows follow.
+    """
+    cdef int depth, indent
+    cdef int32_t i, top = max(count - HEAD_LINES, 0)
+    if count >= left:
+        return count
+    depth = indent_of(&lines[count])  # of the first line behind the run
+    i = count
+    while i > top:
+        indent = indent_of(&lines[i - 1])
+        if 0 <= indent < depth or rows_below(&lines[i - 1]) > count - i:
+            # The lines between this head and the end of the run belong to it: the run ends before it.
+            count = i - 1
+            depth = indent
+        i -= 1
+    return count

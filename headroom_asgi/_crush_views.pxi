@@ -3,7 +3,7 @@
 # What other files use:
 #   bint view_is(data, size)                the text is written as a view
 #   bint view_expand(data, size, out)       back; False if it is none
-#   bint view_fill(data, size, out)         the view with all numbers; False, and nothing, if none is missing or it is no view
+#   bint view_fill(data, size, most, out)   the view with all numbers; False, and nothing, if none is missing or it is no view
 #   bint view_thin(data, size, out)         without those of blank lines; False if it is no view
 #
 # The text of the file keeps its very bytes; only what stands before it gets shorter: `   370→` are three to four tokens, `370⇥` two.
@@ -115,8 +115,11 @@ cdef bint view_thin(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept 
     buffer_put(out, kept, stop - kept)
     return True
 
-cdef bint view_fill(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
-    """Append a view with the numbers of its blank lines; False, and nothing, if none is missing or it is no view."""
+cdef bint view_fill(const uint8_t* data, Py_ssize_t size, Py_ssize_t most, Buffer* out) noexcept nogil:
+    """Append a view with the numbers of its blank lines; False, and nothing, if none is missing or it is no view.
+
+    Where that is more than so many bytes, it stops behind them.
+    """
     cdef Gutter like
     cdef Py_ssize_t body = view_body(data, size, &like), empty = 0, start = out.size, at
     cdef const uint8_t* stop = data + size
@@ -139,6 +142,8 @@ cdef bint view_fill(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept 
                 for at in range(empty):
                     put_int(last + 1 + at, out)
                     buffer_text(out, b"\t\n")
+                    if out.size - start > most:
+                        return True
                 kept = line.data
             last, empty = number, 0
         if line.data + line.size == stop:
@@ -199,7 +204,7 @@ cdef bint view_write(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept
     return numbered >= VIEW_LINES and numbered >= others and out.size < size
 
 cdef bint view_expand(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept nogil:
-    """The text that a view stands for; False if it is no view."""
+    """The text that a view stands for, or the beginning of one that is too large; False if it is no view."""
     cdef Gutter like, gutter
     cdef Buffer full
     cdef const uint8_t* sample = data + 7
@@ -211,9 +216,9 @@ cdef bint view_expand(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcep
         return False
     buffer_open(&full)
     line, stop = data + body, data + size
-    if view_fill(data, size, &full) and not full.failed:
+    if view_fill(data, size, EXPAND_ROOM, &full) and not full.failed:
         line, stop = full.data + body, full.data + full.size
-    while True:
+    while out.size <= EXPAND_ROOM:
         end = <const uint8_t*>memchr(line, 0x0A, stop - line)
         length = (end if end != NULL else stop) - line
         if is_narrow(line, length):
@@ -243,7 +248,7 @@ cdef bint view_make(const uint8_t* data, Py_ssize_t size, Buffer* out) noexcept 
     buffer_open(&again)
     done = view_write(data, size, &full) and not full.failed
     # An empty line that seems to have lost its number could not be told from one that has.
-    if done and view_fill(full.data, full.size, &again):
+    if done and view_fill(full.data, full.size, EXPAND_ROOM, &again):
         done = False
     if done:
         view_thin(full.data, full.size, out)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import resource
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import zstandard
 from headroom_asgi.middleware import codings
 from headroom_asgi.middleware.codings import CodingError, decode, stream_decoder
 from headroom_asgi.testing import RecordingExtension
+from headroom_asgi.transforms.tools import is_named
 from tests.adversary import MANY, asking, each_dialect, exchange, first_marker, request, results_in
 from tests.driver import Inner, answer_json, post, question_body
 from tests.test_attacks import CHAT, OK, asks, wrapped
@@ -182,3 +184,14 @@ async def test_brackets_in_an_answer_and_in_arguments_of_our_tool_end_well(name:
     response = await post(wrapped(inner, *extensions), CHAT, request("openai-chat", json.dumps(MANY))[1])
     assert b"fine" in response.body
     assert "not a JSON object" in results_in("openai-chat", inner.bodies[1])[1]
+
+
+def test_a_tool_with_a_very_long_name_is_looked_up_by_its_end() -> None:
+    name = "a." * 20_000
+    tracemalloc.start()
+    try:
+        assert is_named(f"{name}Read_File", {"read_file"})
+        assert not is_named(name, {"read_file"})
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()

@@ -135,7 +135,8 @@ async def test_and_so_is_one_behind_a_round_that_came_as_a_whole(last: str, monk
     answer = found("anthropic") if last == "streamed" else answer_json(text_answer("anthropic", "It is there."))
     response, inner, _ = await ask_held(whole, refused, answer, stream=True)
     assert (response.status, response.complete, len(inner.bodies)) == (200, True, 4)
-    assert b"here." in response.body
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["content"] == [{"type": "text", "text": "It is there."}]
     assert b"headroom" not in response.body
     assert inner.bodies[2] == inner.bodies[3]
 

@@ -8,10 +8,10 @@ import pytest
 
 from headroom_asgi.config import HeadroomConfig
 from headroom_asgi.engine.conversation import LEDGER
-from headroom_asgi.engine.refusals import Breaker
+from headroom_asgi.engine.refusals import Breaker, Second, second_try
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports, RecordingExtension
-from headroom_asgi.types import Receive, Scope, Send
+from headroom_asgi.types import Message, Receive, Scope, Send
 from tests.driver import (
     PATHS,
     TABLE,
@@ -19,8 +19,10 @@ from tests.driver import (
     Reaction,
     answer_json,
     answer_stream,
+    http_scope,
     post,
     question_body,
+    staying,
     stream_of,
     text_answer,
     whole_body,
@@ -150,6 +152,41 @@ async def test_what_is_said_of_a_thread_is_the_clients_to_hear(mode: str, code: 
     assert (received.status, received.json(), len(inner.bodies)) == (400, error, 1)
     assert (await post(app, PATHS["anthropic"], body)).status == 200
     assert [report.outcome for report in reports] == ["compressed"] * 2  # nothing is spared for that
+
+
+def test_a_thread_is_told_of_by_gateways_too_and_only_where_there_is_one() -> None:
+    error = json.dumps({"details": {"error_code": "thread_continue_in_flight"}})
+    handed_on = json.dumps({"error": {"message": f"AnthropicException - {error}"}})
+    for told in (error, handed_on, json.dumps({"error": handed_on})):
+        assert second_try(400, told.encode(), held=True) is None
+        assert second_try(422, told.encode(), held=False) is Second.OWN  # an echo of something else
+
+
+@both_modes
+@pytest.mark.parametrize("fails", [1, 2], ids=["behind the refusal", "behind the second answer"])
+@pytest.mark.parametrize("status", [200, 400, 401])
+async def test_what_fails_behind_a_whole_answer_keeps_nobody_from_getting_one(mode: str, fails: int, status: int) -> None:
+    """As frameworks do whose background work fails."""
+    answers = [answer_json(NO_TOOLS, 400), answer_json(OK, status)]
+    got: list[Message] = []
+    calls = 0
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal calls
+        calls += 1
+        number = calls
+        await answers[number - 1](await whole_body(receive), send)
+        if number == fails:
+            raise LookupError("behind")
+
+    async def send(message: Message) -> None:
+        got.append(message)
+
+    with pytest.raises(LookupError, match="behind"):
+        await wrapped(inner, mode=mode)(http_scope(PATH), staying(request()), send)
+    told = NO_TOOLS if status == 400 else OK
+    assert (calls, got[0]["status"], json.loads(b"".join(message.get("body", b"") for message in got))) == (2, status, told)
+    assert not got[-1].get("more_body", False)
 
 
 @both_modes

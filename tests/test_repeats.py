@@ -164,7 +164,7 @@ def test_a_line_that_looks_like_a_reference_is_found_where_an_anchor_is_looked_f
     words = "[+3 words of plenty here"
     source = [words, f"     7→{words}", *numbered(FILE[:20], 8)]
     short = folded("\n".join(source), "\n".join([f"    17→{words}", *numbered(FILE[:20], 18)]))[1]
-    assert short == f"    17→{words}\n[+20 lines as in result 1, from line 3, numbered from 18]"
+    assert short == f"    17→{words}\n[+20 lines as in result 1, from number 8, numbered from 18]"
 
 
 def test_text_that_stands_for_very_much_is_refused() -> None:
@@ -367,7 +367,7 @@ def test_what_comes_later_changes_nothing_however_much_it_is() -> None:
         "[+1 line as in content of result 3's call]",
         "[+1 line as in content of result 0's call]",
         "[+2 lines as in content of result 1's call]",
-        "[+1 line as in content of result 1's call, from line 1]",
+        "[+1 line as in content of result 1's call, from line 0]",
     ],
 )
 def test_references_to_what_is_not_there_are_refused(reference: str) -> None:

@@ -52,19 +52,19 @@ def test_lines_between_changes_are_said_by_themselves() -> None:
 def test_a_view_of_what_a_diff_showed_has_its_own_numbers(sign: str) -> None:
     view = "\n".join(numbered(CODE, 1, 1, sign))
     short = folded(patch([], CODE), view)[1]
-    assert short == f"1{sign}{CODE[0]}\n[+59 lines as in result 1, from line 6, without signs, numbered from 2]"
+    assert short == f"1{sign}{CODE[0]}\n[+59 lines as in result 1, without signs, numbered from 2]"
 
 
 def test_what_a_diff_showed_is_named_whatever_the_signs_are() -> None:
     after = [*CODE[:20], *OTHER, *CODE[20:]]
     short = folded(patch(CODE, after, 8), "\n".join(after[12:68]))[1]
-    assert short == f"{CODE[12]}\n[+55 lines as in result 1, from line 6, without signs]"
+    assert short == f"{CODE[12]}\n[+55 lines as in result 1, without signs]"
 
 
 def test_a_file_that_a_patch_makes_is_named_when_it_is_read() -> None:
     written = "\n".join(["*** Begin Patch", "*** Add File: code.py", *(f"+{line}" for line in CODE), "*** End Patch"])
     short = folded("Done.", "\n".join(numbered(CODE)), calls=[{"input": written}, {}])[1]
-    assert short.endswith("[+59 lines as in input of result 1's call, from line 4, without signs, numbered from 2]")
+    assert short.endswith("[+59 lines as in input of result 1's call, without signs, numbered from 2]")
 
 
 @pytest.mark.parametrize("sign", ["\t", "→", ":"])
@@ -80,7 +80,15 @@ def test_lines_of_a_view_are_named_where_they_stand_without_numbers(sign: str) -
 def test_where_it_stands_is_said_if_the_anchor_stands_there_twice() -> None:
     twice = [CODE[0], "something else", *CODE]
     assert "from line 4, each behind" in folded("\n".join(twice), patch([], CODE))[1]
-    assert "from line 4, without numbers]" in folded("\n".join(numbered(twice)), "\n".join(CODE))[1]
+    assert "from line 8, without signs]" in folded(patch([], twice), "\n".join(CODE))[1]
+
+
+def test_where_lines_have_numbers_the_place_is_one_of_them() -> None:
+    twice = numbered([CODE[0], "something else", *CODE], 300)
+    assert "from number 303, without numbers]" in folded("\n".join(twice), "\n".join(CODE))[1]
+    assert "from number 303, numbered from 8]" in folded("\n".join(twice), "\n".join(numbered(CODE, 7)))[1]
+    views = [*numbered(["another file", *OTHER, CODE[0]], 300), *numbered(CODE, 300)]
+    assert "from line 44, without numbers]" in folded("\n".join(views), "\n".join(CODE))[1]
 
 
 def test_a_diff_that_stands_there_as_it_is_is_referred_to_as_such() -> None:
@@ -142,7 +150,20 @@ def test_lines_that_are_not_there_are_refused(reference: str) -> None:
 
 # -- properties ------------------------------------------------------------------------------------------------------------
 
-POOL = ["", "}", "\t", "+ plus", "- minus", "++", " 12→twelve of them", "12\ttwelve of them", *CODE[:12], "@@ not a hunk"]
+SENTENCE = "The file code.py has been updated, and here is what stands there now, around the lines that were changed in it:"
+POOL = [
+    "",
+    "}",
+    "\t",
+    "+ plus",
+    "- minus",
+    "++",
+    " 12→twelve of them",
+    "12\ttwelve of them",
+    *CODE[:12],
+    "@@ not a hunk",
+    SENTENCE,
+]
 STATES = st.lists(st.lists(st.sampled_from(POOL), max_size=25), min_size=1, max_size=3)
 SHOWN = st.tuples(
     st.sampled_from(["plain", "view", "diff", "combined", "patch", "call", "both"]),

@@ -41,7 +41,7 @@ def forwarded(*outputs: str) -> list[str]:
 def test_lines_are_found_again_under_another_head() -> None:
     first, second = forwarded("\n".join(LOG), "\n".join([*LOG[:20], *FAILED, *LOG[23:]]))
     assert first.startswith(head("text", FILLS))
-    assert "[+19 lines as in result 1]" in second
+    assert second.startswith("[+20 lines as in result 1, from line 1]")
     assert second.count("FAIL") == 3
     assert len(second.split("\n")) < 9
 
@@ -50,14 +50,14 @@ def test_what_is_left_stands_in_groups_where_that_is_shorter() -> None:
     more = [line.replace("request", "reply") for line in LOG]
     _, second = forwarded("\n".join(LOG), "\n".join([*LOG[:25], *more]))
     assert second.startswith(head("text", FILLS))
-    assert "[+24 lines as in result 1]" in second
+    assert "[+25 lines as in result 1, from line 1]" in second
     assert second.count("reply") <= 3
 
 
 def test_lines_of_a_folded_text_are_referred_to_by_those_who_come_later() -> None:
     texts = ["\n".join(LOG[:30]), "\n".join(LOG[10:]), "\n".join(["last", *LOG[5:45]])]
     _, second, third = forwarded(*texts)
-    assert "as in result 1]" in second
+    assert "as in result 1, from line 11]" in second
     assert "as in result 1" in third
     assert "as in result 2" in third
 

@@ -46,7 +46,7 @@ WRITTEN = ("write_file", FILE, "Successfully wrote to query.sql")
 @pytest.mark.parametrize("tool", ["read_file", "get_object"])
 def test_a_file_in_an_envelope_that_the_model_wrote_is_named(tool: str) -> None:
     texts = sent(conversation(WRITTEN, (tool, "", enveloped(FILE))))
-    assert texts[1].endswith(f"\n{QUERY[0]}\n[+59 lines as in content of result 1's call]")
+    assert texts[1].endswith("\n[+60 lines as in content of result 1's call, from line 1]")
 
 
 def test_alone_it_goes_as_it_came() -> None:
@@ -65,13 +65,21 @@ def test_lines_in_a_form_that_goes_are_a_source() -> None:
     longer = enveloped("\n".join([*QUERY, "ORDER BY score", "LIMIT 10 -- the ten best students"]))
     shown = "the last lines:\nORDER BY score\nLIMIT 10 -- the ten best students\n" * 3
     texts = sent(conversation(WRITTEN, ("read_file", "", longer), ("read_file", "", longer), ("Bash", "", shown)))
-    assert "[+59 lines as in content of result 1's call]" in texts[1]
+    assert "[+60 lines as in content of result 1's call, from line 1]" in texts[1]
     assert texts[2] == "[the same as result 2]"
 
 
 def test_what_is_little_with_its_repeats_too_stays() -> None:
     few = enveloped("\n".join([*QUERY[:2], *(f"note {n} about student number {n * n}" for n in range(40))]))
     assert sent(conversation(WRITTEN, ("read_file", "", few)))[1] == few
+
+
+@pytest.mark.parametrize("line", ["[+2 lines as in result 1]", "[the same as result 1]"])
+def test_a_quoted_line_that_looks_like_a_reference_never_becomes_a_line(line: str) -> None:
+    text = enveloped("\n".join(["The first line", QUERY[3], line, *(f'quote "{n}" and \\ more of "{n}"' for n in range(200))]))
+    assert sent(conversation(("Bash", "", FILE), ("tail", "", text)))[1] == text
+    without = text.replace(line[1:], "")
+    assert sent(conversation(("Bash", "", FILE), ("tail", "", without)))[1] != without
 
 
 def test_what_was_frozen_or_switched_off_goes_as_it_came() -> None:

@@ -129,7 +129,7 @@ SAY = st.tuples(st.sampled_from(SAYS), st.booleans())
 MODES = st.sampled_from(["ccr", "lossless"])
 
 
-@given(st.lists(SAY | st.none(), min_size=3, max_size=10), st.booleans())
+@given(st.lists(SAY | st.none() | MODES, min_size=3, max_size=10), st.booleans())
 def test_a_thread_whose_ledger_is_lost_goes_on_or_its_client_is_told_why(happens: list[Any], bare: bool) -> None:
     anyio.run(follow, Client("anthropic", stream=False, bare=bare), happens)
 

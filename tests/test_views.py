@@ -145,6 +145,18 @@ def test_a_view_is_a_kind_of_its_own() -> None:
     assert detect("\n".join(CODE * 30)) is not ContentKind.VIEW
 
 
+def test_what_seems_to_be_a_view_of_very_many_blank_lines_is_refused_and_not_filled() -> None:
+    lines = 1 << 21
+    text = b'[view "%s1\xe2\x86\x92"]\n1\tx\n' % (b" " * 120) + b"\n" * lines + b"%d\tx" % (lines + 2)
+    assert filled(text) is None  # its head shows no number column
+    text = text.replace(b" " * 120, b" " * 15)
+    full = filled(text)
+    assert full is not None
+    assert len(full) < 16 * len(text)
+    with pytest.raises(ExpandError, match="256 MiB"):
+        expand_bytes(b'[view "               1\xe2\x86\x92"]\n1\tx\n' + b"\n" * (12 * lines) + b"%d\tx" % (12 * lines + 2))
+
+
 # -- exact-match tools -------------------------------------------------------------------------------------------------
 
 

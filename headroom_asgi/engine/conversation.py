@@ -211,24 +211,25 @@ class Conversation:
             outcome: how the exchange ended.
             turn: what the client gets.
             names: of what this exchange left out.
-            offered: the model has our tool. Otherwise it has it only if it called it.
+            offered: the model has our tool. Otherwise it has it only if it called it; if it did not, there is nothing to know of
+                what the provider holds.
         """
         key = ""
         if self.replays and not self.client.held and outcome.hides:
             entry, key = packed(Entry(digest_of(turn), outcome.rounds)), key_of(turn, self.parent)
             # A request that was sent twice at once may leave two: what was put back once must not change.
             await self._put(key, entry, if_absent=True)
-        if self.is_held and self.store.shared:
-            await self._hold(outcome, names, key, offered=offered or outcome.asked)
+        if self.is_held and self.store.shared and (offered or outcome.asked):
+            await self._hold(outcome, names, key)
         return True
 
-    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str, *, offered: bool) -> None:
+    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str) -> None:
         wire = self.client.wire
         goes_on = wire.held_by(outcome.answers[-1])
         kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
         known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
         waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
-        entry = Entry("", waiting, goes_on, known, offered=offered, kept=kept, turn=turn)
+        entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=turn)
         if known:
             await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
         values = {held_key(wire.held_by(answer)): packed(entry) for answer in outcome.answers if wire.held_by(answer)}

@@ -307,7 +307,7 @@ class Exchange(Staged):
             return None
         if status == BAD_REQUEST and self._forgot and await self._mend(Second.ANSWERED, error):
             return Second.ANSWERED
-        second = second_try(status, error)
+        second = second_try(status, error, held=self.conversation is not None and self.conversation.is_held)
         if second is Second.UNSIGNED:
             return second if await self._mend(second, error) else None
         return second if self.body is not self.original else None

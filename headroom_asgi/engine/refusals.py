@@ -24,7 +24,8 @@ _TOO_LONG: Final = re.compile(
 _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNORECASE)
 # The thread is not there, or cannot be gone on with from there, or not now: no other body would be, and the client knows how to.
 # (Of a request that is refused while another one is under way the second try may well be taken: that says nothing of ours.)
-_THREAD: Final = re.compile(rb'"error_code"\s*:\s*"thread_')
+# Gateways hand it on as a text within theirs.
+_THREAD: Final = re.compile(rb"error_code\W{1,16}thread_")
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
@@ -42,9 +43,9 @@ class Second(Enum):
     ANSWERED = "answered"  # our body with answers to calls of ours that the provider holds, and whose results are lost
 
 
-def second_try(status: int, error: bytes) -> Second | None:
-    """What may be taken where ours was refused with this answer; None if nothing is likely to."""
-    if status not in REFUSED or _TOO_LONG.search(error) or _THREAD.search(error):
+def second_try(status: int, error: bytes, *, held: bool = False) -> Second | None:
+    """What may be taken where ours was refused with this answer; None if nothing is likely to. `held`: by the provider."""
+    if status not in REFUSED or _TOO_LONG.search(error) or (held and _THREAD.search(error)):
         return None
     if _REASONING.search(error):
         return Second.UNSIGNED if status == BAD_REQUEST else None

@@ -26,19 +26,16 @@ def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: b
         known: what earlier exchanges left.
         shared: all workers see the same store.
     """
-    offered = known is not None and known.held.offered
-    if mode != "ccr" and not offered:
+    if mode != "ccr" and (mode != "lossless" or not payload.held):
         return Offer(obstacle=mode), False
     if (payload.held or payload.holds) and not shared:
-        return Offer(obstacle=_HELD), False
+        return Offer(obstacle=_HELD if mode == "ccr" else mode), False
     offer = payload.wire.offer(payload, TOOL)
-    if offer.obstacle:
-        return offer, False
-    if mode != "ccr":
-        return (replace(offer, obstacle=mode), True) if offer.fixed else (Offer(obstacle=mode), False)
-    if offer.fixed and not offered:
-        return Offer(obstacle=_HELD), True
-    return offer, True
+    if offer.fixed and not offer.obstacle:
+        offered = known is not None and known.held.offered
+        obstacle = mode if mode != "ccr" else "" if offered else _HELD
+        return (replace(offer, obstacle=obstacle) if offered else Offer(obstacle=obstacle)), True
+    return (offer, not offer.obstacle) if mode == "ccr" else (Offer(obstacle=mode), False)
 
 
 def has_tool(payload: Payload) -> bool:

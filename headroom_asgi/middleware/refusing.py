@@ -22,6 +22,7 @@ class Gate:
 
     Attributes:
         second: what is to be tried after a refusal (`take`); None if nothing is.
+        whole: the last answer, a refusal or what was tried then, came to its end; whatever fails behind it, the client gets one.
     """
 
     def __init__(self, exchange: Exchange, relay: Relay, send: Send) -> None:
@@ -37,10 +38,12 @@ class Gate:
         self._accepted = False  # what was tried then
         self._told = False  # another error than a refusal, which the client gets as it comes
         self.second: Second | None = None
+        self.whole = False
 
     def take(self) -> Second | None:
         """What is tried now; None if there is nothing more to try. The answer goes to `again`."""
         self._trying, self.second = self.second, None
+        self.whole = self.whole and self._trying is None
         return self._trying
 
     async def feed(self, message: Message) -> bool:
@@ -60,6 +63,7 @@ class Gate:
         if last and self._size <= MAX_ERROR_BYTES:
             self.second = await self._exchange.second_try(self._held[0]["status"], await self._error(self._held))
             if self.second is not None:
+                self.whole = True
                 return True
         return await self._release() if last or self._size > MAX_ERROR_BYTES else False
 
@@ -88,7 +92,8 @@ class Gate:
             await self._send(message)
         elif self._keep(self._again, message):
             self.second = await self._next()
-        return _ends(message)
+        self.whole = _ends(message)
+        return self.whole
 
     async def settle(self) -> None:
         """What was tried then was no better received: the first answer stands, unless the last was no refusal."""

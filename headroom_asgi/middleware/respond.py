@@ -12,10 +12,10 @@ from headroom_asgi.errors import HeadroomError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.middleware.codings import decode
 from headroom_asgi.middleware.retrying import Retries
-from headroom_asgi.middleware.ways import Kind, Way, decoder_of, kind_of, told
+from headroom_asgi.middleware.ways import Kind, Way, calls_us, decoder_of, kind_of, put_together, told
 from headroom_asgi.retrieval import TOOL, Outcome, Watch
 from headroom_asgi.types import Message, Send
-from headroom_asgi.wire import Answer, literal
+from headroom_asgi.wire import Answer
 
 _log = get_logger(__name__)
 
@@ -24,8 +24,6 @@ _BAD_GATEWAY: Final = 502
 _UNFOLLOWED: Final = (
     b'{"type":"error","error":{"type":"server_error","message":"the answer cannot be followed","code":"unreadable"}}'
 )
-_NAME: Final = literal(TOOL.name)
-_ALLOWED: Final = b'"name":' + _NAME + b"}"
 
 
 class Relay:
@@ -154,12 +152,12 @@ class Relay:
         if way is Way.SWALLOW:
             self._way = way
             return
-        # A later JSON round's headers are the answer's; a stream keeps the first round's, unless that round failed.
-        if self._round > 1 and way is not Way.WATCH and not self._started:
+        # A later JSON round's headers are the answer's; a stream keeps those of a round before it, unless that round failed.
+        if self._round > 1 and kind.way is not Way.WATCH and not self._started:
             self._start = dict(self._came)
             self._exchange.notes.status = self._came["status"]
         self._way = way
-        if self._round == 1:
+        if way is not Way.PASS:
             self._usual = way
         self._decode = decoder_of(kind.codings, self._exchange.route.max_response_bytes) or bytes
         if way is Way.WATCH:
@@ -170,10 +168,14 @@ class Relay:
             await self._send_start(changed=False)
 
     def _later_way(self, way: Way, message: Message) -> Way:
-        """A later round answers in the first one's way, or has failed: as a response of its own while nothing was sent."""
-        whole = way is Way.COLLECT and not self._started  # a whole answer will do where nothing was streamed yet
-        if (way is self._way or whole) and way is not Way.PASS and not self._kind.failed:
-            return way
+        """A later round is an answer, or has failed: then it is a response of its own while nothing was sent.
+
+        A whole answer will do where nothing was streamed yet. From then on the client gets all of them as one: what an earlier
+        round said was not streamed, so streams are collected as well.
+        """
+        collects = not self._started and Way.COLLECT in (way, self._way)
+        if way is not Way.PASS and not self._kind.failed and (collects or way is self._way):
+            return Way.COLLECT if collects else way
         _log.warning("round_failed", request_id=self._exchange.request_id, round=self._round)
         if self._tries:
             asked = head.get(message.get("headers", []), b"retry-after")
@@ -215,6 +217,11 @@ class Relay:
             await self._give_up("an internal retrieval failed")
         return last or self.done
 
+    @property
+    def _gathers(self) -> bool:
+        """What is collected is a stream."""
+        return self._way is Way.COLLECT and self._kind.way is Way.WATCH
+
     async def _collect(self, data: bytes, *, last: bool) -> None:
         self._held.append(data)
         self._size += len(data)
@@ -227,7 +234,7 @@ class Relay:
         """An answer that is too large to be held passes, and so does the rest; unless what came so far calls our tool."""
         self._held = []
         self._exchange.unread("too_large")
-        if self._flow is not None and not self._kind.failed and _calls_us(self._seen(raw), self._exchange.body):
+        if self._gathers or (self._flow is not None and not self._kind.failed and calls_us(self._seen(raw), self._exchange.body)):
             self._turn_bad()
             await self._send_start(changed=True, size=len(_UNFOLLOWED))
             await self._send({"type": "http.response.body", "body": _UNFOLLOWED, "more_body": False})
@@ -261,7 +268,7 @@ class Relay:
                 await self._exchange.remember(outcome)
         except Exception as error:  # nothing of ours may become an error of the app
             self._unreadable("answer_unreadable", error)
-            if self._flow is not None and not self._kind.failed and _calls_us(body, self._exchange.body):
+            if self._gathers or (self._flow is not None and not self._kind.failed and calls_us(body, self._exchange.body)):
                 self._turn_bad()
                 data = _UNFOLLOWED
         data = await self._exchange.received(data)
@@ -271,11 +278,15 @@ class Relay:
         self._way, self.done = Way.DONE, True
 
     async def _decoded(self, raw: bytes) -> bytes:
-        """The answer without its content coding. CodingError if it is corrupt, or too large to be read here."""
-        if not self._kind.codings or not raw:
-            return raw
+        """The answer without its content coding, and as a whole. CodingError if it is corrupt, or too large to be read here;
+        ResponseError if it is a stream that breaks off.
+        """
         most = self._exchange.route.max_response_bytes
-        return await self._exchange.engine.work(most, decode, raw, self._kind.codings, most)
+        if self._kind.codings and raw:
+            raw = await self._exchange.engine.work(most, decode, raw, self._kind.codings, most)
+        if not self._gathers:
+            return raw
+        return await self._exchange.engine.work(len(raw), put_together, self._exchange.wire.codec(self._kind.media), raw, most)
 
     def _unreadable(self, event: str, error: Exception) -> None:
         """Log why an answer was not followed; of errors that are not ours only the kind, as the text may quote the answer."""
@@ -407,11 +418,3 @@ class Relay:
         if self._reads:
             start.pop("trailers", None)  # a server would wait for them
         await self._send(start)
-
-
-def _calls_us(body: bytes, asked: bytes) -> bool:
-    """Whether an answer that cannot be read seems to call our tool. What repeats the request names it as often as it defines it,
-    and once more if the request had to allow it.
-    """
-    echoes = body.count(literal(TOOL.description)[1:-1])
-    return body.count(_NAME) > echoes * (2 if _ALLOWED in asked else 1)

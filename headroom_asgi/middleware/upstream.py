@@ -76,16 +76,30 @@ async def call_once(call: Call, exchange: Exchange) -> None:
     async def send_again(message: Message) -> None:
         await gate.again(message)
 
+    failure: Exception | None = None
+    attempt: Callable[[], Awaitable[None]] = partial(call.app, scope, serve(body, call.receive, exchange.sent), send)
     try:
-        await call.app(scope, serve(body, call.receive, exchange.sent), send)
-        while (second := gate.take()) is not None:
+        while True:
+            try:
+                await attempt()
+            except Exception as error:
+                if not gate.whole:
+                    raise
+                failure = failure or error  # behind a whole answer: it keeps nobody from getting one
+            if (second := gate.take()) is None:
+                break
             scope, body = call.second(exchange, second)
-            await _anew(context, partial(call.app, scope, serve(body, call.receive, exchange.sent), send_again))
+            attempt = partial(_anew, context, partial(call.app, scope, serve(body, call.receive, exchange.sent), send_again))
         await gate.settle()
     except Exception:
         await exchange.over()
         raise
     await exchange.over()
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
 
 
 async def _anew(context: Context, call: Callable[[], Awaitable[None]]) -> None:
@@ -248,7 +262,7 @@ class _Rounds:
             number += 1
             relay.follow(exchange.flow())
             await self._round(call.second(exchange, second), gate.again)
-        if self.error is None and not self._gone.is_set():
+        if (self.error is None or gate.whole) and not self._gone.is_set():
             await gate.settle()
         while (body := relay.next_body) is not None and not self._gone.is_set():
             number += 1

@@ -11,10 +11,11 @@ from typing import Final
 
 import headroom_asgi.middleware.headers as head
 from headroom_asgi.engine import Exchange
-from headroom_asgi.errors import HeadroomError
+from headroom_asgi.errors import HeadroomError, ResponseError
 from headroom_asgi.middleware.codings import codings_of, stream_decoder
+from headroom_asgi.retrieval import TOOL, Watch
 from headroom_asgi.types import Message
-from headroom_asgi.wire import Payload
+from headroom_asgi.wire import Payload, StreamCodec, literal
 
 _OK: Final = range(200, 300)
 # Apps that answer without saying what: frameworks have no type for it, or this one.
@@ -22,6 +23,8 @@ _UNTYPED: Final = frozenset({"", "text/plain", "application/octet-stream"})
 _MAX_FIRST_BYTES: Final = 64 * 1024  # so much white space, or so much of a content coding, tells enough
 _NO_CONTENT: Final = 204
 _JSON: Final = (b"{", b"[")
+_NAME: Final = literal(TOOL.name)
+_ALLOWED: Final = b'"name":' + _NAME + b"}"
 
 
 class Way(Enum):
@@ -126,3 +129,22 @@ def _decodes(codings: tuple[str, ...]) -> bool:
 def _media(content_type: str) -> str:
     """A content type without its parameters."""
     return content_type.split(";", maxsplit=1)[0].strip().lower()
+
+
+def put_together(codec: StreamCodec, raw: bytes, max_bytes: int) -> bytes:
+    """The answer that a whole stream brings, as JSON. ResponseError if it breaks off, or is longer than may be held."""
+    watch = Watch(codec, None, structured=False, max_hold_bytes=max_bytes)
+    watch.begin_round()
+    watch.feed(raw)
+    _, answer = watch.end_round()
+    if answer is None:
+        raise ResponseError("the stream has no end")
+    return answer.document.data
+
+
+def calls_us(body: bytes, asked: bytes) -> bool:
+    """Whether an answer that cannot be read seems to call our tool. What repeats the request names it as often as it defines it,
+    and once more if the request had to allow it.
+    """
+    echoes = body.count(literal(TOOL.description)[1:-1])
+    return body.count(_NAME) > echoes * (2 if _ALLOWED in asked else 1)

@@ -30,6 +30,9 @@ _MIN_SAVED_SHARE = 10
 # Where prose is looked at, a byte takes as long as so many do elsewhere.
 _PROSE_WEIGHT = 16
 
+_FORMS: Final = ("[json", "[text", "[view")  # how a text starts in which lines can be compared; minified JSON is one line
+_REFERENCES: Final = ("\n[+", "\n[the same as ")
+
 # Why texts are left alone that nobody has to look at.
 _DISABLED: Final = Outcome("disabled")
 _FROZEN: Final = Outcome("frozen")
@@ -150,7 +153,8 @@ class ContentRouter(Transform):
                 outcome = judge(text, shorten(Request()))
             if decision.kind is ContentKind.JSON and outcome.compressed is None and not outcome.nearly:
                 laid = shorten(Request(anyway=True))
-                outcome.nearly = laid.text.encode("utf-8") if laid is not None else b""
+                if laid is not None and laid.text.startswith(_FORMS) and not _seems_to_refer(text, laid.text):
+                    outcome.nearly = laid.text.encode("utf-8")
         except Exception as error:
             # The text goes as it came; the failure is a function of the text alone, so every turn and worker decides alike.
             log.warning("compressor_failed", kind=decision.kind.value, error=type(error).__name__)
@@ -254,6 +258,11 @@ def _hash_of(*parts: str) -> "hashlib.blake2b":
     return state
 
 
+def _seems_to_refer(text: str, form: str) -> bool:
+    """Quoted lines of a text become lines in its form that look like references of ours to others (docs/repeats.md)."""
+    return any(start in form and start not in text for start in _REFERENCES)
+
+
 def judge(text: str, compressed: Compressed | None) -> Outcome:
     """Accept a result that pays by the estimate and is shorter in UTF-8 bytes; else say why not.
 
@@ -262,7 +271,7 @@ def judge(text: str, compressed: Compressed | None) -> Outcome:
     """
     before = text.encode("utf-8", "surrogatepass")
     tokens_before = estimate(before)
-    if compressed is None:
+    if compressed is None or _seems_to_refer(text, compressed.text):
         return Outcome("does_not_pay", None, tokens_before, tokens_before)
     after = compressed.text.encode("utf-8", "surrogatepass")
     tokens_after = estimate(after)

@@ -13,13 +13,14 @@ _TEXT = r"(?:text (?P<text>\d{1,9}) of )?(?:result (?P<result>\d{1,9})|this resu
 _MEMBER = r"(?P<member>[\w.\[\]-]{1,100}) of (?:this|result (?P<call>\d{1,9})'s) call"
 _REFERENCE = re.compile(
     rf"\[\+(?P<count>\d{{1,9}}) lines? as (?P<place>above|in (?:{_TEXT}|{_MEMBER}))"
-    r"(?:, from line (?P<start>\d{1,9}))?(?:, without (?P<without>numbers|signs))?"
+    r"(?:, from (?P<by>line|number) (?P<start>\d{1,9}))?(?:, without (?P<without>numbers|signs))?"
     r"(?:, numbered from (?P<number>\d{1,7})|, (?:each )?behind \"(?P<sign>[-+ ])\")?\]",
     re.ASCII,
 )
 _SAME = re.compile(rf"\[the same as {_TEXT}\]", re.ASCII)
 _MOST_BYTES: Final = 256 << 20  # that texts may stand for, as in `expand`
 _LINE_BYTES: Final = 8  # of a line, beside its characters
+_HUNK = re.compile(r"@@|\*\*\* Add File: .", re.DOTALL)
 _NUMBERED = re.compile(r"(?P<blanks> {0,16})(?P<number>0|[1-9][0-9]{0,6})(?P<sign>\t|:|→)")
 
 
@@ -60,17 +61,45 @@ class _Lines:
     def __init__(self, lines: Iterable[str] = ()) -> None:
         self.all: list[str] = list(lines)
         self._looked = 0
+        self._of_hunk = False
         self._firsts: dict[str, int] = {}
-        self._behind: dict[str, int] = {}
+        self._behind: dict[str, int] = {}  # numbers
+        self._bare: dict[str, int] = {}  # behind signs
+        self._numbers: dict[int, int] = {}
 
-    def behind(self, anchor: str, *, numbered: bool) -> int:
-        """The place behind the first line that is the anchor, 0 if there is none; `numbered`: numbers of lines do not count."""
-        for place in range(self._looked, len(self.all)):
-            self._firsts.setdefault(self.all[place], place)
-            self._behind.setdefault(_behind_number(self.all[place]), place)
-        self._looked = len(self.all)
-        found = self._behind.get(_behind_number(anchor)) if numbered else self._firsts.get(anchor)
+    def behind(self, anchor: str, *, numbered: bool, signed: bool) -> int:
+        """The place behind the first line that is the anchor, 0 if there is none.
+
+        Args:
+            anchor: a line.
+            numbered: numbers of lines do not count.
+            signed: neither do signs: lines of hunks are looked at behind them.
+        """
+        self._look()
+        if signed:
+            found = self._bare.get(_behind_number(anchor))
+        else:
+            found = self._behind.get(_behind_number(anchor)) if numbered else self._firsts.get(anchor)
         return 0 if found is None else found + 1
+
+    def numbered(self, number: int) -> int:
+        """The place of the first line with that number, -1 if there is none."""
+        self._look()
+        return self._numbers.get(number, -1)
+
+    def _look(self) -> None:
+        """Note where the lines are that were not looked at yet."""
+        for place in range(self._looked, len(self.all)):
+            line = self.all[place]
+            number = _number_of(line)
+            self._of_hunk = _HUNK.match(line) is not None or (self._of_hunk and (not line or line[0] in "+- \\"))
+            self._firsts.setdefault(line, place)
+            self._behind.setdefault(_behind_number(line), place)
+            if number is not None:
+                self._numbers.setdefault(int(number["number"]), place)
+            elif self._of_hunk and line and line[0] in "+- ":
+                self._bare.setdefault(line[1:], place)
+        self._looked = len(self.all)
 
 
 class _Above:
@@ -98,12 +127,12 @@ class _Above:
         text = shown.text if data is None else data.decode("utf-8", "surrogatepass")
         unfolded = _Lines()
         for line in text.split("\n"):
-            found = _REFERENCE.fullmatch(line) if unfolded.all else None
-            if found is None:
+            found = _REFERENCE.fullmatch(line)
+            if found is None or not (unfolded.all or found["start"]):
                 lines = [line]
             else:
                 source = unfolded if found["place"] == "above" else self._named(found, shown.place[0])
-                lines = _referred(found, source, unfolded.all[-1])
+                lines = _referred(found, source, unfolded.all[-1] if unfolded.all else "")
             self._charge(lines)
             unfolded.all += lines
         return unfolded
@@ -130,16 +159,17 @@ def _referred(found: re.Match[str], source: _Lines, anchor: str) -> list[str]:
     """The lines that a reference behind that anchor stands for."""
     count, start, number = (int(found[name] or 0) for name in ("count", "start", "number"))
     without, sign = found["without"], found["sign"] or ""
-    if start:
-        start -= 1
-    elif without != "signs":
-        start = source.behind(anchor[len(sign) :], numbered=number > 0 or without is not None)
+    least = 1
+    if found["start"] is not None:
+        least, start = 0, source.numbered(start) if found["by"] == "number" else start - 1
+    else:
+        start = source.behind(anchor[len(sign) :], numbered=number > 0 or without is not None, signed=without == "signs")
     # A text that is still read ends before its anchor.
     end = len(source.all) - (found["place"] == "above")
     referred = source.all[start : start + count]
-    if start < 1 or count < 1 or start + count > end:
+    if start < least or count < 1 or start + count > end:
         raise ExpandError(f"{found.group()} names lines that are not there")
-    adds = _number_of(source.all[start - 1]) is None
+    adds = start == 0 or _number_of(source.all[start - 1]) is None
     if without is not None:
         referred = [line[1:] if without == "signs" else _behind_number(line) for line in referred]
     if not number:

@@ -98,7 +98,7 @@ class Repeats(Transform):
             after = left if left is None or full is before else _regrouped(before, left)
             if after is not None and full is before and filled(after) is not None:
                 after = None  # compared as it stood, and now to be read with its rows filled in
-            if after is not None and form and decision.tokens_before - estimate(after) < _LEAST_SAVED:
+            if after is not None and form and not _pays(decision, after):
                 after = None
             standing.went.append(form or _went(decision.outcome))
             standing.keys.append(b"" if after is None else self._tell(decision, before, after))
@@ -229,7 +229,7 @@ class Standing:
         if earlier == len(self) or least == _STAYS:
             return None
         said = b"[the same as %b]" % self._names[earlier]
-        return said if estimate(text) - estimate(said) >= least else None
+        return said if estimate(text) - estimate(said) >= least and len(said) < len(text) else None
 
 
 def _went(outcome: Outcome | None) -> bytes | None:
@@ -248,4 +248,9 @@ def _regrouped(text: bytes, folded: bytes) -> bytes | None:
     grouped = regroup(folded, text)
     if grouped is not None and estimate(grouped) < estimate(folded):
         folded = grouped
-    return folded if estimate(text) - estimate(folded) >= _LEAST_MORE else None
+    return folded if estimate(text) - estimate(folded) >= _LEAST_MORE and len(folded) < len(text) else None
+
+
+def _pays(decision: Decision, after: bytes) -> bool:
+    """The form of a result is enough shorter than the result as it came."""
+    return decision.tokens_before - estimate(after) >= _LEAST_SAVED and len(after) < len(decision.segment.utf8)

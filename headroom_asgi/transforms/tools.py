@@ -11,11 +11,12 @@ _JOINTS = re.compile(r"__|[./:]|-")
 
 
 _KEPT: Final = 1024  # names of tools whose endings are remembered
+_LONGEST: Final = 128  # characters of a name, as many as any provider takes; of a longer one only its end counts
 
 
 def is_named(tool: str, names: Collection[str]) -> bool:
     """A tool's name, or its name behind a server's prefix (`mcp__files__read_file`), is among these, which are lower case."""
-    return bool(names) and any(name in names for name in _names_of(tool))
+    return bool(names) and any(name in names for name in _names_of(tool[-_LONGEST:]))
 
 
 @lru_cache(maxsize=_KEPT)
