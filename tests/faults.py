@@ -654,8 +654,8 @@ _FORMS: Final = (
     Mutant(
         "numbers-that-a-reader-must-compute",
         "_crush_repeats.pxi",
-        "line.number != anchor[ahead - 1].number + 1:",
-        "line.number <= anchor[ahead - 1].number:",
+        "line.number != anchor[ahead - 1].number + 1):",
+        "line.number <= anchor[ahead - 1].number):",
         "test_repeats.py::test_only_numbers_that_go_on_by_one_are_told_by_their_first",
     ),
     Mutant(
@@ -1048,7 +1048,7 @@ _OMISSIONS: Final = (
     Mutant(
         "an-empty-line-is-taken-for-a-blank-one-of-the-file",
         "_crush_views.pxi",
-        "if done and view_fill(full.data, full.size, &again):",
+        "if done and view_fill(full.data, full.size, EXPAND_ROOM, &again):",
         "if False:",
         "test_views.py::test_what_is_no_view_or_would_be_ambiguous_stays",
     ),
@@ -1058,6 +1058,13 @@ _OMISSIONS: Final = (
         "if view_fill(data, size, limit, out) and",
         "if False and view_fill(data, size, limit, out) and",
         "test_views.py::test_a_view_reads_with_all_numbers_and_is_thinned_again",
+    ),
+    Mutant(
+        "quoted-lines-become-references",
+        "transforms/content_router.py",
+        "return any(start in form and start not in text for start in _REFERENCES)",
+        "return False",
+        "test_repeats_nearly.py::test_a_quoted_line_that_looks_like_a_reference_never_becomes_a_line[[+2 lines as in result 1]]",
     ),
     Mutant(
         "lines-of-a-form-that-did-not-go-are-a-source",
