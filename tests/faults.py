@@ -1458,6 +1458,13 @@ _LEDGER: Final = (
         "test_refused.py::test_errors_that_the_own_bytes_would_not_mend_pass",
     ),
     Mutant(
+        "canceled-request-goes-on",
+        "middleware/upstream.py",
+        " and not task.cancelling() and anyio",
+        " and anyio",
+        "test_own_cancellation.py::test_one_who_cancels_the_request_is_not_mistaken_for_it",
+    ),
+    Mutant(
         "refusal-lost-by-what-fails-behind-it",
         "middleware/refusing.py",
         "        self.whole = _ends(message)\n        return self.whole",
@@ -1488,8 +1495,8 @@ _LEDGER: Final = (
     Mutant(
         "cancellation-of-the-apps-own-swallowed",
         "middleware/upstream.py",
-        "return own or isinstance(error, Exception)",
-        "return isinstance(error, Exception)",
+        "if not isinstance(error, asyncio.CancelledError):\n        return",
+        "if error:\n        return",
         "test_own_cancellation.py",
     ),
     Mutant(
@@ -1516,8 +1523,8 @@ _LEDGER: Final = (
     Mutant(
         "half-an-answer-tried-again",
         "middleware/upstream.py",
-        "if this.answering or not self._relay.failed(error):",
-        "if not self._relay.failed(error):",
+        "if this.answering or not isinstance(error, Exception) or not self._relay.failed(error):",
+        "if not isinstance(error, Exception) or not self._relay.failed(error):",
         "test_later_rounds.py::test_a_connection_that_fails_within_an_answer_is_not_tried_again",
     ),
 )

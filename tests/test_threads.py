@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headroom_asgi import PipelineEvent, PipelineStage
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
-from tests.driver import TABLE, streamed_or_not
+from tests.driver import TABLE, At, streamed_or_not
 from tests.test_lost_ledger import BYE, HIDDEN, OWN, Client
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +117,22 @@ async def test_where_the_store_is_shared_no_longer_the_api_says_that_the_thread_
     else:  # with which Anthropic's client sends the whole conversation by itself
         assert (received.status, received.json()["error"]["details"]) == (400, {"error_code": "thread_fingerprint_mismatch"})
     assert len(client.upstream.bodies) == 2
+
+
+@whole_or_bare
+async def test_an_extension_cannot_take_our_tool_out_of_a_later_request(bare: bool) -> None:
+    def clients_own(event: PipelineEvent) -> PipelineEvent:
+        if event.tools is not None:
+            event.tools = [tool for tool in event.tools if tool["name"] != TOOL.name]
+        return event
+
+    client = Client("anthropic", stream=False, bare=bare)
+    await client.say("What is up?", *ASKS)
+    client.restart(extensions=[At(PipelineStage.PRE_SEND, clients_own)])
+    for text in (TABLE, TABLE):
+        assert (await client.say(text, *ASKS)).status == 200
+    assert set(client.upstream.statuses) == {200}
+    assert all(offered(body) for body in client.upstream.bodies if "tools" in body)
 
 
 # What may happen to a client of a thread, and to the middleware in front of it: the ledger may be lost, or the route be set lower.

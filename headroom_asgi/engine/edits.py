@@ -15,7 +15,7 @@ _log = get_logger(__name__)
 
 # A header field as RFC 9110 has it: a token, and a value without control characters.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+:[\t\x20-\x7e\x80-\xff]*")
-OFFERED: Final = "client_has_tool"  # what a dialect says of a request that has the tool
+_OFFERED: Final = "client_has_tool"  # what a dialect says of a request that has the tool
 
 
 def edited_headers(before: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +57,11 @@ def edited_payload(payload: Payload, values: Mapping[str, Any], *, offered: bool
     old = payload.decoded
     edits = [edit for name, value in values.items() for edit in rewrite(payload.document, nodes[name], old[name], value)]
     edited = with_edits(payload, edits)
-    offer = payload.wire.offer(edited, TOOL) if offered and edits else None
-    if offer is not None and not offer.fixed and offer.obstacle != OFFERED:
+    if offered and edits and has_tool(payload) and not has_tool(edited):
         raise PayloadError("retrieve_tool_removed")
     return edited
+
+
+def has_tool(payload: Payload) -> bool:
+    """The retrieve tool is among a request's own tools."""
+    return payload.wire.offer(payload, TOOL).obstacle == _OFFERED

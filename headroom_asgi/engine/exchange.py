@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from headroom_asgi.engine.conversation import recalled
 from headroom_asgi.engine.counting import Tally
+from headroom_asgi.engine.edits import has_tool
 from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compress
 from headroom_asgi.engine.notes import outcome_of
 from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, second_try
 from headroom_asgi.engine.staged import Reply, Staged
-from headroom_asgi.engine.terms import has_tool, terms
+from headroom_asgi.engine.terms import terms
 from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
 from headroom_asgi.logs import get_logger

@@ -22,7 +22,7 @@ class Notes:
         outcome: the code that says what was done, and why not; `canceled` until that is known.
         tally: token figures of the changed texts.
         report: what the pipeline did.
-        obstacle: why the model was not offered our tool.
+        obstacle: why nothing might be left out.
         replayed, replay_refused: turns of the request in whose place what really happened was put, or could not be.
         prefix_risk: forwarded bytes may differ from an earlier turn's, because an extension was skipped, the store failed, or
             reasoning had to go.

@@ -5,7 +5,6 @@ from typing import Final
 
 from headroom_asgi.config import Mode
 from headroom_asgi.engine.conversation import Conversation
-from headroom_asgi.engine.edits import OFFERED
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.wire import Offer, Payload
 
@@ -36,8 +35,3 @@ def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: b
         obstacle = mode if mode != "ccr" else "" if offered else _HELD
         return (replace(offer, obstacle=obstacle) if offered else Offer(obstacle=obstacle)), True
     return (offer, not offer.obstacle) if mode == "ccr" else (Offer(obstacle=mode), False)
-
-
-def has_tool(payload: Payload) -> bool:
-    """Our tool is among a request's own tools."""
-    return payload.wire.offer(payload.source, TOOL).obstacle == OFFERED

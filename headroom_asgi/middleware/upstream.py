@@ -1,5 +1,6 @@
 """Calls of the inner app: the first where we stand, others in tasks of their own, with the client watched meanwhile."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -76,14 +77,14 @@ async def call_once(call: Call, exchange: Exchange) -> None:
     async def send_again(message: Message) -> None:
         await gate.again(message)
 
-    failure: Exception | None = None
+    failure: BaseException | None = None
     attempt: Callable[[], Awaitable[None]] = partial(call.app, scope, serve(body, call.receive, exchange.sent), send)
     try:
         while True:
             try:
                 await attempt()
-            except Exception as error:
-                if not gate.whole:
+            except BaseException as error:
+                if not gate.whole or not _is_the_apps(error):
                     raise
                 failure = failure or error  # behind a whole answer: it keeps nobody from getting one
             if (second := gate.take()) is None:
@@ -91,8 +92,9 @@ async def call_once(call: Call, exchange: Exchange) -> None:
             scope, body = call.second(exchange, second)
             attempt = partial(_anew, context, partial(call.app, scope, serve(body, call.receive, exchange.sent), send_again))
         await gate.settle()
-    except Exception:
-        await exchange.over()
+    except BaseException as error:
+        if _is_the_apps(error):
+            await exchange.over()
         raise
     await exchange.over()
     if failure is not None:
@@ -121,11 +123,13 @@ async def _anew(context: Context, call: Callable[[], Awaitable[None]]) -> None:
 
 
 def _is_the_apps(error: BaseException) -> bool:
-    """What a call in a task of its own raises by itself: an exception; or a cancellation, of something that it awaited, while
-    nobody has canceled the call. A task group would keep that to itself, and the client's answer would just stop.
+    """What a call raises by itself: an exception; or a cancellation, of something that it awaited, while nobody has canceled the
+    call. A task group would keep that to itself, and the client's answer would just stop. (On trio only a scope can cancel.)
     """
-    own = isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() > -inf
-    return own or isinstance(error, Exception)
+    if not isinstance(error, asyncio.CancelledError):
+        return isinstance(error, Exception)
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling() and anyio.current_effective_deadline() > -inf
 
 
 async def call_in_rounds(call: Call, exchange: Exchange) -> None:
@@ -290,7 +294,7 @@ class _Rounds:
     async def _round(self, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
         """One call of the inner app in a task of its own, until its answer is complete; the client's stream is kept alive."""
         this = self._begun()
-        self._group.start_soon(self._beside, this, prepared, feed)
+        self._group.start_soon(self._app, this, prepared, feed)
         while not this.answered.is_set():
             latest = anyio.current_time() + self._exchange.route.keep_alive_s
             with anyio.CancelScope(deadline=min(self._relay.silent_until, latest)):
@@ -298,15 +302,6 @@ class _Rounds:
             async with self._turn:
                 if not this.answered.is_set() and self._relay.silent_until <= anyio.current_time():
                     await self._relay.keep_alive()
-
-    async def _beside(self, this: _Round, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
-        """The same in a task of its own."""
-        try:
-            await self._app(this, prepared, feed)
-        except BaseException as error:
-            if not _is_the_apps(error):
-                raise
-            self.error = self.error or error
 
     async def _app(self, this: _Round, prepared: tuple[Scope, bytes], feed: Callable[[Message], Awaitable[bool]]) -> None:
         """One call of the inner app, until it returns."""
@@ -332,8 +327,10 @@ class _Rounds:
         try:
             await self._call.app(scope, serve(body, later, self._exchange.sent), send)
             await self._exchange.sent()
-        except Exception as error:
-            if this.answering or not self._relay.failed(error):
+        except BaseException as error:
+            if not _is_the_apps(error):
+                raise
+            if this.answering or not isinstance(error, Exception) or not self._relay.failed(error):
                 self.error = self.error or error
         finally:
             this.over.set()

@@ -32,7 +32,7 @@ class Report:
             `unsupported_encoding`, `unreadable`. A call of our tool in it may have reached the client.
         controls: what a trusted caller's headers decided: `bypass`, `mode`, `tenant`. A conversation keeps its prefix, and its
             originals, where all its requests say the same.
-        obstacle: why the model was not offered our tool, so that nothing was left out: a mode, or a fact of the request.
+        obstacle: why nothing might be left out (and mostly our tool was not offered): a mode, or a fact of the request.
         replayed: turns of the model in whose place what really happened was put, hidden rounds and all.
         replay_refused: turns for which that is known, but that are not as the client got them, or cannot be put back.
         prefix_risk: an extension was skipped, or the store failed, or reasoning had to go, so the forwarded bytes may differ from
