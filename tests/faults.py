@@ -1060,6 +1060,13 @@ _OMISSIONS: Final = (
         "test_views.py::test_a_view_reads_with_all_numbers_and_is_thinned_again",
     ),
     Mutant(
+        "calls-that-clients-left-open-are-answered-in-lossless",
+        "engine/exchange.py",
+        'ours = self.route.mode == "ccr" or',
+        "ours = True or",
+        "test_threads.py::test_a_call_that_the_client_left_open_is_its_own_to_answer[lossless-tools again]",
+    ),
+    Mutant(
         "quoted-lines-become-references",
         "transforms/content_router.py",
         "return any(start in form and start not in text for start in _REFERENCES)",

@@ -120,6 +120,17 @@ async def test_where_the_store_is_shared_no_longer_the_api_says_that_the_thread_
 
 
 @whole_or_bare
+@pytest.mark.parametrize("mode", ["ccr", "lossless"])
+async def test_a_call_that_the_client_left_open_is_its_own_to_answer(mode: str, bare: bool) -> None:
+    client = Client("anthropic", stream=False, bare=bare, mode=mode)
+    await client.say("What is up?", {"say": "There.", "calls": [OWN]})
+    client.calls = []  # whoever speaks in between forgets it
+    received = await client.say("Never mind, go on.", BYE)
+    assert (received.status, client.upstream.statuses[:2]) == (400, [200, 400])
+    assert 200 not in client.upstream.statuses[1:]
+
+
+@whole_or_bare
 async def test_an_extension_cannot_take_our_tool_out_of_a_later_request(bare: bool) -> None:
     def clients_own(event: PipelineEvent) -> PipelineEvent:
         if event.tools is not None:
@@ -177,5 +188,8 @@ async def follow(client: Client, happens: list[Any]) -> None:
             has_tool = offered(sent[0]) if begins else has_tool
             assert has_tool or not any(omits(body) or offered(body) for body in sent)
             if received.status != 200:
-                assert received.json()["error"]["details"] == {"error_code": "thread_already_continued"}
+                error = received.json()["error"]
+                # Of a call that waits nobody knows whose it is where the ledger is lost, and in `lossless` ours is the exception.
+                waits = None in happens and client.bare and "`tool_use` ids were found without" in error["message"]
+                assert waits or error["details"] == {"error_code": "thread_already_continued"}
                 client.held, client.calls = "", []  # what Anthropic's client does then

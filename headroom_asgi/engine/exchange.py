@@ -13,7 +13,7 @@ from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compr
 from headroom_asgi.engine.notes import outcome_of
 from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
-from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, second_try
+from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, of_tools, second_try
 from headroom_asgi.engine.staged import Reply, Staged
 from headroom_asgi.engine.terms import terms
 from headroom_asgi.engine.words import kept, learned
@@ -306,7 +306,10 @@ class Exchange(Staged):
         """What is to be tried after this answer. If that is a body of ours, it is `body` from now on."""
         if not self.refusable(status):
             return None
-        if status == BAD_REQUEST and self._forgot and await self._mend(Second.ANSWERED, error):
+        assert self.payload is not None
+        # Elsewhere calls that wait are the client's to answer.
+        ours = self.route.mode == "ccr" or of_tools(error) or has_tool(self.payload)
+        if status == BAD_REQUEST and self._forgot and ours and await self._mend(Second.ANSWERED, error):
             return Second.ANSWERED
         second = second_try(status, error, held=self.conversation is not None and self.conversation.is_held)
         if second is Second.UNSIGNED:

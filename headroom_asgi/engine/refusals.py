@@ -26,6 +26,7 @@ _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNO
 # (Of a request that is refused while another one is under way the second try may well be taken: that says nothing of ours.)
 # Gateways hand it on as a text within theirs.
 _THREAD: Final = re.compile(rb"error_code\W{1,16}thread_")
+_FINGERPRINT: Final = re.compile(rb"error_code\W{1,16}thread_fingerprint_")
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
@@ -50,6 +51,11 @@ def second_try(status: int, error: bytes, *, held: bool = False) -> Second | Non
     if _REASONING.search(error):
         return Second.UNSIGNED if status == BAD_REQUEST else None
     return Second.OWN
+
+
+def of_tools(error: bytes) -> bool:
+    """A thread has other tools than the request."""
+    return _FINGERPRINT.search(error) is not None
 
 
 def mended(payload: Payload, second: Second, refusal: bytes) -> Payload | None:
