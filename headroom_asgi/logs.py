@@ -40,3 +40,11 @@ def _without_clashes(_logger: WrappedLogger, _method: str, fields: EventDict) ->
     for name in clashes:
         fields[f"{name}_"] = fields.pop(name)
     return fields
+
+
+def where(error: BaseException) -> str:
+    """File and line that raised, without the message, which may quote a prompt."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace is not None else ""

@@ -118,6 +118,7 @@ LEAVING: dict[str, list[dict[str, Any]]] = {
     "two at once": [{"say": "Hm.", "calls": [HIDDEN, HIDDEN]}, {"say": "There."}],
     "beside the client's": [{"say": "Hm.", "calls": [HIDDEN, OWN, HIDDEN]}],
     "hidden, then beside the client's": [{"calls": [HIDDEN]}, {"calls": [OWN, HIDDEN]}],
+    "text, then hidden, then the client's": [{"say": "Hm.", "calls": [HIDDEN]}, {"say": "So.", "calls": [OWN]}],
     "after the last round": [{"say": "Hm.", "calls": [HIDDEN]}] * 4,
 }
 
@@ -137,8 +138,8 @@ async def test_a_client_that_goes_on_from_what_nobody_remembers_gets_its_answer(
     if refused:
         assert client.reports[1].outcome == "results_lost"
         assert client.reports[1].prefix_risk
-        lost = client.upstream.bodies[-2]["input"][: len(refused)]
-        assert all("was lost" in item["output"] for item in lost)
+        given = [item["output"] for item in client.upstream.bodies[-2]["input"] if "output" in item]
+        assert sum("was lost" in text for text in given) == len(refused) - name.endswith("then the client's")
 
 
 async def test_a_stream_that_began_with_hidden_rounds_has_the_name_from_which_the_provider_goes_on() -> None:
@@ -197,7 +198,7 @@ async def test_a_thread_that_nobody_remembers_goes_on(name: str, later: bool, ba
     assert (await client.say("What is up?", *LEAVING[name])).status == 200
     await client.forget()
     received = await client.say("Go on.", BYE)
-    if stream and later and name in ("text, then hidden", "two at once", "after the last round"):
+    if stream and later and "beside" not in name:
         # The client has the id of a round that was gone on with, and nothing but the ledger knew the last one's.
         assert (received.status, received.json()["error"]["details"]) == (400, {"error_code": "thread_already_continued"})
         return

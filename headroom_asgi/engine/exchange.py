@@ -15,10 +15,10 @@ from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
 from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, of_tools, second_try
 from headroom_asgi.engine.staged import Reply, Staged
-from headroom_asgi.engine.terms import terms
+from headroom_asgi.engine.terms import HELD, bound, terms
 from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
-from headroom_asgi.logs import get_logger
+from headroom_asgi.logs import get_logger, where
 from headroom_asgi.pipeline import PipelineStage
 from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
@@ -60,9 +60,11 @@ class Exchange(Staged):
             size = len(self.original) // SCANNED_PER_COMPRESSED
             payload = await self.engine.work(size, self.wire.decode, self.original, self.endpoint)
             self.safe = self.payload = payload
+            self.bound = bound(payload, self.route.mode, shared=self.engine.store.shared)
             self.safe = self.payload = await self._recall(payload)
             if self.payload is None:
                 self.notes.outcome = "skipped:pinned_off"
+                self._leave_alone(payload)
                 return None
             reply = await self._emit(PipelineStage.INPUT_RECEIVED)
             if reply is None:
@@ -76,13 +78,20 @@ class Exchange(Staged):
     def _fail_open(self, error: Exception) -> None:
         """Go on with the body before anything was shortened, or not at all if it could not be decoded."""
         self.payload, self.originals = self.safe, None
+        self._leave_alone(self.safe)
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
         if self.safe is None and isinstance(error, PayloadError):
             self.notes.outcome = f"skipped:{error.reason}"
             return
         self.notes.outcome = "failed_open:decode" if self.safe is None else "failed_open:engine"
         self.notes.prefix_risk = True
-        _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=_where(error))
+        _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=where(error))
+
+    def _leave_alone(self, payload: Payload | None) -> None:
+        """Nothing of ours is in this request. If it is bound, this payload goes upstream, and answers are looked through."""
+        if self.bound:
+            self.payload, self.originals = payload, self._redeemable(PipelineReport())
+            self.notes.obstacle = HELD
 
     async def _recall(self, payload: Payload) -> Payload | None:
         """Ask the store what earlier exchanges left for this one: the request with what really happened in it.
@@ -314,7 +323,11 @@ class Exchange(Staged):
         second = second_try(status, error, held=self.conversation is not None and self.conversation.is_held)
         if second is Second.UNSIGNED:
             return second if await self._mend(second, error) else None
-        return second if self.body is not self.original else None
+        if self.body is self.original:
+            return None
+        if second is Second.OWN and self.conversation is not None:
+            self._leave_alone(self.conversation.client)
+        return second
 
     async def _mend(self, second: Second, error: bytes) -> bool:
         """Make of our body what may be taken in its place; whether there is anything to mend."""
@@ -322,7 +335,7 @@ class Exchange(Staged):
         try:
             made = await self.engine.work(len(self.payload.body), mended, self.payload, second, error)
         except Exception as failure:  # the first answer stands
-            _log.error("exchange_failed", request_id=self.request_id, error=type(failure).__name__, where=_where(failure))
+            _log.error("exchange_failed", request_id=self.request_id, error=type(failure).__name__, where=where(failure))
             return False
         self.payload = made or self.payload
         return made is not None
@@ -347,7 +360,8 @@ class Exchange(Staged):
         _log.warning("body_refused", request_id=self.request_id, route=self.route.path, model=self.model_name)
         if self.endpoint.answered:
             self.engine.breaker.trip(self.route, self.tenant, self.payload.model)
-        self.notes.outcome, self.originals = "failed_open:refused", None
+        self.notes.outcome = "failed_open:refused"
+        self.originals = self.originals if self.bound else None
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
         if self.conversation is not None and self.endpoint.answered:
             await self._asked("pin_failed", self.conversation.pin())
@@ -402,11 +416,3 @@ def _told(flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Ou
     except StopIteration as end:
         outcome: Outcome = end.value
         return outcome
-
-
-def _where(error: BaseException) -> str:
-    """File and line that raised, without the message, which may quote a prompt."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace is not None else ""

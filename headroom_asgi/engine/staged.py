@@ -62,6 +62,7 @@ class Staged:
         safe: the same without anything shortened: what goes upstream if something of ours fails.
         conversation: what earlier exchanges left for this one, and where it leaves what later ones need; None if nobody looked.
         originals: what this exchange left out and can hand back; None if the tool was not offered.
+        bound: the provider may hold our tool with the conversation: whatever goes upstream, answers are looked through.
         metadata: belongs to extensions.
         notes: for headers and the report.
     """
@@ -74,6 +75,7 @@ class Staged:
     safe: Payload | None = None
     conversation: Conversation | None = None
     originals: Originals | None = None
+    bound: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
 

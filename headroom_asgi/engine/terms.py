@@ -8,7 +8,21 @@ from headroom_asgi.engine.conversation import Conversation
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.wire import Offer, Payload
 
-_HELD: Final = "server_held"
+HELD: Final = "server_held"
+
+
+def bound(payload: Payload, mode: Mode, *, shared: bool) -> bool:
+    """The provider may hold our tool with the conversation: answers are looked through for calls of it, whatever goes upstream.
+
+    Args:
+        payload: the request as it came.
+        mode: the route's, or the lower one that its caller asked for.
+        shared: all workers see the same store.
+    """
+    if not payload.held or not shared or mode not in ("ccr", "lossless"):
+        return False
+    offer = payload.wire.offer(payload, TOOL)
+    return offer.fixed and not offer.obstacle
 
 
 def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: bool) -> tuple[Offer, bool]:
@@ -28,10 +42,10 @@ def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: b
     if mode != "ccr" and (mode != "lossless" or not payload.held):
         return Offer(obstacle=mode), False
     if (payload.held or payload.holds) and not shared:
-        return Offer(obstacle=_HELD if mode == "ccr" else mode), False
+        return Offer(obstacle=HELD if mode == "ccr" else mode), False
     offer = payload.wire.offer(payload, TOOL)
     if offer.fixed and not offer.obstacle:
         offered = known is not None and known.held.offered
-        obstacle = mode if mode != "ccr" else "" if offered else _HELD
+        obstacle = mode if mode != "ccr" else "" if offered else HELD
         return (replace(offer, obstacle=obstacle) if offered else Offer(obstacle=obstacle)), True
     return (offer, not offer.obstacle) if mode == "ccr" else (Offer(obstacle=mode), False)

@@ -70,11 +70,12 @@ class Gate:
     async def again(self, message: Message) -> bool:
         """Handle one message of the answer to what was tried then. True when it is complete; there may be more to `take`.
 
-        To the client's own body it passes as it comes, to one of ours it is answered like any other; a refusal is dropped.
+        To the client's own body it passes as it comes (unless that is bound to our tool), to one of ours it is answered like any
+        other; a refusal is dropped.
         Another error is told: busy, the client may try again, and would not after the first answer.
         """
         assert self._trying is not None
-        own = self._trying is Second.OWN
+        own, passes = self._trying is Second.OWN, self._trying is Second.OWN and not self._exchange.bound
         if message["type"] == "http.response.start":
             self._again, self._size = [], 0
             self._told = message["status"] not in _OK and message["status"] not in REFUSED
@@ -83,10 +84,11 @@ class Gate:
             elif message["status"] in _OK:
                 self._accepted = True
                 if own:
-                    message = await self._own(message)
+                    await self._exchange.refused()
+                    message = self._own(message) if passes else message
                 else:
                     self._exchange.accepted(self._trying)
-        if self._told or (self._accepted and not own):
+        if self._told or (self._accepted and not passes):
             return await self._relay.feed(message)
         if self._accepted:
             await self._send(message)
@@ -115,9 +117,8 @@ class Gate:
             messages.append(message)
         return _ends(message)
 
-    async def _own(self, start: Message) -> Message:
+    def _own(self, start: Message) -> Message:
         """The start of the answer that the client's own body got, with what we say of it."""
-        await self._exchange.refused()
         self._exchange.notes.status = start["status"]
         return {**start, "headers": [*start.get("headers", []), *head.ours(self._exchange)]}
 

@@ -48,7 +48,7 @@ class Call:
 
     def second(self, exchange: Exchange, second: Second) -> tuple[Scope, bytes]:
         """Scope and body of the call after our body was refused."""
-        if second is not Second.OWN:
+        if second is not Second.OWN or exchange.bound:
             return self.prepared(exchange, exchange.body, 2)
         size = len(self.sent_body)
         own = head.for_round(self.headers, size, 2, body_changed=False, identity=False)

@@ -14,7 +14,7 @@ from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.anthropic_places import retraced
 from headroom_asgi.wire.anthropic_stream import AnthropicCodec
-from headroom_asgi.wire.anthropic_turns import answered, appended, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
+from headroom_asgi.wire.anthropic_turns import appended, reconciled, replay_edits, resumed, thread_of, turn_of, turns_of, unsigned
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
@@ -152,12 +152,12 @@ class AnthropicMessages(WireFormat):
         return unsigned(payload.document)
 
     def reconciled(self, payload: Payload, refusal: bytes, tool: ToolSpec, text: str) -> list[Edit]:
-        """Results for the calls of a thread that the API names, or the tools of the thread's first request."""
+        """What has to do with the calls of a thread that the API names, or the tools of the thread's first request."""
         if not payload.held:
             return []
         if _OTHER_TOOLS in refusal:
             return list(self.offer(payload, tool).edits)
-        return answered(payload.document, refusal, text)
+        return reconciled(payload.document, refusal, text)
 
     def retraced(self, told: bytes, sent: Payload, client: Payload) -> bytes:
         """Places of blocks that the API dropped."""

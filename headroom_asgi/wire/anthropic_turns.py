@@ -17,8 +17,11 @@ from headroom_asgi.wire.nodes import elements_at, given, text_at
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid, overlay, replace, splice
 from headroom_asgi.wire.turns import comparable, place, ranks, unanswered
 
-# How the API names calls that no result follows.
+# How the API names calls that no result follows, and a result that follows no call.
 _UNANSWERED: Final = re.compile(rb"without `tool_result` blocks immediately after: ([\w-]+(?:, [\w-]+)*)")
+_UNASKED: Final = re.compile(rb"unexpected `tool_use_id` found in `tool_result` blocks: ([\w-]+)")
+# What stands in for a call whose record was lost: a result needs one.
+_STAND_IN: Final = b'{"type":"tool_use","id":%b,"name":"lost_call","input":{}}'
 _BLOCKS = Blocks(
     is_signed=lambda document, block: text_at(document, block, "type") in SIGNED_BLOCKS,
     is_call=lambda document, block: text_at(document, block, "type") == "tool_use",
@@ -99,11 +102,19 @@ def unsigned(document: Document) -> list[Edit]:
     return unsigned_edits(document, document.get(0, "messages"), _BLOCKS, leads_calls=enabled)
 
 
-def answered(document: Document, refusal: bytes, text: str) -> list[Edit]:
-    """The edits that put results for the calls that a refusal names in front of a request that goes on with a thread."""
-    found = _UNANSWERED.search(refusal)
-    if found is None:
-        return []
+def reconciled(document: Document, refusal: bytes, text: str) -> list[Edit]:
+    """The edits that a refusal asks for: results for calls in front of a request that goes on with a thread, or calls for results
+    whose own are in a message that nobody knows the name of.
+    """
+    if found := _UNANSWERED.search(refusal):
+        return _answering(document, found, text)
+    if found := _UNASKED.search(refusal):
+        return _asking(document, found[1].decode("ascii"))
+    return []
+
+
+def _answering(document: Document, found: re.Match[bytes], text: str) -> list[Edit]:
+    """Results for the calls that the API names, which are the last ones that it holds."""
     messages = elements_at(document, 0, "messages")
     blocks = [block for message in messages for block in elements_at(document, message, "content")]
     known = {text_at(document, block, key) for block in blocks for key in ("id", "tool_use_id")}
@@ -111,6 +122,16 @@ def answered(document: Document, refusal: bytes, text: str) -> list[Edit]:
     results = [{"type": "tool_result", "tool_use_id": call_id, "content": text, "is_error": True} for call_id in lost]
     message = b'{"role":"user","content":' + dump(results) + b"}"
     return insert_elements(document, document.get(0, "messages"), 0, [message]) if results else []
+
+
+def _asking(document: Document, call_id: str) -> list[Edit]:
+    """A turn of the model in front of the first message that has a result of this call: all of them answer one turn."""
+    for at, message in enumerate(elements_at(document, 0, "messages")):
+        results = [answers for block in elements_at(document, message, "content") if (answers := _answered(document, block))]
+        if call_id in results:
+            turn = b'{"role":"assistant","content":[%b]}' % b",".join(_STAND_IN % literal(each) for each in results)
+            return insert_elements(document, document.get(0, "messages"), at, [turn])
+    return []
 
 
 def _turn(document: Document, message: int, at: int | None = None) -> Turn:
