@@ -36,6 +36,7 @@ _FENCE = re.compile(r'"{3,}')
 _GROUP = re.compile(r"\[(\d+)\]")
 _OMISSION = re.compile(r"<<ccr:\S+ (\d+) rows left out")
 _GROUPED = re.compile(r"; x\*(?:y\*)? = ")
+_TAGS = "; line breaks between > and < were added"
 _WIDTHS = "; _ = "
 _RECORDS = "; \\n = "
 _MARK = re.compile(r'⟦(?:("(?:[^"\\]|\\.)*") × (\d+)⟧|× (\d+)⟧|(json[a-z0-9]*)(?: cut \d+)?⟧\n)')
@@ -104,6 +105,8 @@ def _raw(text: str, notes: str = "") -> Value:
             values.append(block.top())
             said, text = said + place, block.behind()
     texts = (_ungrouped(said + text, notes) if _GROUPED.search(notes) else said + text).split(place)
+    if _TAGS in notes:
+        texts = [re.sub(r">\n(\n*)<", r">\1<", part) for part in texts]
     parts = [part for number, before in enumerate(texts) for part in (before, *values[number : number + 1])]
     return parts[0] if len(parts) == 1 else [part for part in parts if part != ""]
 

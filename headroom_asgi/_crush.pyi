@@ -1,6 +1,6 @@
 """The compiled kernel: scan, estimate, crush and expand JSON text on bytes, with the GIL released."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 OBJECT: Final[int]
@@ -58,7 +58,12 @@ def estimate(data: bytes) -> int:
     """Estimated number of tokens of UTF-8 text, by integer arithmetic over byte classes; the same for every model."""
 
 def crush(
-    data: bytes, *, ref: bytes = b"", needles: Sequence[bytes] = (), exact: bool = False, anyway: bool = False
+    data: bytes,
+    *,
+    ref: bytes = b"",
+    needles: Sequence[bytes] | Callable[[], Sequence[bytes]] = (),
+    exact: bool = False,
+    anyway: bool = False,
 ) -> tuple[bytes, list[tuple[int, int, bytes]]] | None:
     """The shorter form of a text (docs/crush-format.md), and what was left out of it.
 
@@ -68,7 +73,8 @@ def crush(
     Args:
         data: any UTF-8 text.
         ref: what markers name; empty: nothing may be left out.
-        needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`.
+        needles: UTF-8 literals of the question; rows that hold one are kept. Only used with `ref`. Or a function that gives them:
+            it is called where rows may be left out, which is seldom.
         exact: only an envelope is taken off, and the lines in it keep their bytes.
         anyway: a form with more tokens will do, as long as it has fewer bytes.
 

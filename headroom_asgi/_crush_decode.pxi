@@ -214,6 +214,8 @@ EXPAND_NOTES[:] = [
     b"; rows left out: call headroom_retrieve with the ref in the <<ccr:...>> line",
 ]
 
+cdef const char* TAGS_NOTE = b"; line breaks between > and < were added"  # the first one, of a text only
+
 cdef bint read_head(Decoder* d) noexcept nogil:
     """The notes of the head line, and its end."""
     cdef int note
@@ -365,12 +367,20 @@ cdef bint ends_text(Decoder* d) noexcept nogil:
     """Whether nothing stands behind the value."""
     return d.indent < 0 or refuse(d, b"lines behind the value, or a wrong indent", d.at)
 
+cdef bint read_tagged(Decoder* d) noexcept nogil:
+    """A text of which each tag that stands behind another was written on a line of its own, from the note on."""
+    d.at += strlen(TAGS_NOTE)
+    if not read_head(d) or not read_text_body(d):
+        return False
+    join_tags(d.result)
+    return True
+
 cdef bint read_text(Decoder* d) noexcept nogil:
     """The head line, and what stands below it. Other texts are JSON, or nothing we know."""
     cdef int style
     if starts(d, 0, b"[text"):
         d.at = 5
-        return read_head(d) and read_text_body(d)
+        return read_tagged(d) if starts(d, 5, TAGS_NOTE) else read_head(d) and read_text_body(d)
     if starts(d, 0, b"[json in "):
         return read_wrapped(d)
     if not starts(d, 0, b"[json"):

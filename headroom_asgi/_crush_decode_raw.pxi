@@ -290,3 +290,18 @@ cdef bint read_text_body(Decoder* d) noexcept nogil:
     if not text_allowed(raw.data, 0, raw.size, False) or bracket_offset(raw.data, 0, raw.size) < raw.size:
         return refuse(d, b"not UTF-8, or a \xe2\x9f\xa6 in what a text stands for", d.at)
     return True
+
+cdef void join_tags(Buffer* text) noexcept nogil:
+    """Take the first of the line feeds out that stand between a > and a <, and nothing else does."""
+    cdef Py_ssize_t at = 0, end = 0, stop
+    while at < text.size:
+        text.data[end] = text.data[at]
+        end += 1
+        at += 1
+        if text.data[end - 1] == c">" and at < text.size and text.data[at] == c"\n":
+            stop = at
+            while stop < text.size and text.data[stop] == c"\n":
+                stop += 1
+            if stop < text.size and text.data[stop] == c"<":
+                at += 1
+    text.size = end

@@ -30,6 +30,17 @@ cdef struct Window:
 cdef inline uint32_t hash_byte(uint32_t hashed, uint8_t byte) noexcept nogil:
     return (hashed ^ byte) * <uint32_t>16777619
 
+cdef inline Py_ssize_t beginning_size(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
+    """How much of a line tells what it is: three bytes; of a tag its name, of a heading in brackets the bracket."""
+    cdef Py_ssize_t end = at + 2
+    if at < size and data[at] == 0x5B:
+        return 1
+    if at >= size or data[at] != 0x3C:
+        return 3
+    while end < size and memchr(b" />\t", data[end], 4) == NULL:
+        end += 1
+    return end - at
+
 cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noexcept nogil:
     """Look at the first bytes of a line, and at its last ones."""
     cdef Py_ssize_t at = 0, start, looked = size if size < GLANCE_BYTES else GLANCE_BYTES
@@ -41,7 +52,7 @@ cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noex
     while at < looked and data[at] == 0x20:
         at += 1
     glance.blank = at == size
-    for start in range(3):
+    for start in range(beginning_size(data, at, looked)):
         beginning = hash_byte(beginning + <uint32_t>at, data[at + start] if at + start < size else 0)
     glance.beginning = <uint16_t>(beginning ^ beginning >> 16)
     start = at

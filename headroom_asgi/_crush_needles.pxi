@@ -1,7 +1,8 @@
 # What is looked for in the cells of a table: words that tell of an error, and needles, the literals of the question.
 #
 # What other files use:
-#   bint     needles_open(Needles*)                      False if memory ran out; cheap if it is open
+#   Literals                                             what gives the needles, asked once a table may need them
+#   bint     needles_open(Needles*)                      False if memory ran out, or they could not be had; cheap if it is open
 #   void     needles_look(Needles*, text, size, row)     count what a text of a row holds
 #   void     needles_whole(Needles*, text, size, row)    the same for a number: only a literal that is all of it counts
 #   void     needles_settle(Needles*, Row*)              sign the rows of one column, and forget them
@@ -23,7 +24,8 @@ cdef struct Edge:
     short final  # number of the literal that ends here, or -1
 
 cdef struct Needles:
-    const uint8_t* literals  # borrowed; a NUL between them
+    void* given  # the Literals, borrowed; NULL for none
+    const uint8_t* literals  # theirs; a NUL between them
     Py_ssize_t size
     Edge* edges
     uint32_t edge_mask
@@ -110,11 +112,46 @@ cdef void needles_add(Needles* needles, const uint8_t* literal, int32_t size) no
             if size == 2:
                 needles.own_sieve[sieve_slot(literal[0], literal[1], <uint8_t>i)] |= SIEVE_NEEDLE
 
+cdef class Literals:
+    """What gives the needles. To read them out of a question and a call takes longer than most texts, which have no use for them."""
+
+    cdef object source  # a function
+    cdef bytes joined
+    cdef object error  # what it raised
+
+    def __cinit__(self, source):
+        """Literals, or a function that gives them."""
+        self.source = source
+        if not callable(source):
+            self.joined = b"\0".join(source)
+
+    cdef bint ask(self):
+        """Have them."""
+        if self.joined is None and self.error is None:
+            try:
+                self.joined = b"\0".join(self.source())
+            except BaseException as error:
+                self.error = error
+        return self.error is None
+
+cdef bint needles_ask(Needles* needles) noexcept with gil:
+    """Have the literals."""
+    cdef Literals given = <Literals>needles.given
+    if not given.ask():
+        return False
+    needles.literals = <const uint8_t*>PyBytes_AS_STRING(given.joined)
+    needles.size = PyBytes_GET_SIZE(given.joined)
+    return True
+
 cdef bint needles_open(Needles* needles) noexcept nogil:
-    """Make the sieve and the trie; False if there is no memory."""
-    cdef Py_ssize_t start = 0, end, most = needles.size if needles.size < NEEDLE_LIMIT else NEEDLE_LIMIT, i
+    """Make the sieve and the trie; False if there is no memory, or the literals could not be had."""
+    cdef Py_ssize_t start = 0, end, most, i
     if needles.tallies != NULL or needles.failed:
         return not needles.failed
+    if needles.given != NULL and not needles_ask(needles):
+        needles.failed = True
+        return False
+    most = needles.size if needles.size < NEEDLE_LIMIT else NEEDLE_LIMIT
     # A state for each byte, and half of the slots are free.
     needles.edge_mask = 63
     while needles.edge_mask < EDGE_SLOTS - 1 and needles.edge_mask < 4 * needles.size:

@@ -13,14 +13,13 @@ cdef enum:
     OUTCOME_TEXT = 1
     OUTCOME_MEMORY = 2
 
-cdef void crush_open(Crush* crush, const uint8_t* literals, Py_ssize_t size, bint omit, bint exact, bint anyway) noexcept nogil:
-    """Nothing written, nothing allocated. `literals`: the needles, a NUL between them."""
+cdef void crush_open(Crush* crush, void* literals, bint omit, bint exact, bint anyway) noexcept nogil:
+    """Nothing written, nothing allocated. `literals`: what gives the needles, NULL for none."""
     memset(crush, 0, sizeof(Crush))
     crush.omit = omit
     crush.exact = exact
     crush.anyway = anyway
-    crush.needles.literals = literals
-    crush.needles.size = size
+    crush.needles.given = literals
 
 cdef void crush_close(Crush* crush) noexcept nogil:
     """Release everything."""
@@ -306,14 +305,16 @@ cdef list part_texts(Crush* crush):
 def crush(bytes data not None, *, bytes ref not None=b"", needles=(), bint exact=False, bint anyway=False):
     """The shorter form of a text, and what was left out of it; None if there is none."""
     cdef Crush work
-    cdef bytes literals = b"\0".join(needles) if ref else b""
+    cdef Literals literals = Literals(needles if ref else ())
     cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(data)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
     cdef int outcome
-    crush_open(&work, <const uint8_t*>PyBytes_AS_STRING(literals), PyBytes_GET_SIZE(literals), len(ref) > 0, exact, anyway)
+    crush_open(&work, <void*>literals, len(ref) > 0, exact, anyway)
     try:
         with nogil:
             outcome = crush_text(&work, start, size)
+        if literals.error is not None:
+            raise literals.error
         if outcome == OUTCOME_MEMORY:
             raise MemoryError
         return (with_refs(&work, ref), part_texts(&work)) if outcome == OUTCOME_TEXT else None

@@ -360,6 +360,8 @@ cdef int line_modes(Line line) noexcept nogil:
     cdef uint8_t byte
     while first < size and line.data[first] == 0x20:
         first += 1
+    if size < GROUP_LEAST and first < size and line.data[first] == 0x3C:
+        return BY_RECORDS
     # JSON has forms of its own.
     if size < GROUP_LEAST or first == size or stands_alone(line) or memchr(b"{}\"", line.data[first], 3) != NULL:
         return 0

@@ -24,6 +24,7 @@ from tests.crush_reference_line import (
     STARTS,
     STEMS,
     STYLE,
+    TAGS,
     WIDTHS,
     Array,
     Literal,
@@ -62,6 +63,7 @@ __all__ = [
     "SAID",
     "STARTS",
     "STEMS",
+    "TAGS",
     "WIDTHS",
     "Array",
     "Literal",
@@ -76,7 +78,7 @@ __all__ = [
     "styled",
 ]
 
-NOTES = (GAPS, STEMS, SAID, RAWS, STARTS, FILLS, WIDTHS, LINE_ENDS, OMISSIONS)
+NOTES = (TAGS, GAPS, STEMS, SAID, RAWS, STARTS, FILLS, WIDTHS, LINE_ENDS, OMISSIONS)
 
 HEAD_LINE = re.compile(r"\[(text|json|jsonpyt?|json[p124t]?a?g?[lc]r?n?)((?:; [^;\]]*)*)\]")
 MAP = re.compile(rf"\{{{COUNT}\}}: \(key\)\t")
@@ -159,6 +161,7 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
     assert found is not None
     kind, notes = found[1], found[2].split("; ")[1:]
     check(found[0] == head(kind, *notes), "head")
+    check(TAGS not in notes or (kind == "text" and not wrapper), "a note on tags, and no text")
     reader = Reader(rest.split("\n"), seen)
     if wrapper and wrapper.cut:
         kind = "text"
@@ -171,6 +174,7 @@ def read(text: str, seen: Seen) -> tuple[str, Value]:
         )
     elif kind == "text":
         value = ungrouped(reader.raw(rest, 0), notes)
+        value = re.sub(r">\n(\n*)<", r">\1<", value) if TAGS in notes else value
         value.encode()
     else:
         with spelled_in(kind):

@@ -160,6 +160,36 @@ def shown(rows: list[Row], *needles: str) -> list[int]:
     return [places[number] for number in re.findall(r"^ (\d+)\t", found[0].decode(), re.MULTILINE)]
 
 
+def test_literals_are_asked_for_once_and_only_where_rows_may_be_left_out() -> None:
+    asked: list[str] = []
+
+    def literals(name: str) -> list[bytes]:
+        asked.append(name)
+        return [b"150"]
+
+    rows = [{"seq": i, "name": sentence(random.Random(i), 9)} for i in range(400)]
+    both = json.dumps({"rows": rows, "others": rows}).encode()
+    told = crush(both, ref=b"r", needles=lambda: literals("large"))
+    assert told == crush(both, ref=b"r", needles=[b"150"])
+    assert told is not None
+    assert len(told[1]) == 2
+    assert told != crush(both, ref=b"r")
+    assert crush(json.dumps({"rows": rows[:20]}).encode(), ref=b"r", needles=lambda: literals("small")) is not None
+    assert crush(both, needles=lambda: literals("nobody could ask for rows")) is not None
+    assert asked == ["large"]
+
+
+def test_literals_that_cannot_be_had_are_no_lack_of_memory() -> None:
+    def failing() -> list[bytes]:
+        raise LookupError("no question")
+
+    rows = [{"seq": i, "name": sentence(random.Random(i), 9)} for i in range(400)]
+    with pytest.raises(LookupError, match="no question"):
+        crush(json.dumps(rows).encode(), ref=b"r", needles=failing)
+    with pytest.raises(TypeError):
+        crush(json.dumps(rows).encode(), ref=b"r", needles=lambda: ["no bytes"])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("make", [logs, metrics, customers, issues], ids=lambda make: make.__name__)
 def test_planted_rows_are_shown_among_a_tenth(make: Callable[[random.Random, int], list[Row]], seed: int) -> None:

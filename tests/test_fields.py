@@ -82,7 +82,18 @@ def test_links_into_an_api_opaque_ids_flags_and_what_is_empty_go() -> None:
     assert kept[4] == {key: ISSUES[4][key] for key in kept[4] if key != "user"} | {"user": {"login": "user5"}}
     assert marker.startswith("<<ccr:ref-a ")
     assert "node_id" in marker
-    assert "4 that are false, null or empty in all" in marker
+    assert "4 false, null or empty in all" in marker
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(3, "a_icon, b_icon, c_icon"), (4, "a_icon, b_icon, c_icon, d_icon"), (6, "a_icon, b_icon, c_icon, 3 more")],
+)
+def test_a_marker_names_three_columns_and_counts_the_others(count: int, names: str) -> None:
+    icons = {f"{letter}_icon": "https://img.example.com/icons/{}.png" for letter in "abcdef"[:count]}
+    found = left_out([{"id": n, "name": f"n{n}"} | {key: value.format(n) for key, value in icons.items()} for n in range(20)])
+    assert found is not None
+    assert found[1].endswith(f" members left out: {names}>>")
 
 
 def test_what_went_is_named_by_its_record() -> None:
@@ -395,3 +406,116 @@ def test_what_a_key_says_of_short_tokens(key: str, value: Any, goes: bool) -> No
     found = left_out([issue(number, **{key: made(number)}) for number in range(1, 10)])
     assert found is not None
     assert all((key not in record) is goes for record in found[0])
+
+
+def ticket(number: int, **more: Any) -> dict[str, Any]:
+    person = f"7120{number:02}d6869095b383a254c16b6d34"
+    site = "https://acme.example.net/rest/api/3"
+    return {
+        "id": str(10_000 + number),
+        "key": f"SHOP-{number}",
+        "summary": f"Basket {number} is empty",
+        "status": {"self": f"{site}/status/{number % 3}", "id": str(number % 3), "name": ["Open", "Done", "Gone"][number % 3]},
+        "reporter": {
+            "self": f"{site}/user?accountId={person}",
+            "accountId": person,
+            "displayName": f"Person {number}",
+            "avatarUrls": {size: f"https://pictures.example.net/{number}/{size}" for size in ("48x48", "24x24")},
+        },
+        **more,
+    }
+
+
+TICKETS = [ticket(number) for number in range(1, 13)]
+
+
+def test_maps_of_pictures_and_addresses_of_parts_that_have_ids_go() -> None:
+    found = left_out(TICKETS)
+    assert found is not None
+    kept, marker, gone = found
+    assert "self" in marker
+    assert "avatarUrls" in marker
+    assert kept[3] == {
+        "id": "10004",
+        "key": "SHOP-4",
+        "summary": "Basket 4 is empty",
+        "status": {"id": "1", "name": "Done"},
+        "reporter": {"accountId": TICKETS[3]["reporter"]["accountId"], "displayName": "Person 4"},
+    }
+    assert gone[3]["reporter"]["avatarUrls"] == TICKETS[3]["reporter"]["avatarUrls"]
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("icon", {"id": 7, "name": "star", "url": "https://pictures.example.net/stars/7"}),  # a record of its own
+        ("owner", {"self": "https://acme.example.net/rest/api/3/user/7", "displayName": "No id"}),  # the only id
+        ("owner", {"self": "https://acme.example.net/people/7", "id": "7"}),  # a page
+        ("logPath", "/var/lib/containers/10004f7b2c9d4e1a8c3b5d7f/log"),  # what a later call is made with
+    ],
+)
+def test_records_pages_and_paths_stay(member: str, value: Any) -> None:
+    found = left_out([ticket(number, **{member: value}) for number in range(1, 13)])
+    assert found is not None
+    assert found[0][5][member] == value
+
+
+def event(number: int, **more: Any) -> dict[str, Any]:
+    name = f"{number:02}7ec0389cf5f7335384d76e9d"
+    return {
+        "id": name,
+        "title_text": f"Meeting {number}",
+        "etag": f'"{73_334_966 + number}"',
+        "iCalUID": f"{name}@example.com",
+        **more,
+    }
+
+
+def test_what_holds_the_id_and_etags_go() -> None:
+    found = left_out([event(number) for number in range(40)])
+    assert found is not None
+    assert found[0][0] == {"id": "007ec0389cf5f7335384d76e9d", "title_text": "Meeting 0"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("iCalUID", "x{:02}7ec0389cf5f7335384@example.com"), ("uid", "{}")])
+def test_a_string_with_part_of_the_id_or_a_short_one_stays(key: str, value: str) -> None:
+    found = left_out([{**event(number), key: value.format(number)} for number in range(40)])
+    assert found is not None
+    assert found[0][3][key] == value.format(3)
+
+
+def embedding(number: int, length: int) -> list[float]:
+    return [round(((number * 37 + at * 101) % 199 - 99.5) / 1000.3, 8) for at in range(length)]
+
+
+@pytest.mark.parametrize(
+    ("key", "length", "goes"),
+    [("embedding", 64, True), ("vector", 32, True), ("embedding", 16, False), ("values", 64, False), ("values", 256, True)],
+)
+def test_vectors_of_models_go(key: str, length: int, goes: bool) -> None:
+    chunks = [{"id": f"chunk {number}", "score": 0.5, key: embedding(number, length)} for number in range(8)]
+    found = left_out(chunks, question="What is the refund policy?")
+    assert (found is not None) == goes
+    if found is not None:
+        assert found[0][2] == {"id": "chunk 2", "score": 0.5}
+        assert found[2][2][key] == chunks[2][key]
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        [round(20 + at * 0.37, 2) for at in range(300)],  # few digits
+        [round(100 + at * 0.372813, 6) for at in range(300)],  # not around zero
+        [at - 150 for at in range(300)],  # whole
+        [*embedding(1, 300)[:-1], "end"],
+    ],
+)
+def test_measured_series_stay(series: list[Any]) -> None:
+    assert left_out({"id": 1, "name": "sensor", "unit": "K", "values": series}) is None
+
+
+def test_lists_of_vectors_go_and_vectors_that_are_asked_for_stay() -> None:
+    found = left_out({"ids": [["a", "b"]], "embeddings": [[embedding(1, 100), embedding(2, 100)]], "documents": [["x", "y"]]})
+    assert found is not None
+    assert found[0] == {"ids": [["a", "b"]], "documents": [["x", "y"]]}
+    assert left_out({"id": "a", "embedding": embedding(1, 300)}, question="Print the embedding") is None

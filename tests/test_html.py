@@ -1,6 +1,7 @@
 """Pages as text: what a reader sees stays, in order and beside its name; what is for browsers goes."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,18 @@ def read(body: str, head: str = "") -> str:
         ('<p>See <a href="/help?x=1&amp;y=2">help</a>.</p>', "See help (/help?x=1&y=2)."),
         ('<p><a href="#top">Up</a> or <a href="javascript:f()">run</a></p>', "Up or run"),
         ('<p><a href="/en/search/all?q=boots">boots</a></p>', "boots"),
+        (
+            '<p><a href="https://a.example.com/x">https://a.example.com/x</a> <a href="mailto:a@b.cd">a@b.cd</a></p>',
+            "https://a.example.com/x a@b.cd",
+        ),
+        (
+            '<p>A <a href="/s.html"><code>String</code></a>, a <a href="/s.html"> <code>String</code> </a>.</p>',
+            "A String (/s.html), a String.",
+        ),
+        ('<p><a href="/1">Read</a> <a href="/2">Read</a> <a href="/1">Read</a></p>', "Read (/1) Read (/2) Read (/1)"),
+        ('<p><a href="/1">Read</a> <a href="/1">more</a></p>', "Read (/1) more (/1)"),
+        ('<nav><a href="/1">Read</a></nav><p><a href="/1">Read</a></p>', "Read (/1)"),
+        ('<p>Icon \ufdd0<a href="/1">Read</a> <a href="/1">Read</a></p>', "Icon \ufdd0Read (/1) Read (/1)"),
         ("<p>10<sup>6</sup> H<sub>2</sub>O <del>$5</del> $4</p>", "10^6 H_2O ~~$5~~ $4"),
         ('<p><time datetime="2024-05-06T07:08Z">last week</time></p>', "[2024-05-06T07:08Z] last week"),
         ('<p><abbr title="World Health Organization">WHO</abbr></p>', "(World Health Organization) WHO"),
@@ -79,6 +92,42 @@ def test_the_head_says_title_description_date_and_address() -> None:
         "Boots",
         "",
     ]
+
+
+@pytest.mark.parametrize("tag", ['<link rel="canonical" href="{}">', '<meta property="og:url" content="{}">'])
+def test_links_that_hand_on_the_page_s_own_address_lose_theirs(tag: str) -> None:
+    own = "https://shop.example.com/boots"
+    links = {
+        "Share": "https://share.example.org/post?u=https%3A%2F%2Fshop.example.com%2Fboots&amp;t=Boots",
+        "Mail": "mailto:?subject=Boots&amp;body=Look: https://shop.example.com/boots",
+        "Sign in": "https://shop.example.com/login?next=https://shop.example.com/boots",
+        "Map": "https://maps.example.org/?q=https://shop.example.com/boots/stores",
+        "Other": "https://other.example.org/boots",
+    }
+    text = read(" ".join(f'<p><a href="{address}">{words}</a></p>' for words, address in links.items()), tag.format(own))
+    shown = text.split("\n\n", 1)[0].split("\n")[-1:] + text.split("\n\n")[1:]
+    assert [line.strip() for line in shown] == [
+        "Share",
+        "Mail",
+        f"Sign in ({links['Sign in']})",
+        f"Map ({links['Map']})",
+        f"Other ({links['Other']})",
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Bob", "Ann", "https://x.yz/b"]), st.sampled_from(["/b", "/a?x=1", "https://x.yz/b"])))
+)
+def test_where_a_link_leads_is_told_by_itself_or_by_the_last_one_of_its_words(links: list[tuple[str, str]]) -> None:
+    text = read("".join(f'<p>- <a href="{address}">{words}</a>;</p>' for words, address in links))
+    found: list[tuple[str, str]] = []
+    last: dict[str, str] = {}
+    for line in re.findall(r"- (.*);", text):
+        words, _, address = line.partition(" (")
+        last[words] = address.removesuffix(")") or last.get(words, words)
+        found.append((words, last[words]))
+        last.pop("https://x.yz/b", None)  # an address alone is where it leads
+    assert found == links
 
 
 def test_navigation_scripts_and_styles_go() -> None:

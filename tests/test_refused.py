@@ -138,6 +138,37 @@ async def test_errors_that_the_own_bytes_would_not_mend_pass(mode: str, error: s
     assert response.outcome == "compressed"
 
 
+def quoting(body: bytes, how: str) -> bytes:
+    """A refusal that quotes the request, as validators do."""
+    given = json.loads(body)
+    detail = [{"type": "value_error", "loc": ["body"], "msg": "Only one tool is supported", "input": given}]
+    if how == "printed":
+        return json.dumps({"error": {"message": str(detail), "type": "BadRequestError"}}).encode()
+    if how == "spelled in a text":
+        return json.dumps({"error": {"message": f"upstream said {json.dumps(detail)}"}}).encode()
+    if how == "as an exception":
+        return f"1 validation error\nbody\n  Only one tool [type=value_error, input_value={given!r}, input_type=dict]".encode()
+    return json.dumps({"detail": detail}).encode()
+
+
+@pytest.mark.parametrize("how", ["as values", "printed", "spelled in a text", "as an exception"])
+@pytest.mark.parametrize("question", ["Fix the signature of foo", "What is your reasoning?", "The 'name' is \"too long"])
+async def test_what_a_refusal_quotes_of_the_request_says_nothing_of_the_reason(question: str, how: str) -> None:
+    async def refuse(body: bytes, send: Send) -> None:
+        await answer_json(quoting(body, how), 422)(body, send)
+
+    response = await post(wrapped(Picky(unchanged, refuse)), PATH, request(question))
+    assert (response.status, response.outcome) == (200, "failed_open:refused")
+
+
+def test_what_is_wrong_is_read_beside_what_is_quoted() -> None:
+    for message, taken in [("prompt is too long", None), ("Invalid 'input': too long", None), ("no tools here", Second.OWN)]:
+        detail = {"loc": ["body", "messages"], "msg": message, "input": [{"content": "the signature is too long"}]}
+        for error in ({"detail": [detail]}, {"message": str([detail])}, {"message": json.dumps(detail)}, {"error": message}):
+            assert second_try(400, json.dumps(error).encode()) is taken
+    assert second_try(400, b"[" * 60_000) is Second.OWN
+
+
 @both_modes
 @pytest.mark.parametrize("code", ["already_continued", "not_found", "fingerprint_mismatch", "continue_in_flight"])
 async def test_what_is_said_of_a_thread_is_the_clients_to_hear(mode: str, code: str) -> None:

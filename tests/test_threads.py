@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -11,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headroom_asgi import PipelineEvent, PipelineStage
-from headroom_asgi.engine import Exchange
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
-from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import TABLE, At, answer_json, staying, streamed_or_not, whole_body
+from tests.driver import TABLE, At, streamed_or_not
 from tests.test_lost_ledger import BYE, HIDDEN, OWN, Client
 
 pytestmark = pytest.mark.anyio
@@ -147,88 +144,6 @@ async def test_an_extension_cannot_take_our_tool_out_of_a_later_request(bare: bo
         assert (await client.say(text, *ASKS)).status == 200
     assert set(client.upstream.statuses) == {200}
     assert all(offered(body) for body in client.upstream.bodies if "tools" in body)
-
-
-class Picky:
-    """A gateway in front of the upstream, which says of some bodies that they cannot be taken."""
-
-    def __init__(self, client: Client) -> None:
-        self.app = client.upstream.app
-        self.refuses: Callable[[dict[str, Any]], bool] = lambda body: False
-        client.upstream.app = self
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await whole_body(receive)
-        if not self.refuses(json.loads(body)):
-            await self.app(scope, staying(body), send)
-            return
-        error = {"type": "invalid_request_error", "message": "not supported here"}
-        await answer_json({"type": "error", "error": error}, 400)(body, send)
-
-
-@streamed_or_not
-@whole_or_bare
-async def test_an_unknown_thread_that_is_to_be_left_alone_is_still_answered(bare: bool, stream: bool) -> None:
-    """Our bodies were refused lately, so what is unknown goes as it comes: but the provider holds our tool."""
-    client = Client("anthropic", stream=stream, bare=bare)
-    gateway = Picky(client)
-    assert (await client.say("What is up?", {"calls": [HIDDEN]}, {"say": "There.", "calls": [OWN]})).status == 200
-    await client.forget()
-    gateway.refuses = offered
-    other = Client("anthropic", stream=stream)
-    other.app = client.app
-    assert (await other.say("Another matter.", BYE)).outcome == "failed_open:refused"
-    gateway.refuses = lambda body: False
-    before = len(client.upstream.bodies)
-    received = await client.say("What is it?", *ASKS)  # which asserts that it has no call of ours
-    assert (received.status, client.reports[-1].rounds) == (200, 2)
-    sent = client.upstream.bodies[before:]
-    assert not any(omits(body) for body in sent)
-    assert [offered(body) for body in sent] == ([False, False] if bare else [False, True, True])  # as it came; mended
-    assert received.outcome == ("skipped:pinned_off" if bare else "results_lost")
-    assert (await client.say("And now?", *ASKS)).status == 200
-
-
-@streamed_or_not
-async def test_where_the_clients_own_body_is_taken_our_tool_is_still_answered(stream: bool) -> None:
-    client = Client("anthropic", stream=stream, bare=True)
-    gateway = Picky(client)
-    steps = [{"calls": [OWN]}, BYE]
-    await client.say("What is up?", *steps)
-    await client.say(TABLE, *steps)
-    found = MARKER.search(json.dumps(client.upstream.bodies[-1]))
-    assert found is not None
-    gateway.refuses = omits
-    asks = {"say": "Hm.", "calls": [{"tool": TOOL.name, "arguments": {"ref": found[1]}}]}
-    steps = [{"calls": [OWN]}, asks, {"say": "There.", "calls": [OWN]}]
-    await client.say("Look again.", *steps)
-    received = await client.say(TABLE, *steps)
-    assert (received.status, received.outcome) == (200, "failed_open:refused")
-    refused, own, answer = client.upstream.bodies[-3:]
-    assert (omits(refused), own["messages"][0]["content"][0]["content"]) == (True, TABLE)
-    assert "ORD-1" in answer["messages"][0]["content"][0]["content"]  # what an earlier request left out
-    assert (client.reports[-1].rounds, client.reports[-1].misses, client.reports[-1].tokens_saved) == (2, 0, 0)
-    gateway.refuses = lambda body: False
-    assert (await client.say(TABLE, *ASKS)).status == 200
-    assert omits(client.upstream.bodies[-2])  # the thread goes on with our tool
-
-
-@streamed_or_not
-async def test_where_something_of_ours_fails_our_tool_is_still_answered(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client("anthropic", stream=stream, bare=True)
-    assert (await client.say("What is up?", *ASKS)).status == 200
-
-    def fails(*_: Any) -> None:
-        raise MemoryError
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Exchange, "_shorten", fails)
-        received = await client.say(TABLE, *ASKS)
-    assert (received.status, received.outcome) == (200, "failed_open:engine")
-    assert client.reports[-1].rounds == 2
-    assert client.upstream.bodies[-2]["messages"][0]["content"][0]["content"] == TABLE
-    assert (await client.say(TABLE, *ASKS)).status == 200
-    assert omits(client.upstream.bodies[-2])
 
 
 # What may happen to a client of a thread, and to the middleware in front of it: the ledger may be lost, or the route be set lower.

@@ -10,7 +10,26 @@ from headroom_asgi._crush import OBJECT, Document
 from headroom_asgi.compressors.opaque import is_opaque
 
 # Names by which records are told apart, and by which other calls ask for them.
-IDS: Final = ("id", "_id", "key", "number", "iid", "name", "login", "slug", "title", "path", "full_name", "sha", "email")
+IDS: Final = (
+    *(
+        "id",
+        "_id",
+        "Id",
+        "ID",
+        "key",
+        "number",
+        "iid",
+        "name",
+        "Name",
+        "login",
+        "slug",
+        "title",
+        "path",
+        "full_name",
+        "sha",
+        "email",
+    ),
+)
 
 _MAX_DEPTH: Final = 24  # of records in records; what is deeper stays
 _MAX_COLUMNS: Final = 4096  # more names are no columns, but something like a dictionary
@@ -19,6 +38,13 @@ _MIN_MAP: Final = 8  # members of an object that is a map of records rather than
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 _URL: Final = re.compile(rb'"(?:https?:)?(?:\\?/){2}[^\s"]+"')
 _BLOB: Final = re.compile(rb'"(?:data:[\w.+-]+/[\w.+-]+[;,]|\s*<svg[\s>])')
+# What a model makes of a text: a list of many numbers with many digits, by its name, or of some hundred around zero.
+_VECTOR_KEYS: Final = frozenset(["embedding", "embeddings", "vector", "vectors"])
+_MIN_VECTOR: Final = 32
+_MIN_UNNAMED: Final = 256
+_NUMBERS: Final = re.compile(rb"\[[\[\]0-9.eE+,\s-]*+")
+_WITHIN_ONE: Final = re.compile(rb"\[(?:\s*+-?(?:0\.[0-9]++|[0-9.]++e-[0-9]++)\s*+[,\]])++")
+_FINE: Final = re.compile(rb"\.[0-9]{3,}+")
 # What no key is about.
 _COMMON: Final = frozenset(
     ["has", "can", "is", "for", "the", "of", "and", "not", "only", "url", "urls", "uri", "link", "links", "href"]
@@ -32,6 +58,7 @@ class Kind(Enum):
     LINK = "links"
     OPAQUE = "opaque strings"
     BLOB = "pictures"
+    VECTOR = "what a model made of a text: long lists of numbers"
     MAP = "objects"
     OTHER = "anything"
 
@@ -109,7 +136,8 @@ def _add(document: Document, group: Group, members: list[tuple[str, int]], waiti
         start, end = document.span(value)
         if document.count(value):
             column.flags = False
-            column.kind = Kind.MAP if column.kind in (Kind.EMPTY, Kind.MAP) else Kind.OTHER
+            kind = Kind.VECTOR if _is_vector(document, column, value) else Kind.MAP
+            column.kind = kind if column.kind in (Kind.EMPTY, kind) else Kind.OTHER
             waiting.append((value, group.below(key, listed=False)))
         elif column.kind is not Kind.OTHER:
             kind = _kind(data, start, end)
@@ -133,6 +161,23 @@ def _kind(data: bytes, start: int, end: int) -> Kind:
     if data.startswith((b'"data:', b'"<svg'), start):
         return Kind.BLOB if _BLOB.match(data, start, end) else Kind.OTHER
     return Kind.OPAQUE if is_opaque(data[start + 1 : end - 1]) else Kind.OTHER
+
+
+def _is_vector(document: Document, column: Column, value: int) -> bool:
+    """A list is what a model made of a text or a picture, or several of them are."""
+    data = document.data
+    start, end = document.span(value)
+    if data[start] != 0x5B:
+        return False
+    if not column.words.isdisjoint(_VECTOR_KEYS):
+        numbers, shape = data.count(b",", start, end) + 1, _NUMBERS
+        if numbers < _MIN_VECTOR:
+            return False
+    else:
+        numbers, shape = document.count(value), _WITHIN_ONE
+        if numbers < _MIN_UNNAMED or data.find(b"-", start, end) < 0:
+            return False
+    return shape.fullmatch(data, start, end) is not None and len(_FINE.findall(data, start, end)) * 10 >= 9 * numbers
 
 
 def words_of(text: str) -> list[str]:

@@ -22,8 +22,9 @@ _MAX_TEXT: Final = 20_000  # characters of the question, and of the arguments
 _MIN_WORD: Final = 3  # letters of a word that a question names something by
 _KEPT_TEXTS: Final = 64  # whose words are remembered: many outputs follow one question, which may be long
 _MARKER_TOKENS: Final = 48  # of a marker that names some columns
-_MAX_NAMES: Final = 8  # columns that a marker names
+_MAX_NAMES: Final = 3  # columns that a marker names, beside those that say what others say
 _MIN_FLAGS: Final = 3  # members of a map of flags
+_LONG_ID: Final = 8  # characters of an id that stands in another string for no other reason
 _LONG_OPAQUE: Final = 100  # characters of an opaque string that nobody could use as a name
 
 _TEMPLATE: Final = re.compile(rb"\{[^{}]*\}|%7B", re.IGNORECASE)
@@ -38,13 +39,16 @@ def _words(text: str) -> frozenset[str]:
 _PAGES: Final = ("html_url", "web_url", "permalink_url", "permalink", "url", "link", "href", "uri", "self")
 # Links to pictures and feeds that decorate a record, and to smaller forms of what its page shows.
 _DECORATION: Final = _words("avatar avatars gravatar icon icons favicon badge feed feeds rss atom ics ical hook hooks webhook")
-_PREVIEWS: Final = _words("thumbnail thumbnails thumb logo preview image")
+_PREVIEWS: Final = _words("thumbnail thumbnails thumb logo preview image img")
+# Maps of nothing but such links, by what they stand under.
+_DECORATION_MAPS: Final = _words("avatar avatars gravatar icon icons favicon badge")
+_PREVIEW_MAPS: Final = _words("thumbnail thumbnails thumb logo preview")
 # Links and tokens that a later call may be made with.
 _USED: Final = _words(
     """next prev previous first last more cursor continue continuation page download downloads upload file files attachment
     attachments raw content contents source clone ssh git meeting join invite invitation redirect callback pay payment checkout
     reset verify confirm stream video audio token secret password passwd key code session auth authorization signature nonce
-    csrf sha commit rev revision oid blob version ref"""
+    csrf sha commit rev revision oid blob version ref path"""
 )
 # Opaque values that identify what a plain id identifies already.
 _TWIN_IDS: Final = _words("uuid guid gid node etag checksum digest md5 integrity fingerprint lti blurhash")
@@ -175,11 +179,15 @@ class _Judge:
             case Kind.LINK:
                 return self._links and self._is_noise_link(group, column)
             case Kind.OPAQUE:
-                return _is_known(group) and self._is_noise_token(column)
+                return (_is_known(group) and self._is_noise_token(column)) or self._has_id(group, column)
             case Kind.BLOB:
                 return _is_known(group)
+            case Kind.VECTOR:
+                return True
             case Kind.MAP:
                 return _is_known(group) and self._is_noise_map(column, group.groups[column.key])
+            case Kind.OTHER if column.key == "etag":
+                return _is_known(group, opaque=True)
             case Kind.OTHER:
                 raws = map(self._document.raw, column.values)
                 return column.words >= _NODE_ID_KEY and _is_known(group) and all(map(_NODE_ID.fullmatch, raws))
@@ -206,10 +214,16 @@ class _Judge:
     def _is_noise_link(self, group: Group, column: Column) -> bool:
         """A link for a program: a picture or feed beside a name, a template, or one that the record's own address begins."""
         page = _page(group)
+        if _is_map_of(group, _DECORATION_MAPS):
+            return _is_known(group, opaque=True)
+        if _is_map_of(group, _PREVIEW_MAPS) and group.above is not None and _page(group.above) is not None:
+            return True
+        if self._is_address_of_part(group, column):
+            return True
         if column is page:
             return False
         if not column.words.isdisjoint(_DECORATION) or ("profile" in column.words and not column.words.isdisjoint(_PICTURES)):
-            return _is_known(group)
+            return _is_known(group, opaque=True)
         if page is None:
             return False
         if not column.words.isdisjoint(_PREVIEWS):
@@ -221,6 +235,35 @@ class _Judge:
         if any(values[0].startswith((start + b"/", start + b"?", start + b"#", start + b"\\/")) for start in starts):
             return True
         return bool(_API.match(values[0])) and not _API.match(starts[0])
+
+    def _is_address_of_part(self, group: Group, column: Column) -> bool:
+        """The address in an API of what a record names by its id as well: a user, a status, a project."""
+        if column.key not in ("self", "url") or not group.key or not _is_in_listed(group):
+            return False
+        raw = self._document.raw
+        if not _API.match(raw(column.values[0])):
+            return False
+        for other in group.columns.values():
+            if other is not column and len(other.values) == len(column.values) and head_of(other.key) in ("id", "key", "name"):
+                pairs = zip(column.values, other.values, strict=True)
+                if all(
+                    raw(link)[:-1].endswith((b"/" + raw(name).strip(b'"'), b"=" + raw(name).strip(b'"'))) for link, name in pairs
+                ):
+                    return True
+        return False
+
+    def _has_id(self, group: Group, column: Column) -> bool:
+        """Nothing but the id of the record, or of the one that it is part of, with something around it: an address for mails."""
+        around = group.above if group.key and group.above is not None else group
+        told = next((each for each in map(around.columns.get, ("id", "Id", "_id")) if each is not None), None)
+        if told is None or told is column or len(told.values) != len(column.values):
+            return False
+        raw = self._document.raw
+        ids = [raw(value).strip(b'"') for value in told.values]
+        values = list(map(raw, column.values))
+        return not any(b"/" in value for value in values) and all(
+            len(name) >= _LONG_ID and name in value for name, value in zip(ids, values, strict=True)
+        )
 
     def _is_own_template(self, group: Group, column: Column) -> bool:
         """Addresses with places to fill in, below those of the records: a caller who fills them in knows how they go on."""
@@ -266,11 +309,27 @@ def _page(group: Group) -> Column | None:
     return None
 
 
-def _is_known(group: Group) -> bool:
-    """A record can be told from others by a plain id or name, of its own or of the record that it is part of."""
+def _is_known(group: Group, *, opaque: bool = False) -> bool:
+    """A record can be told from others by a plain id or name (`opaque`: any), of its own or of the record that it is part of."""
+    kinds = (Kind.OTHER, Kind.OPAQUE) if opaque else (Kind.OTHER,)
     around: Group | None = group
     while around is not None:
-        if any(key in around.columns and around.columns[key].kind is Kind.OTHER for key in IDS):
+        if any(key in around.columns and around.columns[key].kind in kinds for key in IDS):
+            return True
+        around = around.above
+    return False
+
+
+def _is_map_of(group: Group, names: frozenset[str]) -> bool:
+    """A group is a map under such a name, and its members are no records, which have ids or names."""
+    return not names.isdisjoint(words_of(group.key)) and not any(key in group.columns for key in IDS)
+
+
+def _is_in_listed(group: Group) -> bool:
+    """A group is part of the records of a list."""
+    around = group.above
+    while around is not None:
+        if around.listed and around.records:
             return True
         around = around.above
     return False
@@ -307,10 +366,12 @@ def _summary(columns: list[Column]) -> str:
     """Names of columns that said something, and how many did not."""
     columns = sorted(columns, key=lambda column: not column.said)  # a reader has to know of all twins
     names = list(dict.fromkeys(column.said or quoted(column.key) for column in columns if column.kind is not Kind.EMPTY))
+    most = sum(bool(column.said) for column in columns) + _MAX_NAMES
     empty = len({column.key for column in columns if column.kind is Kind.EMPTY})
-    said = [", ".join(names[:_MAX_NAMES])] if names else []
-    if len(names) > _MAX_NAMES:
-        said[0] += f", {len(names) - _MAX_NAMES} more"
+    more = len(names) - most
+    if more > 1:
+        names[most:] = [f"{more} more"]
+    said = [", ".join(names)] if names else []
     if empty:
-        said.append(f"{empty} that are false, null or empty in all")
+        said.append(f"{empty} false, null or empty in all")
     return "; ".join(said)

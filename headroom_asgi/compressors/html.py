@@ -8,6 +8,7 @@ import re
 from html import unescape
 from itertools import islice
 from typing import Final
+from urllib.parse import parse_qsl
 
 from headroom_asgi.compressors.base import Request
 from headroom_asgi.compressors.omission import Markers, pays
@@ -249,7 +250,7 @@ def _said(name: str, said: dict[str, str]) -> str:
 
 # -- what nobody sees ----------------------------------------------------------------------------------------------------
 
-_TAGGED: Final = re.compile(r"<([a-zA-Z][a-zA-Z0-9]*+)\b([^<>]*+)>")
+_TAGGED: Final = re.compile(r"<[a-zA-Z][^<>\s/]*+[\s/]([^<>]*+)>")  # with something behind its name
 _MAY_HIDE: Final = re.compile(r"\bhidden\b|\bstyle\b", re.IGNORECASE)
 _HIDES: Final = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|(?:font-size|opacity)\s*:\s*0(?![.0-9]*[1-9])"
@@ -261,10 +262,62 @@ _HIDDEN: Final = "[hidden] "  # in front of text that the page does not show: it
 
 def _marked_hidden(match: re.Match[str]) -> str:
     """A tag, behind which it says so if the page does not show what follows."""
-    if not match[2] or _MAY_HIDE.search(match[2]) is None:
+    if _MAY_HIDE.search(match[1]) is None:
         return match[0]
-    said = _attributes(match[2])
+    said = _attributes(match[1])
     return f"{match[0]}{_HIDDEN}" if "hidden" in said or _HIDES.search(said.get("style", "")) else match[0]
+
+
+# -- addresses of links --------------------------------------------------------------------------------------------------
+
+# A link, if nothing but words, marked up or not, and pictures stand in it. In the text its words and its address stand between
+# marks, for which no page has a use.
+_LINK: Final = re.compile(
+    r"(<[aA]\s[^<>]*+>\s*+)((?:[^<>]++|</?+(?i:b|cite|code|em|i|img|span|strong|tt)\b[^<>]*+>)++)(</[aA]\s*+>)"
+)
+_BEGINS, _ENDS, _BEHIND = "\ufdd0", "\ufdd1", "\ufdd2"
+_ADDRESSED: Final = re.compile(rf"{_BEGINS}([^{_BEGINS}-{_BEHIND}]*+){_ENDS}(\s*+\()([^{_BEGINS}-{_BEHIND}]*+)(?<=\)){_BEHIND}")
+# It shows something: a word, or the text of a picture.
+_SPEAKS: Final = re.compile(r"""(?:^|>)[^<>]*?[^<>\s]|<img\s[^<>]*?\balt\s*+=\s*+["']?+[^\s"'<>]""", re.IGNORECASE)
+
+
+def _between_marks(match: re.Match[str]) -> str:
+    words = match[2].rstrip()
+    if _SPEAKS.search(words) is None:
+        return match[0]
+    return f"{match[1]}{_BEGINS}{words}{_ENDS}{match[2][len(words) :]}{match[3]}{_BEHIND}"
+
+
+def _without_marks(text: str) -> str:
+    return text.replace(_BEGINS, "").replace(_ENDS, "").replace(_BEHIND, "")
+
+
+class _Addresses:
+    """Leaves out addresses that a reader has already, or nobody follows: a link's own words, what the same words led to when they
+    were a link last, and links that hand the page's own address to another site, where it is shared or remembered.
+
+    Args:
+        page: the page, whose head may say its address.
+    """
+
+    def __init__(self, page: str) -> None:
+        self._own = _own_address(page)
+        self._site = "/".join(self._own.split("/", 3)[:3])
+        self._given: dict[str, str] = {}
+
+    def __call__(self, match: re.Match[str]) -> str:
+        words, opens, address = match[1], match[2], match[3][: -len(")")]
+        if address in (words, f"mailto:{words}") or self._given.get(words) == address or self._shares(address):
+            return words
+        if "://" not in words:  # words that are an address themselves would be taken for it
+            self._given[words] = address
+        return f"{words}{opens}{address})"
+
+    def _shares(self, address: str) -> bool:
+        whom, _, query = address.partition("?")
+        if not self._own or not query or not whom.startswith(("http:", "https:", "mailto:")) or whom.startswith(self._site):
+            return False
+        return any(self._own in value.split() for _, value in parse_qsl(query))
 
 
 # -- the text ----------------------------------------------------------------------------------------------------------
@@ -289,7 +342,9 @@ _BLANK_LINES: Final = re.compile(r"\n{3,}")
 def _read(page: str) -> str:
     """A page's text, with its title and what its head says of it first."""
     seen = _NOWHERE.sub("<span>", _TAGGED.sub(_marked_hidden, _shown(page)))
-    tree = HTMLTree.parse(_MARKED.sub(_Writer(), seen))
+    seen = _MARKED.sub(_Writer(), seen)
+    marks = not any(mark in page for mark in (_BEGINS, _ENDS, _BEHIND))
+    tree = HTMLTree.parse(_LINK.sub(_between_marks, seen) if marks else seen)
     text = extract_plain_text(
         tree,
         preserve_formatting=True,
@@ -300,13 +355,25 @@ def _read(page: str) -> str:
         form_fields=True,
         skip_elements=["nav", "footer", "[role=navigation]", "[role=contentinfo]"],
     )
+    if marks:
+        text = _without_marks(_ADDRESSED.sub(_Addresses(page), text))
     text = text.replace("\t\t", "\t").replace("•", "-")
     for pattern, instead in ((_SEARCH, ""), (_WIDE, " "), (_TRAILING, ""), (_BLANK_LINES, "\n\n")):
         text = pattern.sub(instead, text)
     text = text.strip("\n ")
-    title = " ".join((tree.title or "").split())
+    title = " ".join(_without_marks(tree.title or "").split())
     head = [title] if title and not text.startswith(title) else []
     return "\n".join([*head, *_facts(page, text), text])
+
+
+def _own_address(page: str) -> str:
+    """A page's address, as its head says it; "" if it does not."""
+    for match in islice(_META.finditer(page), _MAX_METAS):
+        said = _attributes(match[2])
+        if said.get("rel", "").lower() == "canonical" or said.get("property", "").lower() == "og:url":
+            address = said.get("href") or said.get("content") or ""
+            return address if address.startswith(("http:", "https:")) else ""
+    return ""
 
 
 def _facts(page: str, text: str) -> list[str]:

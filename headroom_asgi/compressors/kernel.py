@@ -1,5 +1,7 @@
 """What the compressors that the kernel works for have in common: ask it, prove what it made, name what was left out."""
 
+from functools import partial
+
 from headroom_asgi import _crush
 from headroom_asgi.compressors.base import Compressed, Omission, Request
 from headroom_asgi.compressors.marker import part_name
@@ -22,7 +24,7 @@ def crushed(text: str, request: Request, name: str, *, exact: bool = False) -> C
         data = text.encode("utf-8")
     except UnicodeEncodeError:  # an unpaired surrogate outside any JSON escape: no UTF-8, so nothing the kernel reads
         return None
-    literals = needles(request.question, request.arguments) if request.ref else []
+    literals = partial(needles, request.question, request.arguments)
     found = _crush.crush(data, ref=request.ref.encode("ascii"), needles=literals, exact=exact, anyway=request.anyway)
     if found is None:
         return None

@@ -142,17 +142,29 @@ class Conversation:
         self.pinned = self.values.get(pin) == _OFF
         return True
 
+    async def ask_again(self) -> bool:
+        """What the store did not say of a conversation that the provider holds, and what hangs on it from here on."""
+        if self.client.held:
+            self.values = await self.store.get_many(LEDGER, [held_key(self.client.held)], tenant=self.tenant)
+            self.recollect()
+        self.doubtful = False
+        return True
+
+    def recollect(self) -> None:
+        """Read what is known of a conversation that the provider holds."""
+        if self.client.held:
+            self.held = self._read(held_key(self.client.held)) or self.held
+
     def restored(self) -> tuple[Payload, int]:
         """The request with what really happened in place of the client's turns, and how many turns that were.
 
         What cannot be read is as good as absent.
         """
+        self.recollect()
         changes: list[_Change] = []
-        if self.client.held:
-            self.held = self._read(held_key(self.client.held)) or self.held
-            if self.held.rounds:
-                waiting = next((turn for turn in self.turns if turn.held), Turn("", (), held=True))
-                changes.append((waiting, self.held.rounds))
+        if self.held.rounds:
+            waiting = next((turn for turn in self.turns if turn.held), Turn("", (), held=True))
+            changes.append((waiting, self.held.rounds))
         done: set[str] = set()
         for turn, key in zip(self.turns, self.keys, strict=True):
             # A turn that the client repeats is put back where it stands first: ids of calls must not come twice.

@@ -34,6 +34,9 @@ from headroom_asgi.wire import Answer, Offer, Payload
 _log = get_logger(__name__)
 
 T = TypeVar("T")
+Y = TypeVar("Y")  # what a generator yields,
+S = TypeVar("S")  # is sent,
+R = TypeVar("R")  # and returns
 
 _STAGES = {
     Phase.LOOKED_UP: PipelineStage.INPUT_CACHED,
@@ -65,9 +68,7 @@ class Exchange(Staged):
             if self.payload is None:
                 self.notes.outcome = "skipped:pinned_off"
                 self._leave_alone(payload)
-                return None
-            reply = await self._emit(PipelineStage.INPUT_RECEIVED)
-            if reply is None:
+            elif (reply := await self._emit(PipelineStage.INPUT_RECEIVED)) is None:
                 self.safe = self.payload = await self._hooked(self.payload)
                 reply = await self._shorten(self.safe)
         except Exception as error:
@@ -92,6 +93,7 @@ class Exchange(Staged):
         if self.bound:
             self.payload, self.originals = payload, self._redeemable(PipelineReport())
             self.notes.obstacle = HELD
+            self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
 
     async def _recall(self, payload: Payload) -> Payload | None:
         """Ask the store what earlier exchanges left for this one: the request with what really happened in it.
@@ -105,6 +107,7 @@ class Exchange(Staged):
         self.conversation = known
         self.notes.prefix_risk = self.notes.prefix_risk or (known.doubtful and self.engine.store.shared)
         if known.pinned:
+            await self.engine.work(known.changes, known.recollect)
             return None
         restored = payload
         if known.changes:
@@ -272,7 +275,7 @@ class Exchange(Staged):
         if asked:
             await self._load(answer)
         searched = self.originals.size if asked and self.originals is not None else 0
-        step = await self.engine.work(searched, _told, flow, answer)
+        step, _ = await self.engine.work(searched, _advance, flow, answer)
         if isinstance(step, Outcome):
             self.notes.retrievals, self.notes.misses = step.retrievals, step.misses
         return step
@@ -280,6 +283,9 @@ class Exchange(Staged):
     async def _load(self, answer: Answer) -> None:
         """Bring what is asked for and an earlier exchange left out, where the provider holds the conversation."""
         assert self.originals is not None
+        if self.conversation is not None and self.conversation.doubtful:
+            await self._asked("recall_failed", self.conversation.ask_again())
+            self.originals.admit(self.conversation.held.names)
         if names := self.originals.missing(answer.calls):
             # None of them is larger than the body in which it came.
             work, size = load(self.engine.store, names, tenant=self.tenant), self.engine.settings.max_body_bytes
@@ -293,6 +299,8 @@ class Exchange(Staged):
         done = None
         try:
             turn = self.wire.turn(self.wire.read(await self.merged(outcome)))
+            if known.doubtful:
+                await self._asked("recall_failed", known.ask_again())
             offered = not self.notes.obstacle or known.held.offered or has_tool(self.payload)
             work = known.remember(outcome, turn, self.notes.report.names, offered=offered)
             done = await self._asked("remember_failed", work)
@@ -302,8 +310,8 @@ class Exchange(Staged):
             self.notes.prefix_risk = True  # the next turn will not have what happened in this one
 
     def refusable(self, status: int) -> bool:
-        """An answer with this status may refuse what was changed, so that something else is to be tried."""
-        return status in REFUSED and (self.body is not self.original or self._forgot)
+        """An answer with this status may refuse what was changed, or lacks, so that something else is to be tried."""
+        return status in REFUSED and (self.body is not self.original or self._forgot or (self.bound and self.intercepts))
 
     @property
     def _forgot(self) -> bool:
@@ -318,13 +326,14 @@ class Exchange(Staged):
         assert self.payload is not None
         # Elsewhere calls that wait are the client's to answer.
         ours = self.route.mode == "ccr" or of_tools(error) or has_tool(self.payload)
-        if status == BAD_REQUEST and self._forgot and ours and await self._mend(Second.ANSWERED, error):
+        lacks = self._forgot or (self.bound and of_tools(error))
+        if status == BAD_REQUEST and lacks and ours and await self._mend(Second.ANSWERED, error):
             return Second.ANSWERED
+        if self.body is self.original:
+            return None
         second = second_try(status, error, held=self.conversation is not None and self.conversation.is_held)
         if second is Second.UNSIGNED:
             return second if await self._mend(second, error) else None
-        if self.body is self.original:
-            return None
         if second is Second.OWN and self.conversation is not None:
             self._leave_alone(self.conversation.client)
         return second
@@ -401,18 +410,9 @@ class Exchange(Staged):
         )
 
 
-def _advance(steps: Generator[Step, Payload | None, Step], edited: Payload | None) -> tuple[Step, bool]:
-    """The next pause; or the last step, and True, when the generator is through."""
+def _advance(steps: Generator[Y, S, R], told: S) -> tuple[Y | R, bool]:
+    """The next pause; or what the generator returns, and True. (A StopIteration would not get out of a worker.)"""
     try:
-        return steps.send(edited), False
+        return steps.send(told), False
     except StopIteration as end:
         return end.value, True
-
-
-def _told(flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
-    """What the loop says next. (A StopIteration would not get out of a worker.)"""
-    try:
-        return flow.send(answer)
-    except StopIteration as end:
-        outcome: Outcome = end.value
-        return outcome

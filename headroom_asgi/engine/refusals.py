@@ -1,11 +1,12 @@
 """When a provider refuses a body that was changed: what is tried then, and who is spared it from then on."""
 
+import json
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from headroom_asgi.config import Route
 from headroom_asgi.retrieval import TOOL
@@ -27,6 +28,8 @@ _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNO
 # Gateways hand it on as a text within theirs.
 _THREAD: Final = re.compile(rb"error_code\W{1,16}thread_")
 _FINGERPRINT: Final = re.compile(rb"error_code\W{1,16}thread_fingerprint_")
+# What validators quote of a request, printed in a text (pydantic's `input` and `input_value`), to the end of that text.
+_PRINTED: Final = re.compile(r"""(?:\\*["']input\\*["']: ?|\binput_value=)(?=\\*[\[{"'])(?:[^"\\]|\\.)*""", re.DOTALL)
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."
@@ -46,11 +49,26 @@ class Second(Enum):
 
 def second_try(status: int, error: bytes, *, held: bool = False) -> Second | None:
     """What may be taken where ours was refused with this answer; None if nothing is likely to. `held`: by the provider."""
-    if status not in REFUSED or _TOO_LONG.search(error) or (held and _THREAD.search(error)):
+    said = _unquoted(error)
+    if status not in REFUSED or _TOO_LONG.search(said) or (held and _THREAD.search(said)):
         return None
-    if _REASONING.search(error):
+    if _REASONING.search(said):
         return Second.UNSIGNED if status == BAD_REQUEST else None
     return Second.OWN
+
+
+def _unquoted(error: bytes) -> bytes:
+    """An answer without what it quotes of the request, which may speak of anything."""
+    try:
+        spelled = json.dumps(json.loads(error, object_hook=_without_input))
+    except (ValueError, RecursionError):
+        spelled = json.dumps(error.decode("utf-8", "replace"))
+    return _PRINTED.sub("", spelled).encode()
+
+
+def _without_input(value: dict[str, Any]) -> dict[str, Any]:
+    """An error in pydantic's words has what is wrong under `msg`, where under `loc`, and what was given under `input`."""
+    return {key: item for key, item in value.items() if key != "input" or "loc" not in value}
 
 
 def of_tools(error: bytes) -> bool:

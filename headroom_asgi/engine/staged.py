@@ -116,8 +116,9 @@ class Staged:
 
     @property
     def listens(self) -> bool:
-        """Extensions want to see the answer."""
-        return self.engine.manager.enabled and self.payload is not None
+        """Extensions want to see the answer: to a request that they saw."""
+        pinned = self.conversation is not None and self.conversation.pinned
+        return self.engine.manager.enabled and self.payload is not None and not pinned
 
     @property
     def model_name(self) -> str:

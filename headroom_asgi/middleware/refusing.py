@@ -105,7 +105,8 @@ class Gate:
     async def _next(self) -> Second | None:
         """What is left to try after another refusal: of calls whose results are lost, each has one of its own."""
         self._tries += 1
-        if self._size > MAX_ERROR_BYTES or self._trying is not Second.ANSWERED or self._tries >= _MAX_TRIES:
+        mends = self._trying is Second.ANSWERED or (self._trying is Second.OWN and self._exchange.bound)
+        if self._size > MAX_ERROR_BYTES or not mends or self._tries >= _MAX_TRIES:
             return None
         left = await self._exchange.second_try(self._again[0]["status"], await self._error(self._again))
         return left if left is Second.ANSWERED else None

@@ -13,7 +13,7 @@ from headroom_asgi.types import RETRIEVE_NAME, ToolCall, ToolResult, ToolSpec
 TOOL: Final = ToolSpec(
     # Every request of a conversation carries this: some 70 o200k tokens, at most 130 in any dialect, and no byte that varies.
     name=RETRIEVE_NAME,
-    description="Returns what <<ccr:REF ...>> left out",
+    description="What <<ccr:REF ...>> left out",
     parameters={
         "type": "object",
         "properties": {
@@ -99,6 +99,10 @@ class Originals:
         wanting = wanting[: max(0, _MAX_LOADED - len(self._sought))]
         self._sought.update(wanting)
         return wanting
+
+    def admit(self, names: Iterable[str]) -> None:
+        """More of what earlier exchanges left out, which was not known before."""
+        self._earlier |= set(names)
 
     def load(self, texts: Mapping[str, str]) -> None:
         """Texts of earlier exchanges. ValueError for a name that none of them wrote."""

@@ -1,0 +1,185 @@
+"""Threads that have our tool, where nothing of ours is in a request: its answers are looked through all the same."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headroom_asgi import PipelineStage
+from headroom_asgi.engine import Exchange
+from headroom_asgi.errors import StoreError
+from headroom_asgi.retrieval import TOOL
+from headroom_asgi.store import MemoryStore
+from headroom_asgi.testing import RecordingExtension
+from headroom_asgi.types import Receive, Scope, Send
+from tests.driver import TABLE, answer_json, answer_stream, staying, streamed_or_not, whole_body
+from tests.test_lost_ledger import BYE, HIDDEN, OWN, Client
+from tests.test_threads import ASKS, MARKER, offered, omits, whole_or_bare
+
+pytestmark = pytest.mark.anyio
+STEPS = [{"calls": [OWN]}, BYE]
+BREAKS = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+
+
+class Picky:
+    """A gateway in front of the upstream, which says of some bodies that they cannot be taken, and whose streams may break off."""
+
+    def __init__(self, client: Client) -> None:
+        self.app = client.upstream.app
+        self.refuses: Callable[[dict[str, Any]], bool] = lambda body: False
+        self.breaks = False
+        client.upstream.app = self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await whole_body(receive)
+        if self.refuses(json.loads(body)):
+            error = {"type": "invalid_request_error", "message": "not supported here"}
+            await answer_json({"type": "error", "error": error}, 400)(body, send)
+        elif self.breaks:
+            self.breaks = False
+            await answer_stream([BREAKS])(body, send)
+        else:
+            await self.app(scope, staying(body), send)
+
+
+async def began(client: Client) -> dict[str, Any]:
+    """A thread in which something was left out; the call that asks for it."""
+    await client.say("What is up?", *STEPS)
+    await client.say(TABLE, *STEPS)
+    found = MARKER.search(json.dumps(client.upstream.bodies[-1]))
+    assert found is not None
+    return {"tool": TOOL.name, "arguments": {"ref": found[1]}}
+
+
+@streamed_or_not
+@whole_or_bare
+async def test_an_unknown_thread_that_is_to_be_left_alone_is_still_answered(bare: bool, stream: bool) -> None:
+    """Our bodies were refused lately, so what is unknown goes as it comes: but the provider holds our tool."""
+    client = Client("anthropic", stream=stream, bare=bare)
+    gateway = Picky(client)
+    assert (await client.say("What is up?", {"calls": [HIDDEN]}, {"say": "There.", "calls": [OWN]})).status == 200
+    await client.forget()
+    gateway.refuses = offered
+    other = Client("anthropic", stream=stream)
+    other.app = client.app
+    assert (await other.say("Another matter.", BYE)).outcome == "failed_open:refused"
+    gateway.refuses = lambda body: False
+    before = len(client.upstream.bodies)
+    received = await client.say("What is it?", *ASKS)  # which asserts that it has no call of ours
+    assert (received.status, client.reports[-1].rounds) == (200, 2)
+    sent = client.upstream.bodies[before:]
+    assert not any(omits(body) for body in sent)
+    assert [offered(body) for body in sent] == ([False, False] if bare else [False, True, True])  # as it came; mended
+    assert received.outcome == ("skipped:pinned_off" if bare else "results_lost")
+    assert (await client.say("And now?", *ASKS)).status == 200
+
+
+@streamed_or_not
+async def test_where_the_clients_own_body_is_taken_our_tool_is_still_answered(stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=True)
+    gateway = Picky(client)
+    asks = await began(client)
+    gateway.refuses = omits
+    steps = [{"calls": [OWN]}, {"say": "Hm.", "calls": [asks]}, {"say": "There.", "calls": [OWN]}]
+    await client.say("Look again.", *steps)
+    received = await client.say(TABLE, *steps)
+    assert (received.status, received.outcome) == (200, "failed_open:refused")
+    refused, own, answer = client.upstream.bodies[-3:]
+    assert (omits(refused), own["messages"][0]["content"][0]["content"]) == (True, TABLE)
+    assert "ORD-1" in answer["messages"][0]["content"][0]["content"]  # what an earlier request left out
+    assert (client.reports[-1].rounds, client.reports[-1].misses, client.reports[-1].tokens_saved) == (2, 0, 0)
+    gateway.refuses = lambda body: False
+    assert (await client.say(TABLE, *ASKS)).status == 200
+    assert omits(client.upstream.bodies[-2])  # the thread goes on with our tool
+
+
+@streamed_or_not
+@whole_or_bare
+async def test_where_something_of_ours_fails_our_tool_is_still_answered(
+    bare: bool, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client("anthropic", stream=stream, bare=bare)
+    assert (await client.say("What is up?", *ASKS)).status == 200
+
+    def fails(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Exchange, "_shorten", fails)
+        received = await client.say(TABLE, *ASKS)
+    assert (received.status, received.outcome) == (200, "failed_open:engine" if bare else "results_lost")
+    assert client.reports[-1].rounds == 2
+    assert offered(client.upstream.bodies[-2]) is not bare  # as the API wants it, who was asked first
+    assert client.upstream.bodies[-2]["messages"][0]["content"][0]["content"] == TABLE
+    assert (await client.say(TABLE, *ASKS)).status == 200
+    assert omits(client.upstream.bodies[-2])
+
+
+@whole_or_bare
+async def test_a_request_that_comes_again_goes_as_it_comes_and_what_was_known_stays_known(bare: bool) -> None:
+    """Its own body was taken, and the answer broke off."""
+    client = Client("anthropic", stream=True, bare=bare)
+    gateway = Picky(client)
+    asks = await began(client)
+    await client.say("Look again.", *STEPS)
+    held, calls = client.held, client.calls
+    gateway.refuses, gateway.breaks = omits, True
+    assert (await client.say(TABLE, *STEPS)).outcome == "failed_open:refused"
+    client.held, client.calls = held, calls
+    received = await client.say(TABLE, {"calls": [OWN]}, {"calls": [asks]}, BYE)
+    assert (received.status, received.outcome) == (200, "skipped:pinned_off" if bare else "results_lost")
+    assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
+    gateway.refuses = lambda body: False
+    await client.say("And now?", {"say": "Hm.", "calls": [asks]}, BYE)
+    assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
+
+
+class Hiccup(MemoryStore):
+    """A store that fails to answer, so often."""
+
+    fails = 0
+
+    async def get_many(self, *asked: Any, **more: Any) -> dict[str, bytes]:
+        if self.fails:
+            self.fails -= 1
+            raise StoreError("busy")
+        return await super().get_many(*asked, **more)
+
+
+@streamed_or_not
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+async def test_a_question_that_the_store_did_not_answer_costs_one_turn(dialect: str, stream: bool) -> None:
+    client = Client(dialect, stream=stream)
+    client.store = store = Hiccup(shared=True)
+    client.restart()
+    asks = await began(client)
+    store.fails = 1
+    received = await client.say("Hello.", BYE)
+    assert (received.status, client.reports[-1].prefix_risk) == (200, True)
+    for text in ("Look again.", "And again."):
+        await client.say(text, {"calls": [asks]}, BYE)
+        assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
+    store.fails = 1
+    await client.say("Once more.", {"say": "Hm.", "calls": [asks]}, BYE)
+    assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)  # it is asked again when there is need
+
+
+@streamed_or_not
+async def test_extensions_hear_of_no_answer_to_what_they_did_not_see(stream: bool) -> None:
+    client = Client("anthropic", stream=stream, bare=True)
+    gateway = Picky(client)
+    seen = RecordingExtension()
+    client.restart(extensions=[seen])
+    assert (await client.say("What is up?", {"calls": [HIDDEN]}, {"say": "There.", "calls": [OWN]})).status == 200
+    await client.forget()
+    gateway.refuses = offered
+    other = Client("anthropic", stream=stream)
+    other.app = client.app
+    await other.say("Another matter.", BYE)
+    assert PipelineStage.RESPONSE_RECEIVED in [event.stage for event in seen.events]
+    gateway.refuses = lambda body: False
+    before = len(seen.events)
+    received = await client.say("What is it?", *ASKS)
+    assert (received.outcome, client.reports[-1].rounds) == ("skipped:pinned_off", 2)
+    assert len(seen.events) == before
