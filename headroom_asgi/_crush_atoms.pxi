@@ -54,6 +54,8 @@ cdef inline bint put_atom(Atom* atoms, int* count, Py_ssize_t start, Py_ssize_t 
 
 cdef inline bint ends_word(const uint8_t* data, Py_ssize_t start, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
     """Whether a word ends there: a date before its time, the name of a file before the names in it."""
+    if data[at] == 0x3D and memchr(data + start, 0x3F, at - start) != NULL:
+        return False  # an address goes on behind the names of what it asks for
     if ATOM_ENDS[data[at]]:
         # In 19:30:01,123 and 1,024 nothing ends.
         return not ((data[at] == 0x2C or data[at] == 0x3B) and at + 1 < size and not ATOM_ENDS[data[at + 1]])

@@ -16,8 +16,7 @@ cdef enum:
     RECORD_LINES = 12
     TEMPLATE_GAIN = 6 * TOKEN  # what those looked at must save
     # And of how many tokens one: lines that stay as they are can be compared with those of other texts.
-    LINE_SHARE = 5
-    RECORD_SHARE = 4
+    SHARE = 8
     TABLE_SHARE = 10
     BY_RECORDS = 256  # beside the ways to split a line
 
@@ -224,7 +223,7 @@ cdef int64_t template_gain(const Template* t, Window* window, Buffer* scratch) n
     if rows < LOOK_LEAST or scratch.failed:
         return 0
     gain = cost_of(start, end - start)
-    least = gain // (RECORD_SHARE if t.lines > 1 else LINE_SHARE if t.mode == BY_WORDS else TABLE_SHARE)
+    least = gain // (SHARE if t.lines > 1 or t.mode == BY_WORDS else TABLE_SHARE)
     gain -= cost_of(scratch.data, scratch.size) + TOKEN
     if gain < least:
         return 0

@@ -362,6 +362,15 @@ def test_volatile_is_what_says_today_or_is_made_to_be_unique(text: str, found: l
     assert found_in(text) == found
 
 
+@pytest.mark.parametrize("filler", ["x", "\n", "é", "\U0001f600"], ids=["plain", "escaped", "two units", "two surrogates"])
+def test_so_much_of_instructions_is_looked_at_however_they_are_spelled(filler: str) -> None:
+    text = f"Session id: {SESSION}{filler * (MAX_CHARS - 100)}\nSession id: {SESSION}"
+    _, report = aligned("openai-chat", chat(text), HeadroomConfig())
+    assert "2 fragments" in report.warnings[0]
+    _, report = aligned("openai-chat", chat(text.replace("\nS", f"{filler * 100}\nS")), HeadroomConfig())
+    assert "1 fragments" in report.warnings[0]
+
+
 @given(st.text("today nw:20261-/TZ.\nid=abcdef", max_size=300))
 def test_fragments_are_apart_and_in_order(text: str) -> None:
     found = volatile(text)

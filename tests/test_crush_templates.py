@@ -65,6 +65,20 @@ def test_the_name_of_a_value_is_never_a_cell() -> None:
     assert all(f"\t{'ab'[n % 2]}{n}=long-value-{n}" in short for n in range(10, 30))
 
 
+def test_an_address_is_never_cut_at_what_it_asks_for() -> None:
+    addresses = [f"https://tv.example.com/watch?list={number * 37}&v=x{number}" for number in range(20)]
+    text = "".join(f"Title: Part {n} of it\nLink: {address}\nSitelinks: No sitelinks\n" for n, address in enumerate(addresses))
+    short = crushed(text)
+    assert LINE_ENDS in short.split("\n")[0]
+    assert all(address in short for address in addresses)
+
+
+def test_what_an_eighth_of_each_line_says_is_said_once() -> None:
+    keys = ["abort", "accept-line", "backward-char", "backward-delete-char", "beginning-of-history", "complete"] * 3
+    text = "\n".join(f'{key} can be found on "\\C-{key[0]}", "\\M-O{n}", "\\M-[{n}A".' for n, key in enumerate(keys))
+    assert FILLS in crushed(text).split("\n")[0]
+
+
 def test_records_of_several_lines_are_one_row_each() -> None:
     people = [(number, name or "nobody", amount) for number, name, amount in PEOPLE]
     text = (

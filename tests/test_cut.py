@@ -150,6 +150,20 @@ def test_members_are_left_out_of_records_that_were_cut_off(indent: int | None, w
     assert [each["events_url"] for each in json.loads(left_out)[:2]] == [each["events_url"] for each in RECORDS[:2]]
 
 
+def test_members_are_left_out_of_records_that_were_cut_off_before_another_text() -> None:
+    whole = json.dumps(RECORDS)
+    behind = '\n\n... [7 lines truncated] ...\n{"total": 1}\n'
+    messages = [
+        {"role": "user", "content": "Which boots are there?"},
+        {"role": "assistant", "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "list", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": whole[: whole.index("boot 31, r")] + behind},
+    ]
+    text = compress(messages, model="gpt-4o", store=MemoryStore()).messages[2]["content"]
+    assert text.count("events") == 1
+    assert "boot 30" in text
+    assert text.endswith(behind)
+
+
 @pytest.mark.parametrize("members", [1, 2, 3])
 def test_a_document_that_was_cut_in_what_would_be_left_out_keeps_its_place(members: int) -> None:
     """What was read of the last container stands behind what was left of it, not in another one."""

@@ -28,6 +28,7 @@ EXAMPLES = {
         "ValueError: no\n",
         "java.lang.IllegalStateException: no\n\tat a.b.C.run(C.java:10)\n\tat a.b.D.main(D.java:3)\nCaused by: java.io.IOException: x\n",
         "make[1]: Entering directory '/src'\ngcc -c a.c -o a.o\ngcc -c b.c -o b.o\nmake[1]: Leaving directory '/src'\n",
+        'time=2025-03-01T10:00:00Z level=info msg="listening on :80"\nlevel=warn msg=slow took=3s\nts=1.5 level=info msg=done\n',
         "build\tRun tests\t2025-03-01T10:00:00.0000000Z hello\n" * 3,
     ],
     ContentKind.SEARCH: [
@@ -35,10 +36,12 @@ EXAMPLES = {
         "src/a.py-9-\nsrc/a.py:10:import os\nsrc/a.py-11-import re\n--\nsrc/b.py-2-\nsrc/b.py:3:import os\n",
         "C:\\app\\a.cs:10: using System;\nC:\\app\\b.cs:11: using System;\nC:\\app\\c.cs:12: using System;\n",
         "main.c:10:5: call to f\nmain.c:20:5: call to f\nutil.h:1:1: declared\n",
+        "12:import os\n40:    return os.sep\n41:\n97:os.exit()\n",
     ],
     ContentKind.LISTING: [
         "total 12\ndrwxr-xr-x 2 root root 4096 Mar  1 10:00 .\n-rw-r--r-- 1 root root 12 Mar  1 10:00 a.txt\n",
         "./src/a.py\n./src/b.py\n./README.md\n",
+        "8\t./src/a.py\n4\t./src/b.py\n12\t./src\n16\t./README.md\n",
         ".\n├── src\n│   ├── a.py\n│   └── b.py\n└── README.md\n",
         "Found 3 files\nsrc/app/main.ts\nsrc/app/user.ts\nsrc/index.ts\n",
     ],
@@ -67,6 +70,7 @@ EXAMPLES = {
         "# Title\n\nSome words.\n\n- one thing\n- another: with a colon\n- a third\n",
         "Have a look:\nsrc/a.py:10:import os\nsrc/a.py:12:import re\nsrc/b.py:3:import os\nThese are wrong.\nSee why.\nThen tell me.\n",
         "Error: it did not work, and there is only this line.\n",
+        "  1:1  error  no semicolon\n  1:9  error  unused\n  7:1  warning  long\n  2:3  error  shadowed\n",
     ],
 }
 
@@ -102,3 +106,13 @@ def test_any_text_has_a_kind(text: str) -> None:
 )
 def test_hostile_lines_have_a_kind(line: str) -> None:
     detect(f"{line}\n" * 500)
+
+
+@pytest.mark.parametrize("sign", ["\t", "|", " | "])
+def test_rows_of_cells_are_no_file_although_they_are_numbered(sign: str) -> None:
+    rows = [(str(number), name, "Oslo") for number, name in enumerate(["Ann", "Bob", "Eve", "Ian"], 1000)]
+    assert detect("\n".join(map(sign.join, rows))) is ContentKind.TEXT
+
+
+def test_indented_code_is_a_file() -> None:
+    assert detect("10\t\tone := 1\n11\t\ttwo := 2\n12\t\tthree := 3\n") is ContentKind.VIEW

@@ -184,6 +184,19 @@ def test_the_only_id_and_the_only_address_stay() -> None:
     assert found[0] == [{key: record[key] for key in ("uuid", "url", "size")} for record in records]
 
 
+def test_ids_of_graphql_go_beside_the_record_s_own_address_and_stay_without_one() -> None:
+    def comment(number: int, **more: Any) -> dict[str, Any]:
+        return {"id": f"IC_kwDOQNPHMM7WIJ{number}t", "body": f"Comment {number}", **more}
+
+    found = left_out([comment(number, url=f"https://git.example.com/pull/8#c-{number}") for number in range(10, 40)])
+    assert found is not None
+    assert list(found[0][0]) == ["body", "url"]
+    assert found[2][3]["id"] == "IC_kwDOQNPHMM7WIJ13t"
+    assert left_out([comment(number) for number in range(10, 40)]) is None
+    plain = [{"id": f"item-{number}-of-the-list", "url": f"https://git.example.com/{number}"} for number in range(10, 40)]
+    assert left_out(plain) is None
+
+
 def test_an_id_that_something_refers_to_stays() -> None:
     found = left_out({"items": [issue(n, uuid=TOKENS[n + 13]) for n in range(1, 13)], "root": TOKENS[14]})
     assert found is not None

@@ -13,7 +13,7 @@ from headroom_asgi.retrieval import TOOL, Entry, Originals, digest_of, held_key,
 from headroom_asgi.retrieval.ledger import MAX_ENTRY_BYTES
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.types import ToolCall, ToolResult
-from headroom_asgi.wire import Round, Turn
+from headroom_asgi.wire import BedrockConverse, Endpoint, Gemini, OpenAIChat, Round, Turn, WireFormat
 
 SPEAKERS = (Chat(), Anthropic())
 texts = st.text(st.one_of(st.characters(), st.sampled_from('"\\\ud800\udc00\u2028\n')), max_size=20)
@@ -90,14 +90,51 @@ def test_a_parent_is_all_that_the_client_said_before(speaker: Any) -> None:
             values += [*speaker.question(question), *speaker.turn(speaker.json(number, [("text", f"answer {number}")]))]
         body = json.dumps({"model": "m", "max_tokens": 9, "messages": values}).encode()
         payload = speaker.wire.decode(body)
-        return list(parents(payload, [*(each.start for each in speaker.wire.turns(payload)), len(body)]))
+        return list(parents(payload, speaker.wire.turns(payload)))
 
     one, two = digests("a", "b"), digests("a", "b", "c")
     assert two[:2] == one[:2]
-    assert one[2] == one[1]  # nothing was said after the last turn
-    assert len(set(two[:3])) == 3
+    assert len(set(one)) == 3
+    assert len(set(two)) == 4
+    assert two[2] != one[2]  # something was said after the last turn
     assert digests("ab", "c")[1] != digests("a", "bc")[1]
     assert digests("x", "b")[1] != one[1]
+
+
+def parent(wire: WireFormat, body: dict[str, Any], *, model: str = "") -> bytes:
+    """The digest with which the next turn of a conversation has its key."""
+    payload = wire.decode(json.dumps(body).encode(), Endpoint(model=model))
+    return list(parents(payload, wire.turns(payload)))[-1]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(0, 9) | st.text(max_size=3), lambda some: st.lists(some, max_size=3)))
+def test_a_parent_has_results_that_are_values_and_no_texts(value: Any) -> None:
+    def polled(told: Any) -> tuple[bytes, bytes]:
+        call = {"functionCall": {"name": "poll", "args": {}}}
+        answer = {"functionResponse": {"name": "poll", "response": {"told": told}}}
+        contents = [{"role": "user", "parts": [{"text": "poll"}]}]
+        contents += [{"role": "model", "parts": [call]}, {"role": "user", "parts": [answer]}]
+        use = {"toolUse": {"toolUseId": "t1", "name": "poll", "input": {}}}
+        result = {"toolResult": {"toolUseId": "t1", "content": [{"json": {"told": told}}]}}
+        messages = [{"role": "user", "content": [{"text": "poll"}]}, {"role": "assistant", "content": [use]}]
+        messages += [{"role": "user", "content": [result]}]
+        return parent(Gemini(), {"contents": contents}, model="m"), parent(BedrockConverse(), {"messages": messages}, model="m")
+
+    assert polled(value) == polled(value)
+    assert all(one != other for one, other in zip(polled(value), polled([value, 10]), strict=True))
+
+
+def test_a_parent_knows_the_model_the_instructions_and_how_often_was_asked() -> None:
+    said: list[Any] = [{"role": "user", "content": "Is it up?"}, {"role": "assistant", "content": "No."}]
+    bodies = [
+        {"model": "m", "messages": said},
+        {"model": "n", "messages": said},
+        {"model": "m", "messages": [{"role": "system", "content": "You are A."}, *said]},
+        {"model": "m", "messages": [{"role": "system", "content": "You are B."}, *said]},
+        {"model": "m", "messages": [*said, {"role": "assistant", "content": "No."}]},
+    ]
+    assert len({parent(OpenAIChat(), body) for body in bodies}) == len(bodies)
+    assert parent(OpenAIChat(), {"temperature": 1, **bodies[0]}) == parent(OpenAIChat(), bodies[0])
 
 
 def test_only_what_earlier_exchanges_wrote_can_be_loaded() -> None:

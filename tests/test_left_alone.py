@@ -135,6 +135,30 @@ async def test_a_request_that_comes_again_goes_as_it_comes_and_what_was_known_st
     assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
 
 
+@streamed_or_not
+@pytest.mark.parametrize("fails", [False, True], ids=["refused", "failed"])
+async def test_what_was_left_out_of_responses_is_known_behind_one_that_went_as_it_came(
+    fails: bool, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client("openai-responses", stream=stream)
+    gateway = Picky(client)
+    asks = await began(client)
+    await client.say("Look again.", *STEPS)
+
+    def breaks(*_: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        if fails:
+            broken.setattr(Exchange, "_shorten", breaks)
+        gateway.refuses = offered
+        received = await client.say(TABLE, *STEPS)
+    assert (received.status, received.outcome) == (200, "failed_open:engine" if fails else "failed_open:refused")
+    gateway.refuses = lambda body: False
+    await client.say("And that order?", {"say": "Hm.", "calls": [asks]}, BYE)
+    assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
+
+
 class Hiccup(MemoryStore):
     """A store that fails to answer, so often."""
 

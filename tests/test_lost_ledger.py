@@ -14,7 +14,7 @@ from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
 from headroom_asgi.wire import dialect_for
-from tests.driver import Received, answer_json, post, streamed_or_not
+from tests.driver import Received, answer_json, post, streamed_or_not, whole_body
 from tests.real_server import served
 from tests.talks import FIELDS
 
@@ -241,6 +241,42 @@ async def test_what_the_client_itself_forgot_to_answer_is_its_own_error() -> Non
     assert client.upstream.statuses == [200, 400, 400]  # its own bytes were tried
 
 
+@pytest.mark.parametrize(
+    ("dialect", "message", "new"),
+    [
+        (
+            "anthropic",
+            "messages.0.content.0: unexpected `tool_use_id` found in `tool_result` blocks: call_1.",
+            {
+                "thread": {"type": "continue", "previous_message_id": "msg_0"},
+                "messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_1", "content": "x"}]}],
+            },
+        ),
+        (
+            "openai-responses",
+            "No tool call found for function call output with call_id call_1.",
+            {
+                "store": True,
+                "previous_response_id": "resp_0",
+                "input": [{"type": "function_call_output", "call_id": "call_1", "output": "x"}],
+            },
+        ),
+    ],
+)
+async def test_a_result_gets_one_call_that_stands_in(dialect: str, message: str, new: dict[str, Any]) -> None:
+    bodies: list[bytes] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        bodies.append(await whole_body(receive))
+        await answer_json({"error": {"message": message}}, 400)(b"", send)
+
+    app = HeadroomMiddleware(inner, store=MemoryStore(shared=True), discover=False)
+    received = await post(app, PATHS[dialect], {**FIELDS[dialect], **new})
+    assert (received.status, received.json()["error"]["message"]) == (400, message)
+    assert [body.count(b"lost_call") for body in bodies[:2]] == [0, 1]
+    assert max(body.count(b"lost_call") for body in bodies) == 1
+
+
 async def test_a_refusal_that_goes_on_is_told_as_it_was_first() -> None:
     count = 0
 
@@ -278,3 +314,19 @@ def test_only_calls_that_the_provider_holds_alone_are_answered(dialect: str, ref
         more = {"messages": [{"role": "user", "content": "hi"}]}
     payload = found[0].decode(json.dumps({**FIELDS[dialect], **more}).encode())
     assert found[0].reconciled(payload, refusal, TOOL, "lost") == []
+
+
+async def test_a_client_that_keeps_new_turns_itself_gets_their_hidden_rounds_back() -> None:
+    """`store: false` behind a response that is held: each request has all turns since, and goes on from the same id."""
+    client = Client("openai-responses", stream=False)
+    await client.say("Hello.", BYE)
+    held = client.held
+    steps = [{"say": "Hm.", "calls": [HIDDEN]}, {"calls": [OWN]}, {"say": "Both.", "calls": [HIDDEN, OWN]}, {"say": "Done."}]
+    items: list[Any] = [{"role": "user", "content": "What is up?"}]
+    for replayed in (0, 1, 2):
+        client.held, client.calls = held, []
+        received = await client.say("", *steps, store=False, input=items)
+        assert (received.status, client.reports[-1].replayed) == (200, replayed)
+        items = [*items, *received.json()["output"]]
+        items += [{"type": "function_call_output", "call_id": call, "output": "ok"} for call in client.calls]
+    assert set(client.upstream.statuses) == {200}

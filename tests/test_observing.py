@@ -14,6 +14,8 @@ from starlette.routing import Mount
 from headroom_asgi import CompressorConfig, HeadroomMiddleware, MemoryStore, RouteConfig
 from headroom_asgi.compressors import SmartCrusher
 from headroom_asgi.engine import counting
+from headroom_asgi.engine.notes import Notes
+from headroom_asgi.observers import Report
 from tests.driver import (
     CHAT,
     TABLE,
@@ -45,6 +47,28 @@ async def test_one_log_line_an_exchange_and_no_text_in_it(log: pytest.LogCapture
     assert vars(line)["tokens_saved"] > 1000
     assert "secret" not in str([vars(record) for record in log.records])
     assert "ORD-10001" not in str([vars(record) for record in log.records])
+
+
+async def test_no_report_is_made_that_nobody_hears_of(monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
+    made: list[str] = []
+    frozen = Notes.frozen
+
+    def watched(notes: Notes, **known: Any) -> Report:
+        made.append(known["request_id"])
+        return frozen(notes, **known)
+
+    monkeypatch.setattr(Notes, "frozen", watched)
+    heard: list[Report] = []
+    quiet, told = HeadroomMiddleware(Inner(OK)), HeadroomMiddleware(Inner(OK), observers=[heard.append])
+    log.set_level(logging.WARNING, logger="headroom_asgi")
+    await post(quiet, CHAT, question_body("openai-chat", TABLE))
+    assert not made
+    await post(told, CHAT, question_body("openai-chat", TABLE))
+    assert made == [each.request_id for each in heard]
+    log.set_level(logging.INFO, logger="headroom_asgi")
+    await post(quiet, CHAT, question_body("openai-chat", TABLE))
+    assert len(made) == 2
+    assert [record.getMessage() for record in log.records].count("exchange") == 1
 
 
 async def test_a_text_that_was_seen_before_is_not_compressed_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ def noise(size: int) -> bytes:
 
 
 PICTURE = base64.b64encode(noise(3_000)).decode("ascii")
+ZEROS = "A" * 600  # as programs and archives begin
 LINES = base64.encodebytes(noise(3_000)).decode("ascii")
 
 
@@ -72,6 +73,7 @@ def test_names_paths_dates_and_prose_are_not(string: str) -> None:
         (f"![logo](data:image/png;base64,{PICTURE}) and more", PICTURE),
         (f"body: {PICTURE}\nend", PICTURE),
         (f"-----BEGIN CERTIFICATE-----\n{LINES}-----END CERTIFICATE-----\n", LINES.rsplit("\n", 2)[0]),
+        (f"program: {ZEROS}{PICTURE}\nend", ZEROS + PICTURE),
     ],
 )
 def test_base64_is_left_out_where_it_stands(text: str, left: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from itertools import pairwise
 from typing import Final
 
 from headroom_asgi.compressors.html import is_page
@@ -25,7 +26,7 @@ class ContentKind(Enum):
 
 
 _BLANKS = " \t\r\n"
-_NUMBERED = re.compile(r"^ *[0-9]+(?:\t|→| ?[|:])", re.MULTILINE)
+_NUMBERED = re.compile(r"^ *([0-9]+)(\t|→| ?[|:])(.*)", re.MULTILINE)
 _VIEW_SAMPLE = 2000  # characters looked at; views have their numbers from the first lines on
 _PAIRS = {"{": "}", "[": "]", '"': '"'}
 
@@ -50,6 +51,7 @@ _TIME = r"""
 _LEVEL = r"""
     [\[<(]?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE|FAIL|PANIC)[\]>)]?(?:[\s:!\[|]|$)
   | [ewfnhid](?:rror|arning|atal|ote|elp|nfo|int|ebug)(?:\[\w{1,20}\])?:[ ]
+  | (?:time|ts|timestamp|level|lvl|severity)=[^\s=]{1,80}\ [\w.]{1,40}=
   | npm\ (?:ERR!|(?:WARN|warn|error|info|http|notice|timing|verb)\b)
   | \#\#\[[a-z]{1,20}\]
   | \[[A-Za-z][\w.:/-]{2,60}\][ ]
@@ -188,9 +190,29 @@ def claim(text: str) -> ContentKind | None:
     if is_page(text):
         return ContentKind.HTML
     sample = text[:_VIEW_SAMPLE]
-    if len(_NUMBERED.findall(sample)) * 2 > sample.count("\n"):
+    numbered = _NUMBERED.findall(sample)
+    return _numbered_kind(numbered) if len(numbered) * 2 > sample.count("\n") else None
+
+
+def _numbered_kind(lines: Sequence[tuple[str, str, str]]) -> ContentKind | None:
+    """A file whose numbers go up by one, or what a search found in one; None for rows of cells and other things with a number.
+
+    Args:
+        lines: number, sign and what stands behind it, of each.
+    """
+    numbers = [int(number) for number, _, _ in lines]
+    sign = lines[0][1].strip(" ")
+    if sign in "|\t" and _are_cells([line.lstrip().count(sign) for _, _, line in lines]):
+        return None
+    if sum(later == number + 1 for number, later in pairwise(numbers)) * 2 >= len(numbers) - 1:
         return ContentKind.VIEW
-    return None
+    rises = numbers == sorted(set(numbers)) and numbers[0] > 0
+    return ContentKind.SEARCH if rises and lines[0][1] == ":" else None
+
+
+def _are_cells(counts: Sequence[int]) -> bool:
+    """Nearly all lines have as many signs between cells as the first one."""
+    return len(counts) >= _FEW and counts[0] > 0 and counts.count(counts[0]) * 10 >= 9 * len(counts)
 
 
 def line_kinds(lines: Iterable[str]) -> list[ContentKind | None]:

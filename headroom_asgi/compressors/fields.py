@@ -179,7 +179,8 @@ class _Judge:
             case Kind.LINK:
                 return self._links and self._is_noise_link(group, column)
             case Kind.OPAQUE:
-                return (_is_known(group) and self._is_noise_token(column)) or self._has_id(group, column)
+                known = _is_known(group) and self._is_noise_token(column)
+                return known or self._has_id(group, column) or self._is_global_id(group, column)
             case Kind.BLOB:
                 return _is_known(group)
             case Kind.VECTOR:
@@ -189,8 +190,7 @@ class _Judge:
             case Kind.OTHER if column.key == "etag":
                 return _is_known(group, opaque=True)
             case Kind.OTHER:
-                raws = map(self._document.raw, column.values)
-                return column.words >= _NODE_ID_KEY and _is_known(group) and all(map(_NODE_ID.fullmatch, raws))
+                return self._is_global_id(group, column)
 
     def _is_in_named(self, group: Group) -> bool:
         """The question names something that the group is part of, so what is not the case there counts as well."""
@@ -251,6 +251,11 @@ class _Judge:
                 ):
                     return True
         return False
+
+    def _is_global_id(self, group: Group, column: Column) -> bool:
+        """GraphQL's own id of records that can be told apart without it."""
+        known = _is_known(group) if column.words >= _NODE_ID_KEY else column.key == "id" and _has_page(group, column)
+        return known and all(map(_NODE_ID.fullmatch, map(self._document.raw, column.values)))
 
     def _has_id(self, group: Group, column: Column) -> bool:
         """Nothing but the id of the record, or of the one that it is part of, with something around it: an address for mails."""
@@ -318,6 +323,13 @@ def _is_known(group: Group, *, opaque: bool = False) -> bool:
             return True
         around = around.above
     return False
+
+
+def _has_page(group: Group, column: Column) -> bool:
+    """The records that have this column have addresses of their own as well; the last one may be cut off."""
+    pages = (group.columns.get(key) for key in _PAGES)
+    least = max(len(column.values) - 1, 1)
+    return any(page is not None and page.kind is Kind.LINK and len(page.values) >= least for page in pages)
 
 
 def _is_map_of(group: Group, names: frozenset[str]) -> bool:

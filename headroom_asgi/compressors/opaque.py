@@ -17,6 +17,7 @@ _CHUNK: Final = re.compile(rb"[A-Za-z0-9]{16,}+")
 _RUN: Final = re.compile(rb"[a-z]++|[A-Z]++|[0-9]++")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAX_LOOK: Final = 512  # characters that decide about a string
+_LOOKS: Final = 4  # at a run, its beginning and behind it
 
 
 def is_opaque(string: bytes) -> bool:
@@ -64,5 +65,6 @@ def _blobs(text: str) -> Iterator[Stretch]:
     """Base64 and the like."""
     data = text.encode("ascii", "replace")  # a byte for each character
     for start, end in opaque_runs(data):
-        if _is_random(data[start : min(end, start + _MAX_LOOK)]):
+        # A program begins with zeros.
+        if any(_is_random(data[at : min(end, at + _MAX_LOOK)]) for at in range(start, end, -(-(end - start) // _LOOKS))):
             yield Stretch(start, end, "characters of base64 or the like")

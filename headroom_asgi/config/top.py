@@ -32,7 +32,7 @@ class HeadroomConfig:
         max_body_bytes: larger request bodies pass through.
         max_response_bytes: of a longer answer, JSON or streamed, nothing is held: it passes; calls of our tool in it are errors.
         hold_s: seconds that the start of a streamed response may wait for the first visible event.
-        keep_alive_s: seconds of silence in a stream, while a later round is awaited, after which the client gets a sign of life.
+        keep_alive_s: seconds of silence in a stream, as a later round is awaited or content held, until a sign of life is sent.
         resigns: the inner app signs its requests anew, so bodies that the client signed (AWS) may change.
         extension_timeout_s: seconds after which an async extension handler is cancelled.
         max_workers: threads for work that is too large for the event loop.

@@ -52,7 +52,7 @@ class Conversation:
         replays: turns may be put back, as every worker sees the same entries.
         turns: the model's turns in the request.
         keys: of those turns.
-        parent: a digest of all texts of the request, before which the next turn has its key.
+        parent: a digest of all that was said in the request, with which the next turn has its key.
         values: what the store has under those keys, and others of ours.
         held: what is known of a conversation that the provider holds.
         pinned: its requests go as they come.
@@ -126,8 +126,7 @@ class Conversation:
             self.refused.append(type(error).__name__)
             self.replays = False
             return
-        places = [turn.start for turn in self.turns]
-        *before, self.parent = parents(self.client, [*places, len(self.client.body)])
+        *before, self.parent = parents(self.client, self.turns)
         self.keys = [key_of(turn, parent) for turn, parent in zip(self.turns, before, strict=True)]
 
     async def recall(self) -> bool:
@@ -227,7 +226,7 @@ class Conversation:
                 what the provider holds.
         """
         key = ""
-        if self.replays and not self.client.held and outcome.hides:
+        if self.replays and outcome.hides and not (self.client.held and self.client.holds):
             entry, key = packed(Entry(digest_of(turn), outcome.rounds)), key_of(turn, self.parent)
             # A request that was sent twice at once may leave two: what was put back once must not change.
             await self._put(key, entry, if_absent=True)

@@ -15,7 +15,7 @@ from headroom_asgi.engine.refusals import SURE, Breaker
 from headroom_asgi.engine.words import reader_for
 from headroom_asgi.errors import ConfigError
 from headroom_asgi.logs import get_logger
-from headroom_asgi.observers import Observer, Report, log_report
+from headroom_asgi.observers import Observer, Report, is_logged, log_report
 from headroom_asgi.pipeline import PipelineExtensionManager, PipelineStage
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import GuardedStore, MemoryStore, Store, as_sealed, open_store
@@ -73,7 +73,7 @@ class Engine:
         self.counter = Counter(dump({"name": TOOL.name, "description": TOOL.description, "parameters": TOOL.parameters}).decode())
         self.breaker = Breaker(1 if self.store.shared else SURE)
         self.reader = reader_for(settings, self.store)
-        self._observers: tuple[Observer, ...] = (log_report, *settings.observers)
+        self._observers: tuple[Observer, ...] = tuple(settings.observers)
         self._limiters: RunVar[anyio.CapacityLimiter] = RunVar("headroom_workers")
         self._starting = anyio.Lock()
         self._ready = False
@@ -127,9 +127,14 @@ class Engine:
         """A limit for all that a request asks of the store at one time (GuardedStore.patience); memory answers at once."""
         return self.store.patience(size) if isinstance(self.store, GuardedStore) else nullcontext()
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who hears of exchanges now: the log, if it writes them down, and the app's own."""
+        return (log_report, *self._observers) if is_logged() else self._observers
+
     def observe(self, report: Report) -> None:
         """Tell every observer; one that fails is logged and does not disturb the others."""
-        for observer in self._observers:
+        for observer in self.observers:
             try:
                 observer(report)
             except Exception as error:

@@ -230,7 +230,7 @@ class Exchange(Staged):
 
     async def _store(self, report: PipelineReport) -> bool:
         """Keep the originals of what was left out; whether that was done. A request that will come again holds them too."""
-        if masks := report.remembered_masks():
+        if self.engine.reader is not None and (masks := report.remembered_masks()):
             await self._asked("store_failed", kept(self.engine.store, masks, tenant=self.tenant, ttl_s=self.route.ttl_s))
         if not report.names:
             return True
@@ -395,7 +395,9 @@ class Exchange(Staged):
         return self.retraced(await self.engine.work(size, merge, outcome.answers, outcome.kept))
 
     def close(self) -> None:
-        """The exchange is over: tell the observers."""
+        """The exchange is over: tell the observers, if there are any."""
+        if not self.engine.observers:
+            return
         payload = self.payload
         self.engine.observe(
             self.notes.frozen(

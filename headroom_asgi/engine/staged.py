@@ -62,7 +62,7 @@ class Staged:
         safe: the same without anything shortened: what goes upstream if something of ours fails.
         conversation: what earlier exchanges left for this one, and where it leaves what later ones need; None if nobody looked.
         originals: what this exchange left out and can hand back; None if the tool was not offered.
-        bound: the provider may hold our tool with the conversation: whatever goes upstream, answers are looked through.
+        bound: the provider holds the conversation, and our tool maybe: whatever goes upstream, answers are looked through.
         metadata: belongs to extensions.
         notes: for headers and the report.
     """

@@ -12,7 +12,7 @@ HELD: Final = "server_held"
 
 
 def bound(payload: Payload, mode: Mode, *, shared: bool) -> bool:
-    """The provider may hold our tool with the conversation: answers are looked through for calls of it, whatever goes upstream.
+    """The provider holds the conversation, maybe our tool: answers are looked through and remembered, whatever goes upstream.
 
     Args:
         payload: the request as it came.
@@ -21,8 +21,7 @@ def bound(payload: Payload, mode: Mode, *, shared: bool) -> bool:
     """
     if not payload.held or not shared or mode not in ("ccr", "lossless"):
         return False
-    offer = payload.wire.offer(payload, TOOL)
-    return offer.fixed and not offer.obstacle
+    return not payload.wire.offer(payload, TOOL).obstacle
 
 
 def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: bool) -> tuple[Offer, bool]:

@@ -1,6 +1,6 @@
 """The ASGI middleware: matches, reads, hands to the engine, calls the inner app, answers."""
 
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar, Unpack
@@ -145,7 +145,7 @@ class HeadroomMiddleware:
         headers = [(bytes(key), bytes(value)) for key, value in scope["headers"]]
         exchange = Exchange(
             engine=self._engine,
-            incoming=Incoming(control.lowered(route), wire, endpoint, head.request_id(headers) or uuid.uuid4().hex),
+            incoming=Incoming(control.lowered(route), wire, endpoint, head.request_id(headers) or secrets.token_hex(16)),
             headers=head.visible(headers),
             original=b"",
         )
@@ -190,7 +190,8 @@ class HeadroomMiddleware:
         tenant = await self._whose(control, scope, exchange.request_id)
         if tenant is None:
             return "failed_open:tenant"
-        exchange.incoming = replace(exchange.incoming, tenant=tenant)
+        if tenant:
+            exchange.incoming = replace(exchange.incoming, tenant=tenant)
         body = received.body
         codings = codings_of(head.get(headers, b"content-encoding"))
         if len(body) > self._settings.max_body_bytes:

@@ -79,6 +79,8 @@ def visible(headers: Headers) -> dict[str, str]:
 
 def edited(headers: Headers, before: Mapping[str, str], after: Mapping[str, str]) -> Headers:
     """The raw list with what extensions changed, added and removed; all else as it came, in order."""
+    if before == after:
+        return headers
     changed = {name for name in before if after.get(name) != before[name]}
     kept = [(key, value) for key, value in headers if key.decode("latin-1").lower() not in changed]
     new = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in after.items() if before.get(name) != value]

@@ -58,11 +58,9 @@ class Relay:
 
     @property
     def silent_until(self) -> float:
-        """When the client of a stream is due a sign of life, while a later round is awaited; by the loop's clock.
-
-        What passes as it comes has none within.
-        """
-        if self._round == 1 or self._watch is None or not self._started or self.done or self._way is Way.PASS:
+        """When a stream's client is due a sign of life, as a later round is awaited or content is held; by the loop's clock."""
+        watch = self._watch
+        if watch is None or not self._started or self.done or self._way is Way.PASS or (self._round == 1 and not watch.holds):
             return inf
         return self._spoke + self._exchange.route.keep_alive_s
 
@@ -412,6 +410,7 @@ class Relay:
         if self._started:  # it was held no longer than allowed, and what came then was no stream
             return
         self._started = True
+        self._spoke = anyio.current_time()
         given = [(bytes(k), bytes(v)) for k, v in self._start.get("headers", [])]
         out = head.of_response(given, self._exchange, size=size, changed=changed)
         start = {**self._start, "headers": out}

@@ -227,7 +227,7 @@ class _Rounds:
         self._running: list[_Round] = []
         self._deadline = inf  # until then the start of a stream may be held, over all rounds
         self._gone = _Flag()
-        self._watched = self._finished = False
+        self._watched = self._finished = self._ticks = False
         self._others: _Flag | None = None  # the other rounds are through; None until they are begun
 
     async def run(self) -> None:
@@ -295,6 +295,10 @@ class _Rounds:
         """One call of the inner app in a task of its own, until its answer is complete; the client's stream is kept alive."""
         this = self._begun()
         self._group.start_soon(self._app, this, prepared, feed)
+        await self._answer_of(this)
+
+    async def _answer_of(self, this: _Round) -> None:
+        """Wait for the end of a round's answer; the client's stream is kept alive."""
         while not this.answered.is_set():
             latest = anyio.current_time() + self._exchange.route.keep_alive_s
             with anyio.CancelScope(deadline=min(self._relay.silent_until, latest)):
@@ -320,6 +324,7 @@ class _Rounds:
                 complete = await feed(message)
                 if not complete and self._relay.waiting:
                     await self._hold()
+            self._tick()
             if complete:
                 self._complete(this)
 
@@ -351,16 +356,27 @@ class _Rounds:
         """The start of a stream is held, as long as it may be."""
         if self._deadline == inf:
             self._deadline = anyio.current_time() + self._exchange.route.hold_s
-            self._group.start_soon(self._let_go)
+            self._group.start_soon(self._meanwhile, self._let_go)
         elif self._deadline <= anyio.current_time():
             await self._relay.release()
 
     async def _let_go(self) -> None:
         await anyio.sleep_until(self._deadline)
+        async with self._turn:
+            if self._relay.waiting:
+                await self._relay.release()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Begin to keep the stream alive in the first round, if there is need. (Who waits for a later one does so.)"""
+        if not self._ticks and self._others is None and self._relay.silent_until < inf:
+            self._ticks = True
+            self._group.start_soon(self._meanwhile, self._answer_of, self._running[0])
+
+    async def _meanwhile(self, work: Callable[..., Awaitable[None]], *given: _Round) -> None:
+        """Something that goes on beside a call."""
         try:
-            async with self._turn:
-                if self._relay.waiting:
-                    await self._relay.release()
+            await work(*given)
         except Exception as error:  # the server's, of a client that left
             self.error = self.error or error
             self._group.cancel_scope.cancel()

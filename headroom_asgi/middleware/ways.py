@@ -99,8 +99,7 @@ def told(kind: Kind, data: bytes, exchange: Exchange, *, last: bool) -> bool:
 
 def _correct(kind: Kind, shown: bytes, payload: Payload) -> None:
     """What the first bytes of a body make of what its start said."""
-    begun = payload.wire.begun(shown)
-    if begun and (payload.stream or kind.way is Way.WATCH):
+    if (payload.stream or kind.way is Way.WATCH) and (begun := payload.wire.begun(shown)):
         kind.way, kind.media = Way.WATCH, begun
     elif shown.startswith(_JSON):
         kind.way = Way.COLLECT

@@ -1,11 +1,12 @@
 """The ledger's entries: what happened in rounds that no client saw, and the keys under which a later request finds it. No I/O.
 
 A turn of the model is known by the ids of its calls, which providers make at random and clients send back. Where a turn has no
-call, or ids that may not be random, it is known by itself and by every text before it.
+call, or ids that may not be random, it is known by itself and by everything that was said before it.
 """
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -59,17 +60,31 @@ def digest_of(turn: Turn) -> str:
     return _hash("turn", dump([turn.text, calls]))
 
 
-def parents(payload: Payload, starts: Sequence[int]) -> Iterator[bytes]:
-    """For each place in a body, in order, a digest of all texts before it; for the end of the body with `len(body)`."""
+def parents(payload: Payload, turns: Sequence[Turn]) -> Iterator[bytes]:
+    """For each turn of a request, in order, a digest of what was said before it, and one for the next turn.
+
+    In it are the model, the instructions, texts and results as they are spelled, the model's turns by their texts and ids.
+    """
+    document = payload.document
     state = hashlib.blake2b(payload.held.encode(), digest_size=16, person=b"headroom-parent")
-    segments = sorted(payload.segments, key=lambda segment: segment.span)
-    at = 0
-    for start in starts:
-        while at < len(segments) and segments[at].span[0] < start:
-            raw = payload.document.raw(segments[at].node)
-            state.update(len(raw).to_bytes(8, "big") + raw)
-            at += 1
+
+    def add(data: bytes) -> None:
+        state.update(len(data).to_bytes(8, "big") + data)
+
+    opening = payload.wire.opening(payload)
+    add(dump([payload.model, len(opening.system)]))
+    for node in opening.system:
+        add(document.raw(node))
+    told = [node for node in payload.wire.values_told(payload) if node >= 0]
+    nodes = deque(sorted((document.span(node)[0], node) for node in {*told, *(segment.node for segment in payload.segments)}))
+    for turn in turns:
+        while nodes and nodes[0][0] < turn.start:
+            add(document.raw(nodes.popleft()[1]))
         yield state.digest()
+        add(dump([turn.text, [[call.id, call.name] for call in turn.calls]]))
+    for _, node in nodes:
+        add(document.raw(node))
+    yield state.digest()
 
 
 def key_of(turn: Turn, parent: bytes) -> str:

@@ -68,6 +68,11 @@ class Watch:
         return self._visible
 
     @property
+    def holds(self) -> bool:
+        """Something of the answer waits for what comes next."""
+        return bool(self._queue or self._tail)
+
+    @property
     def failed(self) -> bool:
         """The stream carries an error, so it ends with it."""
         return self._failed

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from headroom_asgi._crush import Document
 from headroom_asgi.config import HeadroomConfig, Route
 from headroom_asgi.tokenizer import Tokenizer
 from headroom_asgi.transforms.base import Transform, TransformResult
@@ -49,7 +50,7 @@ class CacheAligner(Transform):
         route = route or HeadroomConfig().resolve().default
         self._enabled = route.aligns
         self._moves = route.moves
-        self._volatile = lru_cache(maxsize=_KEPT)(volatile)
+        self._volatile = lru_cache(maxsize=_KEPT)(_volatile)
 
     def forget(self) -> None:
         """Drop what is remembered of instructions."""
@@ -60,10 +61,10 @@ class CacheAligner(Transform):
         if not self._enabled:
             return Alignment()
         opening = payload.wire.opening(payload)
-        texts = [payload.document.text(node) for node in opening.system]
-        found = [self._volatile(text[:MAX_CHARS]) for text in texts]
+        found = [self._volatile(_spelled(payload.document, node)) for node in opening.system]
         if not any(found):
             return Alignment()
+        texts = [payload.document.text(node) for node in opening.system]
         values = _placeholders(texts, found)
         if not self._moves:
             return Alignment(warnings=(_warning(texts, found, ""),))
@@ -91,6 +92,16 @@ class CacheAligner(Transform):
             transforms_applied=[ALIGNED] if alignment.edits else [],
             warnings=list(alignment.warnings),
         )
+
+
+def _spelled(document: Document, node: int) -> bytes:
+    """As much of a text as is looked at, as a JSON literal: its own, by which most turns know it without decoding it."""
+    raw = document.raw(node)
+    return raw if len(raw) <= MAX_CHARS else literal(document.text(node)[:MAX_CHARS])
+
+
+def _volatile(spelled: bytes) -> tuple[Fragment, ...]:
+    return volatile(Document(spelled).text(0))
 
 
 def _placeholders(texts: Sequence[str], found: Sequence[Sequence[Fragment]]) -> dict[str, str]:

@@ -203,6 +203,9 @@ class DispatchTable:
     def _left_of(self, section: Section, run: "_Run", depth: int) -> str:
         """A section without what its omitters leave out."""
         piece = section.text
+        cut = cut_document(piece) if section.kind is ContentKind.TEXT and depth < _MAX_DEPTH else None
+        if cut is not None and len(cut.whole) >= _LONG_LITERAL:
+            return self._left_of_cut(cut, run, depth)
         opened = open_string(piece) if section.kind is not ContentKind.JSON else None
         if opened is not None and opened.end - opened.start >= _LONG_LITERAL:
             return self._in_cut(piece, opened, run, depth) if depth < _MAX_DEPTH else piece

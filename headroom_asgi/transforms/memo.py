@@ -33,11 +33,11 @@ class Memo:
             return entry[0]
 
     def get_all(self, keys: Iterable[bytes]) -> list["Outcome | None"]:
-        """The results one by one, None for those that are not there."""
+        """The results one by one, None for those that are not there; b"" is nobody's key."""
         found: list[Outcome | None] = []
         with self._lock:
             for key in keys:
-                entry = self._entries.get(key)
+                entry = self._entries.get(key) if key else None
                 found.append(None if entry is None else entry[0])
                 if entry is not None:
                     self._entries.move_to_end(key)

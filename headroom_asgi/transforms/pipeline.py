@@ -212,10 +212,10 @@ class _Run:
 
     def dispatch(self) -> None:
         for place, router in self._routers():
-            router.dispatch(self._decisions[place])
+            router.dispatch(self._new(place))
 
     def wanted(self) -> dict[str, str]:
-        return {key: text for place, router in self._routers() for key, text in router.wanted(self._decisions[place]).items()}
+        return {key: text for place, router in self._routers() for key, text in router.wanted(self._new(place)).items()}
 
     def restart(self, payload: Payload) -> None:
         """An extension changed the payload: spans are found and results looked up again."""
@@ -235,7 +235,8 @@ class _Run:
                     self._recalled = None
                     self._decisions[place] = transform.look_up(self.payload.segments, self._context)
                     transform.dispatch(self._decisions[place])
-                self._routed(transform, self._decisions[place])
+                transform.compress(self._new(place))
+                self._routed(self._decisions[place])
             elif isinstance(transform, CacheAligner):
                 stale = self._aligned(transform) or stale
             elif isinstance(transform, Repeats):
@@ -264,7 +265,7 @@ class _Run:
 
     def _pending_bytes(self) -> int:
         """What the next phase costs, in bytes to compress: what is open, and new results, which are compared with all others."""
-        open_bytes = sum(router.pending_bytes(self._decisions[place]) for place, router in self._routers())
+        open_bytes = sum(router.pending_bytes(self._new(place)) for place, router in self._routers())
         done = self._recalled.done if self._recalled is not None else 0
         above = self.payload.segments[done - 1].span[1] if done else 0
         return open_bytes + (len(self.payload.body) - above) // SCANNED_PER_COMPRESSED
@@ -278,8 +279,12 @@ class _Run:
         self.payload = self.payload.edited(edits)
         return bool(edits)
 
-    def _routed(self, router: ContentRouter, decisions: list[Decision]) -> None:
-        router.compress(decisions)
+    def _new(self, place: int) -> Sequence[Decision]:
+        """What a router decided, or is to decide, about segments of which nothing was known from the last request."""
+        return self._decisions[place][len(self._recalled.known) if self._recalled is not None else 0 :]
+
+    def _routed(self, decisions: list[Decision]) -> None:
+        """Note what was decided."""
         self._open = decisions
         for decision in decisions:
             if (compressed := decision.compressed) is not None:

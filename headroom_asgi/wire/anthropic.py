@@ -18,7 +18,7 @@ from headroom_asgi.wire.anthropic_turns import appended, reconciled, replay_edit
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
-from headroom_asgi.wire.nodes import elements_at, given, is_true, request, text_at
+from headroom_asgi.wire.nodes import begins, elements_at, given, is_true, request, says, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
@@ -102,7 +102,7 @@ class AnthropicMessages(WireFormat):
         system = [
             node
             for node in strings_in(document, document.get(0, "system"), "text")
-            if not document.text(node).startswith(_FOR_THE_PROVIDER)
+            if not begins(document, node, _FOR_THE_PROVIDER)
         ]
         return opening_of(document, system, document.elements(document.get(0, "messages")), _texts)
 
@@ -227,16 +227,16 @@ def _user_segments(
     content = document.get(message, "content")
     if content >= 0 and document.kind(content) == STRING:
         yield Segment(document, content, role="user", frozen=True)
-        return (content,) if document.text(content).strip() else question
+        return (content,) if says(document, content) else question
     # Texts between two results belong together.
     texts: list[int] = []
-    for block in elements_at(document, message, "content"):
+    for block in elements_at(document, content):
         kind = text_at(document, block, "type")
         if kind == "text":
             node = document.get(block, "text")
             if node >= 0 and document.kind(node) == STRING:
                 yield Segment(document, node, role="user", frozen=True)
-                if document.text(node).strip():
+                if says(document, node):
                     texts.append(node)
         elif kind == "tool_result":
             if texts:
@@ -255,7 +255,7 @@ def _result_segments(
     texts: list[tuple[int, bool]] = []
     if content >= 0 and document.kind(content) == STRING:
         texts.append((content, False))
-    for part in elements_at(document, block, "content"):
+    for part in elements_at(document, content):
         node = document.get(part, "text")
         if text_at(document, part, "type") == "text" and node >= 0 and document.kind(node) == STRING:
             texts.append((node, _is_cited(document, part)))

@@ -127,7 +127,10 @@ def _answering(document: Document, found: re.Match[bytes], text: str) -> list[Ed
 def _asking(document: Document, call_id: str) -> list[Edit]:
     """A turn of the model in front of the first message that has a result of this call: all of them answer one turn."""
     for at, message in enumerate(elements_at(document, 0, "messages")):
-        results = [answers for block in elements_at(document, message, "content") if (answers := _answered(document, block))]
+        blocks = elements_at(document, message, "content")
+        results = [answers for block in blocks if (answers := _answered(document, block))]
+        if any(text_at(document, block, "id") == call_id for block in blocks):
+            break  # that was tried
         if call_id in results:
             turn = b'{"role":"assistant","content":[%b]}' % b",".join(_STAND_IN % literal(each) for each in results)
             return insert_elements(document, document.get(0, "messages"), at, [turn])

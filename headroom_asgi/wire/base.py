@@ -7,7 +7,7 @@ are ours and what the client sees; the dialect knows where text sits and how thi
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final
@@ -197,7 +197,8 @@ class WireFormat(ABC):
         """
         for pattern, endpoint in self.endpoints:
             if found := pattern.search(path):
-                return replace(endpoint, model=found.groupdict().get("model") or "")
+                model = found.groupdict().get("model")
+                return replace(endpoint, model=model) if model else endpoint
         return None
 
     def streams(self, media: str, payload: Payload) -> bool:  # noqa: ARG002 - dialects may look at it
@@ -226,6 +227,10 @@ class WireFormat(ABC):
     @abstractmethod
     def opening(self, payload: Payload) -> Opening:
         """Where the instructions and the first user text are."""
+
+    def values_told(self, payload: Payload) -> Iterator[int]:  # noqa: ARG002 - most dialects have only texts
+        """Nodes of tool results that are JSON values, of which only long strings are segments."""
+        yield from ()
 
     def values(self, payload: Payload) -> dict[str, Any]:
         """Those values as new Python objects. PayloadError if they are nested deeper than Python's parser goes."""

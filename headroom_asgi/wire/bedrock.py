@@ -33,7 +33,7 @@ from headroom_asgi.wire.bedrock_turns import (
 from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.cover import Cover
 from headroom_asgi.wire.eventstream import MEDIA
-from headroom_asgi.wire.nodes import elements_at, find, scanned_request, text_at
+from headroom_asgi.wire.nodes import elements_at, find, says, scanned_request, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
 from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements
@@ -114,6 +114,14 @@ class BedrockConverse(WireFormat):
         document = payload.document
         system = strings_in(document, document.get(root_of(document), "system"), "text")
         return opening_of(document, system, messages_of(document), _texts)
+
+    def values_told(self, payload: Payload) -> Iterator[int]:
+        """JSON documents in tool results."""
+        document = payload.document
+        for message in elements_at(document, 0, "messages"):
+            for result in blocks_of(document, message, "toolResult"):
+                blocks = (member(document, block) for block in elements_at(document, result, "content"))
+                yield from (value for kind, value in blocks if kind == "json")
 
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Messages of one role in a row are one turn; instructions (role system) may stand between turns."""
@@ -215,7 +223,7 @@ def _segments(document: Document, messages: int) -> Iterator[Segment]:
             kind, value = member(document, block)
             if kind == "text" and document.kind(value) == STRING:
                 yield Segment(document, value, role="user", frozen=True)
-                if document.text(value).strip():
+                if says(document, value):
                     texts.append(value)
             elif kind == "toolResult":
                 if texts:

@@ -43,7 +43,7 @@ from headroom_asgi.wire.gemini_turns import (
     turns_of,
     unpaired_in,
 )
-from headroom_asgi.wire.nodes import is_true, scanned_request
+from headroom_asgi.wire.nodes import is_true, says, scanned_request
 from headroom_asgi.wire.opening import Opening
 from headroom_asgi.wire.segments import Results, Segment
 from headroom_asgi.wire.splice import dump, insert_elements, literal, replace
@@ -137,6 +137,13 @@ class Gemini(WireFormat):
         parts = parts_in(document, member(document, root, "systemInstruction"))
         system = tuple(text for part in parts if (text := _user_text(document, part)) >= 0)
         return Opening(system, said[0] if said else -1)
+
+    def values_told(self, payload: Payload) -> Iterator[int]:
+        """What functions answered."""
+        document = payload.document
+        for is_model, run in runs(document):
+            if not is_model:
+                yield from (member(document, response, "response") for _, response in responses_in(document, run))
 
     def unpaired(self, payload: Payload) -> frozenset[str]:
         """Contents of the model in a row are one turn; calls without ids are told by name and order."""
@@ -234,7 +241,7 @@ def _segments(document: Document) -> Iterator[Segment]:
                 yield from _response_segments(document, part, told[part], question, results)
             elif (text := _user_text(document, part)) >= 0:
                 yield Segment(document, text, role="user", frozen=True)
-                if document.text(text).strip():
+                if says(document, text):
                     texts.append(text)
         question = tuple(texts) or question
         calls = ()

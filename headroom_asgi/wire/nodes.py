@@ -22,6 +22,20 @@ def is_true(document: Document, node: int, key: str) -> bool:
     return value >= 0 and document.kind(value) == TRUE
 
 
+def says(document: Document, node: int) -> bool:
+    """The string at a node holds more than white space."""
+    start, _ = document.span(node)
+    # Most begin with a letter; only the others are decoded.
+    return document.data[start + 1 : start + 2].isalnum() or bool(document.text(node).strip())
+
+
+def begins(document: Document, node: int, start: str) -> bool:
+    """The string at a node begins so; `start` is ASCII."""
+    at = document.span(node)[0] + 1
+    spelled = document.data[at : at + len(start)]
+    return document.text(node).startswith(start) if b"\\" in spelled else spelled == start.encode("ascii")
+
+
 def count_at(document: Document, node: int, key: str) -> int | None:
     """The small number under a key, as indices are; None if there is none."""
     value = document.get(node, key)

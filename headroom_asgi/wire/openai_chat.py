@@ -49,7 +49,7 @@ class OpenAIChat(WireFormat):
         return Payload(
             wire=self,
             document=document,
-            model=text_at(document, document.get(0, "model")) or endpoint.model,
+            model=text_at(document, 0, "model") or endpoint.model,
             stream=is_true(document, 0, "stream"),
             structured=text_at(document, find(document, 0, "response_format", "type")) in _STRUCTURED,
             segments=tuple(_segments(document, messages)),
@@ -88,9 +88,9 @@ class OpenAIChat(WireFormat):
         open_calls: dict[str, int] = {}  # how often each call of the last assistant message was answered
         role = ""
         for message in document.elements(document.get(0, "messages")):
-            role = text_at(document, document.get(message, "role"))
+            role = text_at(document, message, "role")
             if role == "tool":
-                answered = text_at(document, document.get(message, "tool_call_id"))
+                answered = text_at(document, message, "tool_call_id")
                 if answered in open_calls:
                     open_calls[answered] += 1
                 else:
@@ -98,7 +98,7 @@ class OpenAIChat(WireFormat):
                 continue
             bad.update(call for call, count in open_calls.items() if count != 1)
             calls = elements_at(document, document.get(message, "tool_calls")) if role == "assistant" else []
-            open_calls = {text_at(document, document.get(call, "id")): 0 for call in calls}
+            open_calls = {text_at(document, call, "id"): 0 for call in calls}
         if role == "tool":
             bad.update(call for call, count in open_calls.items() if count != 1)
         return frozenset(bad)
@@ -151,7 +151,7 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
     question: tuple[int, ...] = ()
     results = Results()
     for message in document.elements(messages):
-        role = text_at(document, document.get(message, "role"))
+        role = text_at(document, message, "role")
         if role == "assistant":
             calls |= _calls(document, message)
         elif role == "user":
@@ -159,8 +159,8 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
             yield from (Segment(document, node, role=role, question=question, frozen=True) for node in texts)
             question = texts or question
         elif role in ("tool", "function"):
-            own_name = text_at(document, document.get(message, "name"))
-            key = text_at(document, document.get(message, "tool_call_id")) if role == "tool" else f"function {own_name}"
+            own_name = text_at(document, message, "name")
+            key = text_at(document, message, "tool_call_id") if role == "tool" else f"function {own_name}"
             name, arguments = calls.get(key, (own_name, -1))
             results.add(name, arguments)
             for node in texts_of(document, message):
@@ -186,7 +186,7 @@ def _calls(document: Document, message: int) -> dict[str, tuple[str, int]]:
             calls[text_at(document, node, "id")] = (name, given if given >= 0 else find(document, function, "arguments"))
     legacy = document.get(message, "function_call")
     if legacy >= 0:
-        name = text_at(document, document.get(legacy, "name"))
+        name = text_at(document, legacy, "name")
         calls[f"function {name}"] = (name, document.get(legacy, "arguments"))
     return calls
 
@@ -209,7 +209,7 @@ def _obstacle(document: Document, tools: int, ours: str) -> tuple[str, int]:
         inner = function if function >= 0 else document.get(node, "custom")
         if text_at(document, find(document, inner, "name")).endswith(ours):
             return "client_has_tool", -1
-        if text_at(document, document.get(node, "type")) == "function":
+        if text_at(document, node, "type") == "function":
             last = position
     if last < 0:
         return "no_tools", -1

@@ -106,7 +106,7 @@ def call_part(document: Document, node: int) -> Part:
     name, given = _named(document, inner, arguments)
     if not name:
         return Part(PartKind.OTHER, node)
-    return Part(PartKind.CALL, node, ToolCall(text_at(document, document.get(node, "id")), name, given))
+    return Part(PartKind.CALL, node, ToolCall(text_at(document, node, "id"), name, given))
 
 
 def _named(document: Document, node: int, arguments: str) -> tuple[str, str]:

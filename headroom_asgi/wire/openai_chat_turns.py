@@ -16,7 +16,7 @@ def texts_of(document: Document, message: int) -> tuple[int, ...]:
     content = document.get(message, "content")
     if content >= 0 and document.kind(content) == STRING:
         return (content,)
-    parts = [part for part in elements_at(document, content) if text_at(document, document.get(part, "type")) == "text"]
+    parts = [part for part in elements_at(document, content) if text_at(document, part, "type") == "text"]
     nodes = (document.get(part, "text") for part in parts)
     return tuple(node for node in nodes if node >= 0 and document.kind(node) == STRING)
 
@@ -32,7 +32,7 @@ def appended(body: bytes, answer: Answer, results: Sequence[ToolResult]) -> byte
 def turns_of(document: Document) -> list[Turn]:
     """The turns of a request; `data` is the position of the message."""
     messages = elements_at(document, 0, "messages")
-    roles = (text_at(document, document.get(message, "role")) for message in messages)
+    roles = (text_at(document, message, "role") for message in messages)
     return [_turn(document, messages[at], at) for at, role in enumerate(roles) if role == "assistant"]
 
 
@@ -49,9 +49,9 @@ def replay_edits(document: Document, turn: Turn, rounds: Sequence[Round]) -> lis
         ranks = {call.id: rank for rank, call in others}
         found = []
         for message in behind:
-            if text_at(document, document.get(message, "role")) != "tool":
+            if text_at(document, message, "role") != "tool":
                 break
-            found.append(ranks.get(text_at(document, document.get(message, "tool_call_id")), -1))
+            found.append(ranks.get(text_at(document, message, "tool_call_id"), -1))
         return found
 
     return replay_messages(

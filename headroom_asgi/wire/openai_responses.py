@@ -14,7 +14,7 @@ from headroom_asgi.errors import PayloadError
 from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
-from headroom_asgi.wire.nodes import elements_at, find, given, is_true, scanned_request, text_at
+from headroom_asgi.wire.nodes import elements_at, find, given, is_true, says, scanned_request, text_at
 from headroom_asgi.wire.openai_responses_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, texts_in, type_of
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
@@ -205,7 +205,7 @@ def _segments(document: Document) -> Iterator[Segment]:
         if kind == "message" and text_at(document, item, "role") == "user":
             texts = tuple(texts_in(document, item, "content", _INPUT_TEXT))
             yield from (Segment(document, text, role="user", question=question, frozen=True) for text in texts)
-            question = tuple(text for text in texts if document.text(text).strip()) or question
+            question = tuple(text for text in texts if says(document, text)) or question
         elif kind in CALLS:
             name, member = CALLS[kind]
             call = (name or text_at(document, item, "name"), document.get(item, member))

@@ -239,6 +239,8 @@ def reconciled(payload: Payload, refusal: bytes, text: str) -> list[Edit]:
     if found := _UNASKED.search(refusal):
         call_id = found[1].decode("ascii")
         stranded = [item for item in items if key_of(document, item) == call_id and type_of(document, item) in _STAND_INS]
+        if any((call := call_of(document, item)) is not None and call.id == call_id for item in items):
+            return []  # that was tried
         calls = {item: _STAND_INS[type_of(document, item)] % literal(call_id) for item in stranded}
         return [edit for item, call in calls.items() for edit in replace(document, item, call + b"," + document.raw(item))]
     return []
