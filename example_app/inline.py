@@ -30,6 +30,7 @@ class Column:
         paths: where its value goes; several for neighbors with the same value.
         has_cell: whether rows have a cell for it; a constant has none.
         constant: the value in every record.
+        is_key: the value is the key of the row.
         stem: what stands before and behind the cell.
         said: the key by which the cell names an object that stands above the rows.
         keys: of the records that the cell lists as tuples.
@@ -38,6 +39,7 @@ class Column:
     paths: list[Path]
     has_cell: bool = True
     constant: Value = None
+    is_key: bool = False
     stem: tuple[str, str] | None = None
     said: str | None = None
     keys: list[str] | None = None
@@ -119,6 +121,8 @@ def column_of(text: str, words: Words) -> Column:
     """A column from a table's head."""
     where, at = paths(text)
     form, rest = text[at : at + 1], text[at + 1 :]
+    if form == "=" and rest == "(key)":
+        return Column(where, has_cell=False, is_key=True)
     if form == "=" and "*" in rest and not rest.startswith('"'):
         return Column(where, stem=stem_of(rest))
     if form == "=":

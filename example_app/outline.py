@@ -193,8 +193,8 @@ class _Outline:
         width = sum(column.has_cell for column in columns)
         said = {number: self._said(indent) for number, column in enumerate(columns) if column.said is not None}
 
-        def record(cells: list[str]) -> Value:
-            return self._record(columns, said, cells, indent)
+        def record(cells: list[str], key: str = "") -> Value:
+            return self._record(columns, said, cells, indent, key)
 
         if form.endswith("[]: "):
             groups = self._groups(count, indent, width, record)
@@ -202,7 +202,9 @@ class _Outline:
             return [{json.loads(key) if key[0] == '"' else key: group} for group in groups] if key else groups
         if form == ": ":
             return self._rows(count, indent, width, record)
-        members = self._rows(count, indent, width + 1, lambda cells: (text_cell(cells[0]), record(cells[1:])))
+        members = self._rows(
+            count, indent, width + 1, lambda cells: (text_cell(cells[0]), record(cells[1:], text_cell(cells[0])))
+        )
         return dict(members)
 
     def _matrix(self, count: int, indent: int, width: int, columns: str | None) -> Value:
@@ -263,7 +265,12 @@ class _Outline:
         return dict(self._rows(int(head[1]), indent + 1, sum(column.has_cell for column in columns), named))
 
     def _record(
-        self, columns: list[Column], said: dict[int, dict[tuple[Value, bool], Value]], cells: list[str], indent: int
+        self,
+        columns: list[Column],
+        said: dict[int, dict[tuple[Value, bool], Value]],
+        cells: list[str],
+        indent: int,
+        key: str = "",
     ) -> dict[str, Value]:
         record: dict[str, Value] = {}
         rest = iter(cells)
@@ -273,7 +280,7 @@ class _Outline:
             if column.has_cell and not cell:
                 continue
             if not column.has_cell:
-                value = column.constant
+                value = key if column.is_key else column.constant
             elif column.keys is not None:
                 value = tuples(cell, column.keys, self._words)
             elif column.said is not None and number in said and not _STYLE.fullmatch(cell):

@@ -252,6 +252,16 @@ cdef bint repeats(const Table* table, const Column* column) noexcept nogil:
                 return False
     return True
 
+cdef bint says_key(const Table* table, const Column* column) noexcept nogil:
+    """Whether every record has the key under which it stands in a column."""
+    cdef int32_t i
+    if table.keys == NULL or column.count < table.rows:
+        return False
+    for i in range(column.count):
+        if node_kind(table.nodes, column.cells[i].node) != KIND_STRING or not same_span(table, table.keys[i], column.cells[i].node):
+            return False
+    return True
+
 cdef void find_forms(Table* table) noexcept nogil:
     """Decide how every column stands. If a row would be left without cells, the first constant is an ordinary column."""
     cdef Column* column
@@ -260,7 +270,9 @@ cdef void find_forms(Table* table) noexcept nogil:
         column = table.columns + i
         if column.form != FORM_PLAIN:
             continue
-        if is_constant(table, column):
+        if says_key(table, column):
+            column.form = FORM_KEY
+        elif is_constant(table, column):
             column.form = FORM_CONSTANT
         elif node_kind(table.nodes, column.cells[0].node) == KIND_ARRAY:
             column.record = tuple_keys(table, column)

@@ -20,6 +20,7 @@ cdef enum:
     FORM_SAID = 3  # by the first member of each object; the objects stand below the head
     FORM_TUPLES = 4  # without the keys of their records, which the head says
     FORM_SAME = 5  # not at all: they are those of the column before
+    FORM_KEY = 6  # not at all: each is the key before its record
 
 cdef struct Column:
     const uint8_t* path  # as it stands in the head

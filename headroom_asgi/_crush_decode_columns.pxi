@@ -144,6 +144,10 @@ cdef bint read_column_value(Decoder* d, TableHead* t, int32_t first) noexcept no
         column.kind = READ_STEM
         return read_stem(d, t, end, &column.value, &column.value_end)
     if peek(d, d.at) == c"(":
+        if t.kind == TABLE_MEMBERS and first == t.width - 1 and end - d.at == 5 and starts(d, d.at, b"(key)"):
+            column.kind = READ_KEY
+            d.at = end
+            return True
         return refuse(d, b"a constant that must be quoted", d.at)
     value.start = t.names.size
     if not read_inline(d, t.around + column_at(t, first).deepest):

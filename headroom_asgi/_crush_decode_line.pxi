@@ -27,6 +27,7 @@ cdef enum:
     READ_SAID = 3  # first members of objects that are said once
     READ_TUPLES = 4
     READ_SAME = 5  # none: what the cell of the column before holds
+    READ_KEY = 6  # none: the key of the row
 
 # Spans are in `names` of the table. A key there is empty where a path says [0].
 cdef struct HeadColumn:
@@ -55,6 +56,7 @@ cdef struct TableHead:
     int32_t width  # columns
     int64_t count  # rows, or groups, or members
     int64_t cells  # in a row of a matrix
+    Span key  # of the row, in what is written
     Py_ssize_t start  # of its columns, behind the brackets
     Py_ssize_t group_key  # of lists that are alone in objects: where their key stands; else 0
     Py_ssize_t line_end  # of its head

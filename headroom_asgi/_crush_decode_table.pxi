@@ -93,7 +93,7 @@ cdef bint read_record(Decoder* d, TableHead* t, bint started) noexcept nogil:
             shared = column.shared
         if column.kind == READ_SAME and value == value_end:
             continue
-        if column.kind != READ_CONSTANT and column.kind != READ_SAME:
+        if column.kind != READ_CONSTANT and column.kind != READ_SAME and column.kind != READ_KEY:
             value = value_end
             if started:
                 if peek(d, d.at) != c"\t":
@@ -121,6 +121,10 @@ cdef bint read_record(Decoder* d, TableHead* t, bint started) noexcept nogil:
             if not spend(d, value_end - value):
                 return False
             buffer_again(d.out, value, value_end)
+        elif column.kind == READ_KEY:
+            if not spend(d, t.key.end - t.key.start):
+                return False
+            buffer_again(d.out, t.key.start, t.key.end)
         elif column.kind != READ_CONSTANT and not read_value_of(d, t, column):
             return False
         previous = column
@@ -159,8 +163,10 @@ cdef bint read_row(Decoder* d, TableHead* t) noexcept nogil:
     if not spend(d, t.fixed):
         return False
     if t.kind == TABLE_MEMBERS:
+        t.key.start = d.out.size
         if not read_text_cell(d):
             return False
+        t.key.end = d.out.size
         buffer_byte(d.out, c":")
         return read_record(d, t, True)
     return read_record(d, t, False)

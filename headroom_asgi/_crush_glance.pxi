@@ -8,6 +8,7 @@
 cdef enum:
     WINDOW_LINES = 96
     GLANCE_BYTES = 160
+    REGION_LOOKS = 16  # lines at the beginning of a region that tell with which line its records begin
 
 # What tells at a glance whether lines may have something in common.
 cdef struct Glance:
@@ -17,6 +18,8 @@ cdef struct Glance:
     uint16_t beginning  # a hash of the indentation and of what stands behind it
     uint8_t bars  # signs that part columns, all of them counted
     bint blank
+    Py_ssize_t indent  # blanks
+    Py_ssize_t back  # lines up to the first one of its region: no blank line and none with less indentation stands between
 
 # Lines to look at, as far as they were needed.
 cdef struct Window:
@@ -33,7 +36,7 @@ cdef inline uint32_t hash_byte(uint32_t hashed, uint8_t byte) noexcept nogil:
 cdef inline Py_ssize_t beginning_size(const uint8_t* data, Py_ssize_t at, Py_ssize_t size) noexcept nogil:
     """How much of a line tells what it is: three bytes; of a tag its name, of a heading in brackets the bracket."""
     cdef Py_ssize_t end = at + 2
-    if at < size and data[at] == 0x5B:
+    if at < size and data[at] == 0x5B and data[size - 1] == 0x5D:
         return 1
     if at >= size or data[at] != 0x3C:
         return 3
@@ -52,6 +55,7 @@ cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noex
     while at < looked and data[at] == 0x20:
         at += 1
     glance.blank = at == size
+    glance.indent = at
     for start in range(beginning_size(data, at, looked)):
         beginning = hash_byte(beginning + <uint32_t>at, data[at + start] if at + start < size else 0)
     glance.beginning = <uint16_t>(beginning ^ beginning >> 16)
@@ -76,16 +80,29 @@ cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noex
     if size > 3:
         memcpy(&glance.ending, data + size - 4, 4)
 
+cdef Py_ssize_t lines_back(const Glance* glance, Py_ssize_t number) noexcept nogil:
+    """How many lines there are from the first one of its region to the line of this number; those above are looked at already."""
+    cdef Py_ssize_t above = 1
+    # What is indented more is skipped by whole regions, so each line is looked at a few times only.
+    while above <= number and not (glance - above).blank and (glance - above).indent > glance.indent:
+        above += (glance - above).back + 1
+    if above > number or (glance - above).blank or (glance - above).indent < glance.indent:
+        return above - 1
+    return above + (glance - above).back
+
 cdef bint take_glances(const uint8_t* data, Py_ssize_t size, Buffer* glances) noexcept nogil:
     """Look at all lines of a text; False if memory ran out."""
     cdef const uint8_t* end = data + size
     cdef Line line = line_at(data, end)
     cdef Glance* glance
+    cdef Py_ssize_t number = 0
     while buffer_reserve(glances, sizeof(Glance)):
         glance = <Glance*>(glances.data + glances.size)
         glances.size += sizeof(Glance)
         glance.start = line.data - data
         take_glance(line.data, line.size, glance)
+        glance.back = lines_back(glance, number)
+        number += 1
         if ends_all(line, end):
             return True
         line = line_at(line.data + line.size + 1, end)
@@ -104,6 +121,54 @@ cdef bint look_alike(const Glance* one, const Glance* other, const Glance* third
         if one.words[word] and one.words[word] == other.words[word] and one.words[word] == third.words[word]:
             return True
     return False
+
+cdef inline bint begin_alike(const Glance* one, const Glance* other, int lines) noexcept nogil:
+    """Whether so many lines begin as the others do."""
+    cdef int line
+    for line in range(lines):
+        if one[line].beginning != other[line].beginning:
+            return False
+    return True
+
+cdef bint ends_begun(const Glance* glances, int lines) noexcept nogil:
+    """Whether a line behind the blank one in a record begins as one above the record does: what stands there began before."""
+    cdef const Glance* above = glances
+    cdef int line, look
+    for look in range(REGION_LOOKS):
+        if above.start == 0:
+            return False
+        above -= 1
+        line = lines - 1
+        while not glances[line].blank:
+            if glances[line].beginning == above.beginning:
+                return True
+            line -= 1
+    return False
+
+cdef bint begins_record(const Glance* glances, int lines) noexcept nogil:
+    """Whether records of so many lines begin here, not in the middle of one: then a row would hold cells of two."""
+    cdef const Glance* first = glances - glances.back
+    cdef bint parted = False
+    cdef int line, look
+    for line in range(1, lines):
+        if glances[line].blank:
+            parted = True
+        elif glances[line].indent < glances.indent:
+            return False
+    if parted and not glances[lines - 1].blank and ends_begun(glances, lines):
+        return False
+    # As the first record of a region does, whatever else stands in that. Where a line below begins like the first one, which of
+    # them that is can only be told if all records down to here are alike.
+    for line in range(1, lines):
+        if glances[line].beginning == glances.beginning:
+            return glances.back == 0 or (glances.back % lines == 0 and begin_alike(first, glances, lines))
+    for look in range(REGION_LOOKS):
+        if first + look >= glances:
+            return True
+        for line in range(lines):
+            if first[look].indent == glances.indent and first[look].beginning == glances[line].beginning:
+                return line == 0
+    return True
 
 cdef bint window_has(Window* window, int count) noexcept nogil:
     """Whether there are so many lines."""

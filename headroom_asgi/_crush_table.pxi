@@ -95,6 +95,8 @@ cdef void put_columns(Crush* crush, const Doc* doc, Table* table) noexcept nogil
                 column += 1
                 buffer_text(out, b", ")
                 buffer_put(out, column.path, column.path_size)
+        elif column.form == FORM_KEY:
+            buffer_text(out, b"=(key)")
         elif column.form == FORM_STEM:
             buffer_byte(out, 0x3D)
             put_stem(crush, column, out)
@@ -234,7 +236,7 @@ cdef bint drop_constants(Table* table) noexcept nogil:
     if kept == NULL:
         return False
     for i in range(table.width):
-        if table.columns[i].form != FORM_CONSTANT and table.columns[i].form != FORM_SAME:
+        if table.columns[i].form != FORM_CONSTANT and table.columns[i].form != FORM_SAME and table.columns[i].form != FORM_KEY:
             kept[width] = table.columns[i]
             width += 1
     table.columns = kept

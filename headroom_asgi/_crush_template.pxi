@@ -341,7 +341,7 @@ cdef int record_lines(const Window* window) noexcept nogil:
         while line < lines and glances[line].beginning == glances[lines + line].beginning:
             line += 1
         if line == lines:
-            return lines
+            return lines if begins_record(glances, lines) else 0
     return 0
 
 cdef bint is_hit(Line line, Py_ssize_t first) noexcept nogil:
@@ -359,11 +359,14 @@ cdef int line_modes(Line line) noexcept nogil:
     cdef uint8_t byte
     while first < size and line.data[first] == 0x20:
         first += 1
-    if size < GROUP_LEAST and first < size and line.data[first] == 0x3C:
-        return BY_RECORDS
     # JSON has forms of its own.
-    if size < GROUP_LEAST or first == size or stands_alone(line) or memchr(b"{}\"", line.data[first], 3) != NULL:
+    if first == size or stands_alone(line) or memchr(b"{}\"", line.data[first], 3) != NULL:
         return 0
+    # An element does not begin with the end of another.
+    if line.data[first] == 0x3C and first + 1 < size and line.data[first + 1] == 0x2F:
+        modes = 1 << BY_WORDS
+    if size < GROUP_LEAST:
+        return modes & BY_RECORDS
     for at in range(first, size):
         byte = line.data[at]
         commas += byte == 0x2C

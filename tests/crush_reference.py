@@ -355,7 +355,7 @@ class Reader:
             check(table.width, "no column in the rows")
             return Array(tuple(self.rows(found[1], indent, table.record)))
         if found := MAP.match(text):
-            table = Table(self, text[found.end() :], indent, deeper(depth))
+            table = Table(self, text[found.end() :], indent, deeper(depth), keyed=True)
             return Object(tuple(self.rows(found[1], indent, table.member, filler=("", NULL))))
         if found := GROUPS.match(text):
             table = Table(self, text[found.end() :], indent, deeper(depth, 3 if found[2] else 2))

@@ -45,6 +45,7 @@ class Column:
     said: str | None = None  # the cells are the values of this key of objects that are said once
     keys: tuple[str, ...] = ()  # the cells are lists of records with these keys
     copies: bool = False  # it has no cells: its values are those of the column before
+    keyed: bool = False  # it has no cells: its values are the keys of the rows
     inside: int = 0  # the containers around a value; of the deepest where columns share their cells
 
 
@@ -56,8 +57,8 @@ def read_stem(text: str) -> tuple[str, str]:
     return prefix, suffix
 
 
-def read_columns(text: str, depth: int) -> list[Column]:
-    """The columns at one place of a table's head; `depth`: the containers around a record's members."""
+def read_columns(text: str, depth: int, *, keyed: bool) -> list[Column]:
+    """The columns at one place of a table's head; `depth`: the containers around a record's members; `keyed`: rows have keys."""
     path, at = read_path(text, 0, elements=True)
     paths = [path]
     while text[at : at + 2] == ", ":
@@ -73,6 +74,8 @@ def read_columns(text: str, depth: int) -> list[Column]:
         return [Column(path, constant=same_value(rest, inside)) for path in paths]
     if at == len(text):
         return [Column(path, inside=inside)]
+    if keyed and text[at:] == "=(key)":
+        return [Column(path, keyed=True)]
     if text[at] == "=" and "*" in rest and not rest.startswith('"'):
         return [Column(path, stem=read_stem(rest))]
     if text[at] == "=":
@@ -99,7 +102,8 @@ def check_columns(columns: list[Column]) -> None:
         wholes = [column for column in group if len(column.path) == 1 and column.said is None and not column.keys]
         check(len(wholes) <= 1 and len(lists) <= 1 and not (lists and parts), "column twice, or parts of two kinds")
         check(not wholes or wholes[0] is group[0], "a column behind its parts")
-        check(not wholes or len(group) == 1 or wholes[0].constant is None, "a constant has no parts")
+        alone = not wholes or (wholes[0].constant is None and not wholes[0].keyed)
+        check(alone or len(group) == 1, "a constant has no parts")
         check(len({isinstance(part.path[0], int) for part in parts}) <= 1, "parts of two kinds")
         check_columns(parts)
 
@@ -123,14 +127,14 @@ def build(cells: list[tuple[Path, Value]]) -> Value:
 class Table:
     """The columns of records and the objects that are said once above their rows; `depth` counts the record as open."""
 
-    def __init__(self, reader: Reader, cols: str, indent: int, depth: int, *, said: bool = True) -> None:
+    def __init__(self, reader: Reader, cols: str, indent: int, depth: int, *, said: bool = True, keyed: bool = False) -> None:
         self.reader = reader
         self.indent = indent
         self.depth = depth
-        self.columns = [column for text in cols.split("\t") for column in read_columns(text, depth)]
+        self.columns = [column for text in cols.split("\t") for column in read_columns(text, depth, keyed=keyed)]
         check(len(self.columns) <= COLUMNS, "too many columns")
         check_columns(self.columns)
-        self.width = sum(column.constant is None and not column.copies for column in self.columns)
+        self.width = sum(column.constant is None and not column.copies and not column.keyed for column in self.columns)
         self.said: dict[Path, dict[Value, Value]] = {}
         for column in self.columns:
             check(column.said is None or said, "said once inside of said once")
@@ -163,10 +167,10 @@ class Table:
         """The member of a row whose first cell is a key."""
         key, tab, cells = line.partition("\t")
         check(bool(tab) == (self.width > 0), "number of cells")
-        return text_cell(key), self.record(cells)
+        return text_cell(key), self.record(cells, text_cell(key))
 
-    def record(self, line: str) -> Object:
-        """The record of a row."""
+    def record(self, line: str, key: str | None = None) -> Object:
+        """The record of a row, behind its key."""
         cells = line.split("\t") if self.width else []
         check(len(cells) == self.width, "number of cells")
         rest = iter(cells)
@@ -174,7 +178,9 @@ class Table:
         present: list[tuple[Path, Value]] = []
         value: Value | None = None
         for column in self.columns:
-            if not column.copies:
+            if column.keyed:
+                value = key
+            elif not column.copies:
                 value = self.value(column, next(rest), styles) if column.constant is None else column.constant
             if value is not None:
                 present.append((column.path, value))

@@ -283,7 +283,14 @@ class Maker:
         keys = [
             self.rng.choice((*KEYS, *WORDS)) if self.chance(0.8) else self.string() for _ in range(self.rng.choice((2, 3, 5)))
         ]
-        return Object(tuple(zip(keys, self.rows(columns, len(keys), missing), strict=True)))
+        rows = self.rows(columns, len(keys), missing)
+        if self.chance(0.3):  # records that have their key as a member, at some place
+            name, at = self.rng.choice(("id", "the key", *KEYS)), self.rng.randrange(4)
+            rows = [
+                Object((*(others := [member for member in row.members if member[0] != name])[:at], (name, key), *others[at:]))
+                for key, row in zip(keys, rows, strict=True)
+            ]
+        return Object(tuple(zip(keys, rows, strict=True)))
 
     def container(self, depth: int) -> Value:
         """A value that a string may spell."""

@@ -16,6 +16,7 @@ from tests.crush_reference import (
     RAWS,
     STARTS,
     STEMS,
+    TAGS,
     WIDTHS,
     Array,
     Literal,
@@ -156,7 +157,7 @@ class Writer:
 
     def headed(self, kind: str, lines: list[str]) -> str:
         """The lines below a head with the notes that they need, and now and then one that they don't."""
-        notes = {*self.notes, *(note for note in NOTES if note not in GROUPED and self.chance(0.05))}
+        notes = {*self.notes, *(note for note in NOTES if note not in GROUPED and note != TAGS and self.chance(0.05))}
         return "\n".join([head(kind, *notes), *lines])
 
     def chance(self, probability: float) -> bool:
@@ -478,6 +479,11 @@ class Writer:
         if keys is None and all(plan.constant is not None for plan in plans):
             at = self.rng.randrange(len(plans))
             plans[at] = Plan(plans[at].path, plans[at].cells)
+        if keys is not None:
+            plans = [
+                Plan(plan.path, plan.cells, keyed=True) if plan.cells == keys and not plan.said and self.chance(0.8) else plan
+                for plan in plans
+            ]
         table = Table(self, plans)
         before, behind = ("{", "}: (key)\t") if keys is not None else ("[", "]: ")
 

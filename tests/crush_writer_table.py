@@ -30,6 +30,7 @@ class Plan:
     stem: tuple[str, str] | None = None
     said: Objects | None = None
     keys: tuple[str, ...] = ()
+    keyed: bool = False  # its values are the keys of the rows
 
 
 @dataclass(frozen=True)
@@ -191,13 +192,19 @@ class Table:
             and writer.chance(0.8)
             for at, plan in enumerate(plans)
         ]
-        self.varying = [plan for plan, copies in zip(plans, self.copies, strict=True) if plan.constant is None and not copies]
+        self.varying = [
+            plan
+            for plan, copies in zip(plans, self.copies, strict=True)
+            if plan.constant is None and not copies and not plan.keyed
+        ]
         if any(plan.stem for plan in plans):
             writer.notes.add(STEMS)
 
     def is_plain(self, plan: Plan) -> bool:
         """Whether its cells are values."""
-        return plan.constant is None and not plan.stem and not plan.said and not plan.keys and len(plan.path) > 0
+        return (
+            plan.constant is None and not plan.stem and not plan.said and not plan.keys and not plan.keyed and len(plan.path) > 0
+        )
 
     def cols(self) -> str:
         """The columns, as the table's head names them."""
@@ -228,6 +235,8 @@ class Table:
         if plan.constant is not None:
             value = plan.cells[0]
             return "=" + ('""' if value == "" else plan.constant)
+        if plan.keyed:
+            return "=(key)"
         if plan.stem:
             return f"={plan.stem[0]}*{plan.stem[1]}"
         if plan.said:

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def feed() -> None:
         document = make_document(rng).data
         above = Above()
         for data in (broken(document, rng), broken(document, rng)):
-            found = crush(data, ref=b"r", needles=[b"row", data[:5]])
+            found = crush(data, ref=b"r", needles=partial(list, (b"row", data[:5])))
             text = found[0] if found else data
             for crushed in (text, broken(text, rng), broken(written(rng)[0].encode(), rng)):
                 regroup(filled(crushed) or data, crushed)

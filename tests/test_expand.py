@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headroom_asgi._crush import expand, minify
 from headroom_asgi.errors import ExpandError
 from tests.crush_many import mutate, outcome, written
-from tests.crush_reference import HEAD_OMISSIONS, LITERAL, NOTES, decode, head, spell
+from tests.crush_reference import HEAD_OMISSIONS, LITERAL, NOTES, TAGS, decode, head, spell
 from tests.crush_writer import Writer, make_value
 from tests.json_exact import same
 
@@ -20,7 +20,9 @@ OMISSION = "<<ccr:0f3a-1 2 rows left out>>"
 def text_of(shown: str) -> str:
     """A crush text, from one in which ⇥ stands for a tab; without a head it gets the one with all notes."""
     shown = shown.replace("⇥", "\t")
-    return shown if shown.startswith(("[json", "[text")) else head("json", *NOTES) + "\n" + shown
+    return (
+        shown if shown.startswith(("[json", "[text")) else head("json", *(note for note in NOTES if note != TAGS)) + "\n" + shown
+    )
 
 
 def expanded(text: str) -> str:

@@ -375,3 +375,18 @@ async def test_a_signed_body_passes_unless_the_inner_app_signs_anew(header: tupl
         names = [name for name, _ in inner.scopes[0]["headers"]]
         assert (b"x-amz-content-sha256" in names) == (not resigns and header[0] == b"x-amz-content-sha256")
         assert (b"authorization" in names) == (header[0] == b"authorization")
+
+
+@pytest.mark.parametrize("name", [b"x-request-id", b"request-id", b"x-amzn-requestid"])
+async def test_what_the_upstream_calls_the_rounds_is_told(name: bytes) -> None:
+    def named(dialect: str, answer: dict[str, Any], number: int) -> Reaction:
+        return answer_json(answer, 200, [(name, b"req_%d" % number)])
+
+    asks = call_answer("anthropic", ("own", "headroom_retrieve", {"ref": "x"}))
+    inner = Inner(named("anthropic", asks, 1), named("anthropic", text_answer("anthropic", "here."), 2))
+    response = await post(wrapped(inner), PATHS["anthropic"], question_body("anthropic", TABLE))
+    assert response.headers["x-headroom-upstream-ids"] == "req_1,req_2"
+    assert response.headers[name.decode()] == "req_2"
+    inner = Inner(named("anthropic", text_answer("anthropic", "here."), 1))
+    response = await post(wrapped(inner), PATHS["anthropic"], question_body("anthropic", TABLE))
+    assert "x-headroom-upstream-ids" not in response.headers

@@ -13,7 +13,22 @@ from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import RecordingExtension
 from headroom_asgi.types import Receive, Scope, Send
-from tests.driver import TABLE, answer_json, answer_stream, staying, streamed_or_not, whole_body
+from tests.driver import (
+    PATHS,
+    TABLE,
+    Inner,
+    answer_json,
+    answer_stream,
+    post,
+    question_body,
+    staying,
+    stream_of,
+    streamed_or_not,
+    text_answer,
+    whole_body,
+    wrapped,
+)
+from tests.talks import FIELDS
 from tests.test_lost_ledger import BYE, HIDDEN, OWN, Client
 from tests.test_threads import ASKS, MARKER, offered, omits, whole_or_bare
 
@@ -207,3 +222,89 @@ async def test_extensions_hear_of_no_answer_to_what_they_did_not_see(stream: boo
     received = await client.say("What is it?", *ASKS)
     assert (received.outcome, client.reports[-1].rounds) == ("skipped:pinned_off", 2)
     assert len(seen.events) == before
+
+
+class Busy:
+    """A gateway whose upstream fails wherever a result of our tool comes, for as long as it is told to."""
+
+    def __init__(self, client: Client) -> None:
+        self.app = client.upstream.app
+        self.fails = False
+        client.upstream.app = self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await whole_body(receive)
+        if self.fails and b"was not written" in body:
+            await answer_json({"type": "error", "error": {"type": "api_error", "message": "busy"}}, 500)(body, send)
+        else:
+            await self.app(scope, staying(body), send)
+
+
+@streamed_or_not
+@pytest.mark.parametrize("known", [False, True], ids=["first hidden round", "known"])
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+async def test_a_conversation_goes_on_where_a_hidden_round_failed_for_good(dialect: str, known: bool, stream: bool) -> None:
+    client = Client(dialect, stream=stream)
+    gateway = Busy(client)
+    more = {} if dialect == "anthropic" else {"conversation": "conv_1"}
+
+    async def say(text: str, *steps: dict[str, Any]) -> Any:
+        client.held = "" if more else client.held
+        return await client.say(text, *steps, **more)
+
+    await say("Hello.", BYE)
+    if known:
+        await say("And?", {"calls": [HIDDEN]}, BYE)
+    gateway.fails = True
+    assert (await say("What is up?", {"calls": [HIDDEN]}, BYE)).status == 500
+    gateway.fails = False
+    before = len(client.upstream.statuses)
+    for text in ("What is up?", "And now?"):
+        assert (await say(text, BYE)).status == 200
+    assert client.upstream.statuses[before:] == [200, 200]  # nothing is missing
+
+
+@pytest.mark.parametrize("conversation", [False, True], ids=["previous response", "conversation"])
+@pytest.mark.parametrize("how", ["no tools", "lossless", "background"])
+async def test_what_hangs_on_a_conversation_goes_on_through_a_request_without_our_tool(
+    how: str, conversation: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client("openai-responses", stream=False)
+    more: dict[str, Any] = {"conversation": "conv_1"} if conversation else {}
+
+    async def say(text: str, *steps: dict[str, Any], **also: Any) -> Any:
+        client.held = "" if conversation else client.held
+        return await client.say(text, *steps, **more, **also)
+
+    await say("What is up?", *STEPS)
+    await say(TABLE, *STEPS)
+    found = MARKER.search(json.dumps(client.upstream.bodies[-1]))
+    assert found is not None
+    await say("Look.", {"say": "Hm.", "calls": [HIDDEN, OWN]}, BYE)  # a result of ours waits
+    if how == "lossless":
+        client.restart(mode="lossless")
+    with monkeypatch.context() as without:
+        if how == "no tools":
+            less = {name: value for name, value in FIELDS["openai-responses"].items() if name != "tools"}
+            without.setitem(FIELDS, "openai-responses", less)
+        received = await say("ok", {"say": "Hm.", "calls": [HIDDEN, OWN]}, BYE, background=how == "background")
+    assert received.status == 200
+    client.restart()
+    before = len(client.upstream.statuses)
+    client.calls = []
+    received = await say("And that order?", {"calls": [{"tool": TOOL.name, "arguments": {"ref": found[1]}}]}, BYE)
+    assert received.status == 200
+    assert client.upstream.statuses[before:] == [200, 200]
+    assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
+
+
+async def test_text_of_a_thread_that_may_not_have_our_tool_is_not_held() -> None:
+    frames = stream_of("anthropic", text_answer("anthropic", '{"answer": 7}'))
+    thread = {"type": "continue", "previous_message_id": "msg_0"}
+    schema = {"format": {"type": "json_schema", "schema": {}}}
+    body = question_body("anthropic", TABLE, stream=True, thread=thread, output_config=schema)
+    for mode in ("lossless", "ccr"):
+        app = wrapped(Inner(answer_stream(frames)), store=MemoryStore(shared=True), mode=mode)
+        received = await post(app, PATHS["anthropic"], body)
+        assert received.body == b"".join(frames)
+        assert len([message for message in received.messages if message.get("body")]) > 2  # piece by piece

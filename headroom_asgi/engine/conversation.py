@@ -11,6 +11,7 @@ from headroom_asgi.engine.originals import ORIGINALS
 from headroom_asgi.errors import StoreError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.retrieval import (
+    MAX_CALLS,
     MAX_NAMES,
     TOOL,
     Entry,
@@ -36,6 +37,7 @@ _Change: TypeAlias = tuple[Turn, Sequence[Round]]  # a turn as the client has it
 
 LEDGER: Final = "ledger"  # the store's namespace
 _OFF: Final = b"off"
+_MAX_NAME: Final = 128  # characters of a tool's name that count
 # What a round that ended so left open is answered by a later request where the provider holds the calls; elsewhere only where the
 # client's own calls stand beside them, as the others are simply left out.
 _OPEN: Final = frozenset({"mixed", "max_rounds", "cut"})
@@ -182,7 +184,7 @@ class Conversation:
 
         A turn that cannot be replaced, or whose calls and results would not pair any more, stays as the client has it.
         """
-        payload = self.client
+        payload = self.client.knowing(dict(self.held.calls))
         edits: list[tuple[_Change, Sequence[Edit]]] = []
         for turn, rounds in changes:
             try:
@@ -231,16 +233,33 @@ class Conversation:
             # A request that was sent twice at once may leave two: what was put back once must not change.
             await self._put(key, entry, if_absent=True)
         if self.is_held and self.store.shared and (offered or outcome.asked):
-            await self._hold(outcome, names, key)
+            await self._hold(outcome, turn, names, key)
         return True
 
-    async def _hold(self, outcome: Outcome, names: Iterable[str], turn: str) -> None:
+    @property
+    def moves(self) -> bool:
+        """What is held under the id that the request goes on from is another thing with each round, however the exchange ends."""
+        return self.store.shared and bool(self.client.held) and self.client.consumes
+
+    async def move(self, last: Round, names: Iterable[str]) -> bool:
+        """Leave where the conversation is before another round: who gets no answer goes on from the same id, and is led there."""
+        known = self._left_out(names)
+        goes_on = self.client.wire.held_by(last.answer)
+        await self._put(held_key(self.client.held), packed(Entry("", (last,), goes_on, known, offered=True)))
+        return True
+
+    def _left_out(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What was left out of the conversation so far."""
+        return tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
+
+    async def _hold(self, outcome: Outcome, turn: Turn, names: Iterable[str], key: str) -> None:
         wire = self.client.wire
         goes_on = wire.held_by(outcome.answers[-1])
         kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
-        known = tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
+        known = self._left_out(names)
         waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
-        entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=turn)
+        calls = tuple((call.id, call.name[-_MAX_NAME:]) for call in turn.calls[:MAX_CALLS])
+        entry = Entry("", waiting, goes_on, known, offered=True, kept=kept, turn=key, calls=calls)
         if known:
             await self.store.touch(ORIGINALS, known, tenant=self.tenant, ttl=self.ttl_s)
         values = {held_key(wire.held_by(answer)): packed(entry) for answer in outcome.answers if wire.held_by(answer)}

@@ -13,14 +13,14 @@ from headroom_asgi.engine.hooks import CompressContext, post_compress, pre_compr
 from headroom_asgi.engine.notes import outcome_of
 from headroom_asgi.engine.originals import keep, line_view, load
 from headroom_asgi.engine.policy import POLICY
-from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, of_tools, second_try
+from headroom_asgi.engine.refusals import BAD_REQUEST, REFUSED, Second, mended, of_ours, second_try
 from headroom_asgi.engine.staged import Reply, Staged
 from headroom_asgi.engine.terms import HELD, bound, terms
 from headroom_asgi.engine.words import kept, learned
 from headroom_asgi.errors import PayloadError, StoreDownError
 from headroom_asgi.logs import get_logger, where
 from headroom_asgi.pipeline import PipelineStage
-from headroom_asgi.retrieval import TOOL, Originals, Outcome, rounds
+from headroom_asgi.retrieval import TOOL, Entry, Originals, Outcome, rounds
 from headroom_asgi.transforms import (
     SCANNED_PER_COMPRESSED,
     Context,
@@ -257,20 +257,19 @@ class Exchange(Staged):
     def flow(self) -> Generator[bytes, Answer, Outcome]:
         """The retrieval loop of this exchange."""
         assert self.originals is not None
-        assert self.payload is not None
+        self._rounds = []
         return rounds(
             self.wire,
             self.body,
             self.originals,
             max_rounds=self.route.max_rounds,
-            structured=self.payload.structured,
+            structured=self.holds_text,
             remembers=self.conversation.answers if self.conversation is not None else frozenset(),
+            done=self._rounds,
         )
 
     async def advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
-        """Tell the loop what a round brought: the next round's body, or how it ended. A search in large originals leaves the
-        event loop alone.
-        """
+        """Tell the loop what a round brought: the next round's body, or how it ended. Large searches leave the loop alone."""
         asked = self.originals is not None and any(call.name == TOOL.name for call in answer.calls)
         if asked:
             await self._load(answer)
@@ -278,6 +277,8 @@ class Exchange(Staged):
         step, _ = await self.engine.work(searched, _advance, flow, answer)
         if isinstance(step, Outcome):
             self.notes.retrievals, self.notes.misses = step.retrievals, step.misses
+        elif self.conversation is not None and self.conversation.moves:
+            await self._asked("remember_failed", self.conversation.move(self._rounds[-1], self.notes.report.names))
         return step
 
     async def _load(self, answer: Answer) -> None:
@@ -311,23 +312,21 @@ class Exchange(Staged):
 
     def refusable(self, status: int) -> bool:
         """An answer with this status may refuse what was changed, or lacks, so that something else is to be tried."""
-        return status in REFUSED and (self.body is not self.original or self._forgot or (self.bound and self.intercepts))
+        return status in REFUSED and (self.body is not self.original or self._holds_calls)
 
     @property
-    def _forgot(self) -> bool:
-        """The provider holds what came before, with our tool in it maybe, and nothing is known of it here."""
-        known = self.conversation is not None and self.conversation.held.offered
-        return self.intercepts and self.payload is not None and bool(self.payload.held) and not known
+    def _holds_calls(self) -> bool:
+        """The provider holds what came before, with calls of ours in it maybe whose results are lost."""
+        return self.intercepts and self.payload is not None and bool(self.payload.held)
 
     async def second_try(self, status: int, error: bytes) -> Second | None:
         """What is to be tried after this answer. If that is a body of ours, it is `body` from now on."""
         if not self.refusable(status):
             return None
         assert self.payload is not None
-        # Elsewhere calls that wait are the client's to answer.
-        ours = self.route.mode == "ccr" or of_tools(error) or has_tool(self.payload)
-        lacks = self._forgot or (self.bound and of_tools(error))
-        if status == BAD_REQUEST and lacks and ours and await self._mend(Second.ANSWERED, error):
+        held = self.conversation.held if self.conversation is not None else Entry()
+        ours = self._holds_calls and of_ours(error, self.payload, self.route.mode, held)
+        if status == BAD_REQUEST and ours and await self._mend(Second.ANSWERED, error):
             return Second.ANSWERED
         if self.body is self.original:
             return None

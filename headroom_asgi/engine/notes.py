@@ -31,6 +31,7 @@ class Notes:
         misses: of the latter those that could not be given.
         unread: why the answer passes without being read to its end.
         status: of the response.
+        upstream_ids: what the upstream calls the rounds' responses, where it says so.
         sent, received: POST_SEND and RESPONSE_RECEIVED have fired.
     """
 
@@ -49,6 +50,7 @@ class Notes:
     misses: int = 0
     unread: str = ""
     status: int = 0
+    upstream_ids: list[str] = field(default_factory=list)
     sent: bool = False
     received: bool = False
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from headroom_asgi.config import Route
-from headroom_asgi.retrieval import TOOL
+from headroom_asgi.config import Mode, Route
+from headroom_asgi.engine.edits import has_tool
+from headroom_asgi.retrieval import TOOL, Entry
 from headroom_asgi.wire import Payload, splice
 
 REFUSED: Final = frozenset({400, 413, 422})
@@ -71,9 +72,14 @@ def _without_input(value: dict[str, Any]) -> dict[str, Any]:
     return {key: item for key, item in value.items() if key != "input" or "loc" not in value}
 
 
-def of_tools(error: bytes) -> bool:
-    """A thread has other tools than the request."""
-    return _FINGERPRINT.search(error) is not None
+def of_ours(error: bytes, payload: Payload, mode: Mode, held: Entry) -> bool:
+    """A refusal where the provider holds the conversation may speak of a call of ours, or of the tools that a thread began with.
+
+    It does not if it names a call that is known to wait for the client.
+    """
+    if any(call_id.encode("utf-8", "surrogatepass") in error for call_id, _ in held.calls if call_id):
+        return False
+    return mode == "ccr" or held.offered or _FINGERPRINT.search(error) is not None or has_tool(payload)
 
 
 def mended(payload: Payload, second: Second, refusal: bytes) -> Payload | None:

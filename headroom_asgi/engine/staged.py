@@ -15,7 +15,7 @@ from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.pipeline import PipelineEvent, PipelineStage, copied
 from headroom_asgi.retrieval import Originals
-from headroom_asgi.wire import Endpoint, Payload, WireFormat
+from headroom_asgi.wire import Endpoint, Payload, Round, WireFormat
 
 _log = get_logger(__name__)
 
@@ -78,6 +78,7 @@ class Staged:
     bound: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
+    _rounds: list[Round] = field(default_factory=list)  # that brought an answer
 
     @property
     def route(self) -> Route:
@@ -119,6 +120,12 @@ class Staged:
         """Extensions want to see the answer: to a request that they saw."""
         pinned = self.conversation is not None and self.conversation.pinned
         return self.engine.manager.enabled and self.payload is not None and not pinned
+
+    @property
+    def holds_text(self) -> bool:
+        """Text waits until no round can follow: structured output was asked for, and the model is known to have our tool."""
+        asks = not self.notes.obstacle or (self.conversation is not None and self.conversation.held.offered)
+        return asks and self.payload is not None and self.payload.structured
 
     @property
     def model_name(self) -> str:

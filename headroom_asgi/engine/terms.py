@@ -43,8 +43,10 @@ def terms(payload: Payload, mode: Mode, known: Conversation | None, *, shared: b
     if (payload.held or payload.holds) and not shared:
         return Offer(obstacle=HELD if mode == "ccr" else mode), False
     offer = payload.wire.offer(payload, TOOL)
+    offered = known is not None and known.held.offered
     if offer.fixed and not offer.obstacle:
-        offered = known is not None and known.held.offered
         obstacle = mode if mode != "ccr" else "" if offered else HELD
         return (replace(offer, obstacle=obstacle) if offered else Offer(obstacle=obstacle)), True
-    return (offer, not offer.obstacle) if mode == "ccr" else (Offer(obstacle=mode), False)
+    # Where earlier requests had our tool, what hangs on the conversation goes on through one that has not.
+    goes_on = offered and offer.obstacle != "client_has_tool"
+    return (offer, not offer.obstacle or goes_on) if mode == "ccr" else (Offer(obstacle=mode), goes_on)

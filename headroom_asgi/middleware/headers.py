@@ -29,6 +29,7 @@ _MAX_SAID = 1000  # characters of one header of ours; servers and proxies take s
 # A second round is another request: it must not be answered with the first one's answer.
 _FIRST_ROUND_ONLY = frozenset({b"idempotency-key", b"if-none-match"})
 # Ids that go into logs and reports: nothing that could be a line of its own there, or a text.
+_UPSTREAM_IDS = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 # Ways of answering that carry bytes past us.
 _HIDDEN_WAYS = frozenset({"http.response.pathsend", "http.response.zerocopysend", "http.response.trailers", "http.response.push"})
@@ -140,6 +141,12 @@ def route_path(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(f"{root.rstrip('/')}/") else path
 
 
+def upstream_id(headers: Headers) -> str:
+    """What the upstream calls a response, "" if it does not say so; for those who ask the provider about it."""
+    named = (get(headers, name) for name in _UPSTREAM_IDS)
+    return next((given for given in named if _REQUEST_ID.fullmatch(given)), "")
+
+
 def of_response(headers: Headers, exchange: Exchange, *, size: int | None, changed: bool) -> Headers:
     """The response headers for the client.
 
@@ -174,6 +181,8 @@ def ours(exchange: Exchange) -> Headers:
         ]
     if exchange.intercepts:
         said.append((b"x-headroom-rounds", b"%d" % max(notes.rounds, 1)))
+    if len(notes.upstream_ids) > 1:
+        said.append((b"x-headroom-upstream-ids", _printable(",".join(notes.upstream_ids))))
     return said
 
 

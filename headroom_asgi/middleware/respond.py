@@ -131,6 +131,8 @@ class Relay:
     async def _begin(self, message: Message) -> None:
         self._kind = kind_of(message, self._exchange, reads=self._reads, follows=self._flow is not None)
         self._came = message
+        if name := head.upstream_id(message.get("headers", [])):
+            self._exchange.notes.upstream_ids.append(name)
         if self._flow is not None and self._kind.way is Way.PASS and not self._kind.failed:
             self._exchange.unread("unsupported_encoding")
         if self._round == 1:
@@ -183,14 +185,12 @@ class Relay:
     def _watching(self) -> None:
         if self._watch is None:
             tool = TOOL.name if self._flow is not None else None
-            payload = self._exchange.payload
-            structured = payload is not None and payload.structured and tool is not None
             codec = self._exchange.wire.codec(self._kind.media)
             codec.retracing(self._exchange.retraced)
             self._watch = Watch(
                 codec,
                 tool,
-                structured=structured,
+                structured=tool is not None and self._exchange.holds_text,
                 max_hold_bytes=self._exchange.route.max_response_bytes,
             )
         if self._watch.begin_round(unseen=not self._started):

@@ -18,8 +18,9 @@ from headroom_asgi.types import ToolCall, ToolResult
 from headroom_asgi.wire import Answer, Payload, Round, Turn, WireFormat, dump
 
 MAX_ENTRY_BYTES: Final = 4 * 1024 * 1024  # originals of 256 KiB, escaped six times as long, and the answers around them
+MAX_CALLS: Final = 512  # of the client's own whose tools are remembered; some 100 kB
 MAX_NAMES: Final = 4096  # of originals in a conversation that the provider holds; some 150 kB
-_FORM: Final = 2
+_FORM: Final = 3
 # Ids that two conversations will not share have that many characters beside the tool's name, and among them that many different
 # digits and capitals: of ids that count (`functions.search:3`, `call_000000000012`) few are, of random ones nearly all.
 _RANDOM_LENGTH: Final = 16
@@ -38,6 +39,7 @@ class Entry:
         offered: and that it has our tool.
         kept: the ids under which the provider keeps the answers of the exchange, one a round.
         turn: the key of the exchange's other entry, for a client that sends the turn again; "" if there is none.
+        calls: the client's own calls that wait where the provider holds the conversation: ids and tools' names.
     """
 
     digest: str = ""
@@ -47,6 +49,7 @@ class Entry:
     offered: bool = False
     kept: tuple[str, ...] = ()
     turn: str = ""
+    calls: tuple[tuple[str, str], ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -63,7 +66,8 @@ def digest_of(turn: Turn) -> str:
 def parents(payload: Payload, turns: Sequence[Turn]) -> Iterator[bytes]:
     """For each turn of a request, in order, a digest of what was said before it, and one for the next turn.
 
-    In it are the model, the instructions, texts and results as they are spelled, the model's turns by their texts and ids.
+    In it are the instructions, texts and results as they are spelled, the model's turns by their texts and ids. (Not the model's name:
+    a conversation may go on with another one.)
     """
     document = payload.document
     state = hashlib.blake2b(payload.held.encode(), digest_size=16, person=b"headroom-parent")
@@ -72,7 +76,7 @@ def parents(payload: Payload, turns: Sequence[Turn]) -> Iterator[bytes]:
         state.update(len(data).to_bytes(8, "big") + data)
 
     opening = payload.wire.opening(payload)
-    add(dump([payload.model, len(opening.system)]))
+    add(b"%d" % len(opening.system))
     for node in opening.system:
         add(document.raw(node))
     told = [node for node in payload.wire.values_told(payload) if node >= 0]
@@ -111,7 +115,7 @@ def packed(entry: Entry) -> bytes:
     )
     data = b"[%d,%s,[%s]]" % (
         _FORM,
-        dump([entry.digest, entry.goes_on, entry.names, entry.offered, entry.kept, entry.turn]),
+        dump([entry.digest, entry.goes_on, entry.names, entry.offered, entry.kept, entry.turn, entry.calls]),
         b",".join(rounds),
     )
     if len(data) > MAX_ENTRY_BYTES:
@@ -124,14 +128,16 @@ def unpacked(data: bytes, wire: WireFormat) -> Entry:
     try:
         document = Document(data)
         form, head, rounds = document.elements(0)
-        digest, goes_on, names, offered, kept, turn = json.loads(document.raw(head))
+        digest, goes_on, names, offered, kept, turn, given = json.loads(document.raw(head))
+        calls = tuple((call_id, name) for call_id, name in given)
         read = [_round(document, node, wire) for node in document.elements(rounds)]
-        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in (digest, goes_on, turn, *names, *kept))
+        said = (digest, goes_on, turn, *names, *kept, *(each for call in calls for each in call))
+        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in said)
     except (HeadroomError, ValueError, TypeError) as error:
         raise StoreError("an entry cannot be read") from error
     if not known:
         raise StoreError("an entry of another form")
-    return Entry(digest, tuple(read), goes_on, tuple(names), offered, tuple(kept), turn)
+    return Entry(digest, tuple(read), goes_on, tuple(names), offered, tuple(kept), turn, calls)
 
 
 def _round(document: Document, node: int, wire: WireFormat) -> Round:

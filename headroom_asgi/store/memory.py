@@ -3,8 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final
 
 from headroom_asgi.errors import ConfigError, StoreError, StoreRefusedError
@@ -88,7 +87,8 @@ class MemoryStore:
         """Write a value (Store.put)."""
         entry = _Entry(tenant, ns, key, value, checked_ttl(ttl))
         self._check_size(entry)
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             present = self._live(tenant, ns, key, now)
             if present is not None and if_absent:
                 self._use(present, now, ttl)
@@ -100,7 +100,8 @@ class MemoryStore:
         """Read values (Store.get_many)."""
         wanted = dict.fromkeys(keys)
         found: dict[str, bytes] = {}
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             for key in wanted:
                 entry = self._live(tenant, ns, key, now)
                 if entry is not None and isinstance(entry.content, bytes):
@@ -114,7 +115,8 @@ class MemoryStore:
         """Start idle times again (Store.touch)."""
         wanted = dict.fromkeys(keys)
         checked_ttl(ttl)
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             entries = [entry for key in wanted if (entry := self._live(tenant, ns, key, now)) is not None]
             for entry in entries:
                 self._use(entry, now, ttl)
@@ -123,7 +125,8 @@ class MemoryStore:
     async def delete(self, ns: str, keys: Iterable[str], *, tenant: str) -> int:
         """Delete entries (Store.delete)."""
         wanted = dict.fromkeys(keys)
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             entries = [entry for key in wanted if (entry := self._live(tenant, ns, key, now)) is not None]
             for entry in entries:
                 self._drop(entry)
@@ -131,14 +134,16 @@ class MemoryStore:
 
     async def scan(self, ns: str, tenant: str) -> AsyncIterator[str]:
         """Every key of a namespace (Store.scan), as of the first step."""
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             keys = [key for key, entry in self._tenants.get(tenant, {}).get(ns, {}).items() if entry.expires > now]
         for key in keys:
             yield key
 
     async def add(self, ns: str, key: str, counters: Mapping[str, int], *, tenant: str) -> dict[str, int]:
         """Add to counters (Store.add)."""
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             present = self._live(tenant, ns, key, now)
             content = present.content if present is not None else {}
             if isinstance(content, bytes):
@@ -154,7 +159,8 @@ class MemoryStore:
 
     async def delete_tenant(self, tenant: str) -> int:
         """Delete everything of one tenant (Store.delete_tenant)."""
-        with self._exclusively() as now:
+        with self._lock:
+            now = self._begin()
             entries = [entry for space in self._tenants.get(tenant, {}).values() for entry in space.values()]
             live = sum(entry.expires > now for entry in entries)
             for entry in entries:
@@ -164,7 +170,8 @@ class MemoryStore:
 
     async def stats(self) -> StoreStats:
         """The figures of this store."""
-        with self._exclusively():
+        with self._lock:
+            self._begin()
             return StoreStats(
                 entries=len(self._ring),
                 bytes=self._bytes,
@@ -182,17 +189,15 @@ class MemoryStore:
             self._by_use.clear()
             self._ring.clear()
 
-    @contextmanager
-    def _exclusively(self) -> Iterator[float]:
-        """The lock, held; gives the time, after a step of the sweep."""
-        with self._lock:
-            if self._closed:
-                raise StoreError("the store is closed")
-            now = self._clock()
-            for _ in range(min(SWEEP_STEPS, len(self._ring))):
-                self._hand = (self._hand + 1) % len(self._ring)
-                self._drop_if_expired(self._ring[self._hand], now)
-            yield now
+    def _begin(self) -> float:
+        """The time, after a step of the sweep; first of all that is done with the lock held."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        now = self._clock()
+        for _ in range(min(SWEEP_STEPS, len(self._ring))):
+            self._hand = (self._hand + 1) % len(self._ring)
+            self._drop_if_expired(self._ring[self._hand], now)
+        return now
 
     def _check_size(self, entry: _Entry) -> None:
         if entry.size > self._max_bytes:

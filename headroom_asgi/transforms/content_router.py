@@ -80,7 +80,7 @@ class ContentRouter(Transform):
             if decision.settled:
                 continue
             decision.kind = detect(decision.segment.text)
-            tool = decision.segment.tool_name
+            tool = decision.segment.tools
             exact = is_named(tool, self._exact)
             if not self._table.handles(decision.kind, tool, exact=exact, redeemable=bool(decision.ref)):
                 self._decide(decision, Outcome("exact_match_tool" if exact else f"kind:{decision.kind.value}"))
@@ -92,7 +92,7 @@ class ContentRouter(Transform):
             if decision.settled or decision.words is None:
                 continue
             try:
-                self._table.ask(decision.segment.text, decision.segment.tool_name, _asked(decision))
+                self._table.ask(decision.segment.text, decision.segment.tools, _asked(decision))
             except Exception as error:  # it will fail again, and be told of, where the text is made shorter
                 log.debug("prose_not_asked_for", error=type(error).__name__)
             wanted |= decision.words.missing
@@ -142,9 +142,9 @@ class ContentRouter(Transform):
         assert decision.kind is not None
         segment = decision.segment
         text = segment.text
-        exact = is_named(segment.tool_name, self._exact)
+        exact = is_named(segment.tools, self._exact)
         failures: list[str] = []
-        shorten = partial(self._table.shorten, text, decision.kind, segment.tool_name, exact=exact, failures=failures)
+        shorten = partial(self._table.shorten, text, decision.kind, segment.tools, exact=exact, failures=failures)
         try:
             compressed = shorten(_asked(decision))
             outcome = judge(text, compressed)
@@ -211,7 +211,7 @@ class _Look:
         raw = segment.raw
         if len(raw) < _MIN_LITERAL_BYTES:
             return Decision(segment, _SMALL)
-        tool = self._tool(segment.tool_name)
+        tool = self._tool(segment.tools)
         # What an error says is wanted whole.
         redeemable = self._context.redeemable and not segment.is_error and not tool.exact
         state = tool.begun.copy()

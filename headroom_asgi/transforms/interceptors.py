@@ -8,7 +8,7 @@ from itertools import pairwise
 from headroom_asgi._crush import estimate
 from headroom_asgi.compressors import MIN_LEFT_OUT_TOKENS, Markers, Request
 from headroom_asgi.logs import get_logger
-from headroom_asgi.transforms.tools import EVERY_TOOL, is_named
+from headroom_asgi.transforms.tools import EVERY_TOOL, is_certain, is_named
 from headroom_asgi.types import Interceptor
 
 log = get_logger(__name__)
@@ -76,7 +76,7 @@ def intercepted(text: str, tool: str, request: Request, interceptors: Sequence[I
     """
     done = Intercepted(text)
     for interceptor in interceptors:
-        if EVERY_TOOL not in interceptor.tools and not is_named(tool, interceptor.tools):
+        if EVERY_TOOL not in interceptor.tools and not (is_certain(tool) and is_named(tool, interceptor.tools)):
             continue
         try:
             done.run(interceptor, request.arguments)

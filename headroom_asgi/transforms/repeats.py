@@ -119,7 +119,7 @@ class Repeats(Transform):
 
     def _least(self, decision: Decision, text: bytes, read: bytes) -> int:
         """How many tokens have to be saved of a result."""
-        if decision.segment.frozen or is_named(decision.segment.tool_name, self._except_tools):
+        if decision.segment.frozen or is_named(decision.segment.tools, self._except_tools):
             return _STAYS
         if decision.compressed is not None:
             return _LEAST_MORE

@@ -5,6 +5,8 @@ from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
+from headroom_asgi.wire import SOME_TOOL
+
 EVERY_TOOL: Final = "*"
 
 _JOINTS = re.compile(r"__|[./:]|-")
@@ -15,8 +17,18 @@ _LONGEST: Final = 128  # characters of a name, as many as any provider takes; of
 
 
 def is_named(tool: str, names: Collection[str]) -> bool:
-    """A tool's name, or its name behind a server's prefix (`mcp__files__read_file`), is among these, which are lower case."""
-    return bool(names) and any(name in names for name in _names_of(tool[-_LONGEST:]))
+    """A tool's name, or its name behind a server's prefix (`mcp__files__read_file`), is among these, which are lower case.
+
+    Of a tool that may be one of several (`one_of`), any of theirs is; of one that may be any, it is.
+    """
+    if not names or tool == SOME_TOOL:
+        return bool(names)
+    return any(name in names for one in tool.split("\n") for name in _names_of(one[-_LONGEST:]))
+
+
+def is_certain(tool: str) -> bool:
+    """It is known which tool it is."""
+    return tool != SOME_TOOL and "\n" not in tool
 
 
 @lru_cache(maxsize=_KEPT)

@@ -17,12 +17,13 @@ from headroom_asgi.wire.ollama import Ollama
 from headroom_asgi.wire.openai_chat import OpenAIChat
 from headroom_asgi.wire.openai_responses import OpenAIResponses
 from headroom_asgi.wire.opening import Opening
-from headroom_asgi.wire.segments import Segment
+from headroom_asgi.wire.segments import SOME_TOOL, Segment
 from headroom_asgi.wire.splice import dump, literal, rewrite, splice
 
 __all__ = [
     "ANSWERED",
     "DIALECTS",
+    "SOME_TOOL",
     "Answer",
     "Endpoint",
     "Event",

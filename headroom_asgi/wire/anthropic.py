@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, STRING, TRUE, Document
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.anthropic_answer import complete_answer, merge_answers, read_answer, stream_of
 from headroom_asgi.wire.anthropic_places import retraced
@@ -20,7 +20,7 @@ from headroom_asgi.wire.blocks import unpaired
 from headroom_asgi.wire.events import StreamCodec
 from headroom_asgi.wire.nodes import begins, elements_at, given, is_true, request, says, text_at
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
-from headroom_asgi.wire.segments import Results, Segment
+from headroom_asgi.wire.segments import Results, Segment, one_of
 from headroom_asgi.wire.splice import dump, insert_elements
 
 # Tools that Anthropic defines and the client runs: as with function tools, their calls and results pass through the client.
@@ -68,6 +68,7 @@ class AnthropicMessages(WireFormat):
             endpoint=endpoint,
             held=held,
             holds=threaded,
+            consumes=bool(held),
             history_edited=any(given(document, 0, key) >= 0 for key in _EDITS_HISTORY),
         )
 
@@ -250,8 +251,10 @@ def _result_segments(
 ) -> Iterator[Segment]:
     """The texts of a tool result: its content, or the text blocks in it. Whatever else is in it has no segment."""
     content, is_error = document.get(block, "content"), document.get(block, "is_error")
-    name, arguments = calls.get(text_at(document, block, "tool_use_id"), ("", -1))
+    call_id = text_at(document, block, "tool_use_id")
+    name, arguments = calls.get(call_id, ("", -1))
     results.add(name, arguments)
+    tools = "" if name else one_of(text_at(document, tool, "name") for tool in elements_at(document, 0, "tools"))
     texts: list[tuple[int, bool]] = []
     if content >= 0 and document.kind(content) == STRING:
         texts.append((content, False))
@@ -265,10 +268,12 @@ def _result_segments(
             node,
             role="user",
             tool_name=name,
+            tools=tools,
+            call=call_id,
             arguments=arguments,
             question=question,
             is_error=is_error >= 0 and document.kind(is_error) == TRUE,
-            frozen=cited or name.endswith(RETRIEVE_NAME),
+            frozen=cited,
             results=results,
         )
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, NULL, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.bedrock_answer import complete_answer, member, merge_answers, read_answer, stream_of
@@ -255,7 +255,6 @@ def _result_segments(
                 arguments=arguments,
                 question=question,
                 is_error=text_at(document, result, "status") == "error",
-                frozen=name.endswith(RETRIEVE_NAME),
                 results=results,
             )
 

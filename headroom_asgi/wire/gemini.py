@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 from headroom_asgi._crush import ARRAY, NUMBER, OBJECT, STRING, Document
 from headroom_asgi.errors import PayloadError
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, EVENTS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
@@ -269,7 +269,7 @@ def _response_segments(
     name, value = text_of(document, response, "name"), member(document, response, "response")
     results.add(name, arguments)
     is_error = member(document, value, "error") >= 0 or (value >= 0 and is_true(document, value, "isError"))
-    frozen = name.endswith(RETRIEVE_NAME) or bool(signature_of(document, part))
+    frozen = bool(signature_of(document, part))
     for leaf in _leaves(document, value):
         yield Segment(
             document,

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, FALSE, OBJECT, STRING, Document
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolCall, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolCall, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
@@ -241,6 +241,5 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     tool_name=name,
                     arguments=arguments,
                     question=question,
-                    frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it: it gives originals
                     results=results,
                 )

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from headroom_asgi._crush import ARRAY, NULL, NUMBER, Document
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.events import StreamCodec
@@ -171,7 +171,6 @@ def _segments(document: Document, messages: int) -> Iterable[Segment]:
                     tool_name=name,
                     arguments=arguments,
                     question=question,
-                    frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
                     results=results,
                 )
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from headroom_asgi._crush import ARRAY, FALSE, NUMBER, STRING, Document
 from headroom_asgi.errors import PayloadError
-from headroom_asgi.types import RETRIEVE_NAME, Edit, ToolResult, ToolSpec
+from headroom_asgi.types import Edit, ToolResult, ToolSpec
 from headroom_asgi.wire.answers import Answer, Part, Round, Turn
 from headroom_asgi.wire.base import ANSWERED, MAX_TOOLS, Endpoint, Offer, Payload, WireFormat
 from headroom_asgi.wire.nodes import elements_at, find, given, is_true, says, scanned_request, text_at
@@ -20,7 +20,7 @@ from headroom_asgi.wire.openai_responses_items import CALLS, key_of, keys_of, te
 from headroom_asgi.wire.openai_responses_stream import ResponsesCodec
 from headroom_asgi.wire.openai_responses_turns import appended, paired_wrongly, reconciled, reheld, replayed, turn_of, turns_of
 from headroom_asgi.wire.opening import Opening, opening_of, strings_in
-from headroom_asgi.wire.segments import Results, Segment
+from headroom_asgi.wire.segments import Results, Segment, one_of
 from headroom_asgi.wire.splice import dump, insert_elements, literal, overlaid
 
 _STRUCTURED: Final = frozenset({"json_object", "json_schema"})
@@ -67,6 +67,7 @@ class OpenAIResponses(WireFormat):
             endpoint=endpoint,
             held=held,
             holds=bool(conversation) or store < 0 or document.kind(store) != FALSE,
+            consumes=bool(conversation),
             history_edited=bool(held) or edits_history,
         )
 
@@ -200,6 +201,7 @@ def _segments(document: Document) -> Iterator[Segment]:
     calls: dict[str, tuple[str, int]] = {}  # names and arguments by the ids of calls
     question: tuple[int, ...] = ()
     results = Results()
+    tools = ""  # what results may be of whose calls the provider has
     for item in elements_at(document, 0, "input"):
         kind = type_of(document, item)
         if kind == "message" and text_at(document, item, "role") == "user":
@@ -211,19 +213,23 @@ def _segments(document: Document) -> Iterator[Segment]:
             call = (name or text_at(document, item, "name"), document.get(item, member))
             calls |= dict.fromkeys(keys_of(document, item), call)
         else:
-            name, arguments = calls.get(key_of(document, item), (text_at(document, item, "name"), -1))
+            call_id = key_of(document, item)
+            known, _ = CALLS.get(kind.removesuffix("_output"), ("", ""))
+            name, arguments = calls.get(call_id, (known or text_at(document, item, "name"), -1))
             if kind.endswith("_output"):
                 results.add(name, arguments)
+                tools = tools if name or tools else _tools(document)
             for text, is_error in _output_texts(document, item, kind):
                 yield Segment(
                     document,
                     text,
                     role="tool",
                     tool_name=name,
+                    tools=tools,
+                    call=call_id,
                     arguments=arguments,
                     question=question,
                     is_error=is_error,
-                    frozen=name.endswith(RETRIEVE_NAME),  # whoever serves it, under whatever prefix: it gives originals
                     results=results,
                 )
 
@@ -242,6 +248,15 @@ def _output_texts(document: Document, item: int, kind: str) -> Iterator[tuple[in
             for node in (document.get(entry, "stdout"), document.get(entry, "stderr")):
                 if node >= 0 and document.kind(node) == STRING:
                     yield node, failed
+
+
+def _tools(document: Document) -> str:
+    """The tools that the client runs; those that have no name by their kind."""
+    names: list[str] = []
+    for tool in elements_at(document, 0, "tools"):
+        if _is_client_tool(document, tool):
+            names += list(filter(None, _names(document, tool))) or [text_at(document, tool, "type")]
+    return one_of(names)
 
 
 def _names(document: Document, tool: int) -> list[str]:

@@ -1,8 +1,18 @@
 """The texts in a request that can be decided about, and how a reader counts the tool results that they are in."""
 
+from collections.abc import Iterable, Mapping
+from typing import Final
+
 from headroom_asgi._crush import Document
 from headroom_asgi.types import RETRIEVE_NAME
 from headroom_asgi.wire.written import written
+
+SOME_TOOL: Final = "?"  # what stands for the name of a tool that may be any
+
+
+def one_of(names: Iterable[str]) -> str:
+    """What stands for the name of a tool of which only these are possible: a line each."""
+    return "\n".join(dict.fromkeys(filter(None, names))) or SOME_TOOL
 
 
 class Results:
@@ -43,8 +53,11 @@ class Segment:
         node: the STRING node in the payload's document.
         role: the role of its message, as the dialect spells it.
         tool_name: the tool whose result this is, "" if unknown.
+        tools: that name; where the call is not in the request, as the provider holds it, what stands for those that it may be.
+        call: the id of such a call, "" of all others.
         is_error: the result is marked as an error.
-        frozen: never to be touched (signed, cited, ours, not a tool result ...); such segments serve as context only.
+        frozen: never to be touched (signed, cited, not a tool result ...; what a retrieve tool gave, whoever serves it, under
+            whatever prefix: originals); such segments serve as context only.
         question: the nodes of the nearest user text before it, in order.
         place: the numbers of its tool result and, in that, of its text, from 1; (0, 0) in none, or in one of the retrieve tool.
     """
@@ -55,6 +68,7 @@ class Segment:
         "_document",
         "_text",
         "_utf8",
+        "call",
         "frozen",
         "is_error",
         "node",
@@ -62,6 +76,7 @@ class Segment:
         "question",
         "role",
         "tool_name",
+        "tools",
     )
 
     def __init__(
@@ -71,6 +86,8 @@ class Segment:
         *,
         role: str,
         tool_name: str = "",
+        tools: str = "",
+        call: str = "",
         arguments: int = -1,
         question: tuple[int, ...] = (),
         is_error: bool = False,
@@ -85,16 +102,24 @@ class Segment:
         self.node = node
         self.role = role
         self.tool_name = tool_name
+        self.tools = tool_name or tools
+        self.call = call if tools and not tool_name else ""
         self.is_error = is_error
-        self.frozen = frozen
+        self.frozen = frozen or _gives_originals(self.tools)
         self.place, self._calls = results.take() if results is not None else ((0, 0), ())
+
+    def named(self, calls: Mapping[str, str]) -> None:
+        """Take over the tool's name, if these calls (names by ids) are known by now."""
+        if self.call in calls:
+            self.tool_name = self.tools = calls[self.call]
+            self.frozen = self.frozen or _gives_originals(self.tool_name)
 
     @property
     def facts(self) -> tuple[object, ...]:
         """All that is known about it but for the question, which many share: of bodies that begin with the same bytes, equal ones
         have the same text and call if they stand in those bytes and look back.
         """
-        return (self.node, self.role, self.tool_name, self.is_error, self.frozen, self.place, self._arguments, self._calls)
+        return (self.node, self.role, self.tools, self.is_error, self.frozen, self.place, self._arguments, self._calls)
 
     @property
     def looks_back(self) -> bool:
@@ -150,3 +175,7 @@ class Segment:
     def preceding_user_text(self) -> str:
         """Text of the nearest user message before this one, "" if there is none."""
         return "\n".join(self._document.text(node) for node in self.question)
+
+
+def _gives_originals(tools: str) -> bool:
+    return RETRIEVE_NAME in tools and any(one.endswith(RETRIEVE_NAME) for one in tools.split("\n"))
