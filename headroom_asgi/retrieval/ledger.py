@@ -66,8 +66,8 @@ def digest_of(turn: Turn) -> str:
 def parents(payload: Payload, turns: Sequence[Turn]) -> Iterator[bytes]:
     """For each turn of a request, in order, a digest of what was said before it, and one for the next turn.
 
-    In it are the instructions, texts and results as they are spelled, the model's turns by their texts and ids. (Not the model's name:
-    a conversation may go on with another one.)
+    In it are the instructions, texts and results as they are spelled, and the model's turns by their texts and ids; not its name, as a
+    conversation may go on with another one.
     """
     document = payload.document
     state = hashlib.blake2b(payload.held.encode(), digest_size=16, person=b"headroom-parent")
