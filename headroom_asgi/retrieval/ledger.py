@@ -66,7 +66,7 @@ def digest_of(turn: Turn) -> str:
 def parents(payload: Payload, turns: Sequence[Turn]) -> Iterator[bytes]:
     """For each turn of a request, in order, a digest of what was said before it, and one for the next turn.
 
-    In it are the instructions, texts and results as they are spelled, and the model's turns by their texts and ids; not its name, as a
+    In it are the instructions, texts and results as they are spelled, and the turns by their texts and ids; not the model, as a
     conversation may go on with another one.
     """
     document = payload.document
