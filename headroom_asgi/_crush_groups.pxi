@@ -105,7 +105,7 @@ cdef Line write_rows(const Template* t, Line first, const uint8_t* end, Buffer* 
         if ends_all(line, end):
             return last
         buffer_byte(out, 0x0A)
-        if repeats_cell(t, cells, before, repeated) and rows >= LOOK_LINES:
+        if (repeats_cell(t, cells, before, repeated) or t.weak) and rows >= LOOK_LINES:
             repeats[0] = True
             return last
         first = line = line_at(line.data + line.size + 1, end)

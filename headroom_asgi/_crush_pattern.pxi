@@ -49,6 +49,7 @@ cdef struct Template:
     int holes
     int lines  # of one record
     int mode
+    bint weak  # it saves little in the lines that it was chosen by
 
 # Comparing lines
 

@@ -18,6 +18,7 @@ cdef enum:
     # And of how many tokens one: lines that stay as they are can be compared with those of other texts.
     SHARE = 8
     TABLE_SHARE = 10
+    STRONG_SHARE = 5  # one that saves less is looked at again: further down another one may fit
     BY_RECORDS = 256  # beside the ways to split a line
 
 cdef struct Filled:
@@ -196,11 +197,11 @@ cdef bint template_fits(const Template* t) noexcept nogil:
                 return False
     return t.mode != BY_WORDS or (has_word(t.text, t.size) and has_sign(t))
 
-cdef int64_t template_gain(const Template* t, Window* window, Buffer* scratch) noexcept nogil:
+cdef int64_t template_gain(Template* t, Window* window, Buffer* scratch) noexcept nogil:
     """What it saves in the lines looked at, scaled to as many as a window of lines has; 0 if there are too few of it."""
     cdef Filled cells[HOLE_LIMIT]
     cdef int at = 0, rows = 0, line, limit = LOOK_LINES if t.lines == 1 else LOOK_RECORDS
-    cdef int64_t gain, least
+    cdef int64_t gain, least, strong
     cdef const uint8_t* start = window.data + window.glances.start
     cdef const uint8_t* end = start
     cdef const Line* last
@@ -224,12 +225,14 @@ cdef int64_t template_gain(const Template* t, Window* window, Buffer* scratch) n
         return 0
     gain = cost_of(start, end - start)
     least = gain // (SHARE if t.lines > 1 or t.mode == BY_WORDS else TABLE_SHARE)
+    strong = gain // STRONG_SHARE
     gain -= cost_of(scratch.data, scratch.size) + TOKEN
+    t.weak = gain < strong
     if gain < least:
         return 0
     return gain * LOOK_LINES // at if at > LOOK_LINES else gain
 
-cdef int64_t rows_gain(const Template* t, Window* window, Buffer* scratch) noexcept nogil:
+cdef int64_t rows_gain(Template* t, Window* window, Buffer* scratch) noexcept nogil:
     """What more rows of a template save below its head; 0 if there are too few."""
     cdef int64_t gain = template_gain(t, window, scratch)
     if gain == 0:

@@ -2436,6 +2436,13 @@ _ADVERSARY: Final = (
         "test_crush_keys.py::test_a_key_that_no_row_has_is_refused",
     ),
     Mutant(
+        "a-weak-template-stays",
+        "_crush_groups.pxi",
+        "if (repeats_cell(t, cells, before, repeated) or t.weak) and",
+        "if repeats_cell(t, cells, before, repeated) and",
+        "test_crush_templates.py::test_a_template_that_saves_little_makes_room_for_a_better_one",
+    ),
+    Mutant(
         "addresses-are-cut-at-what-they-ask-for",
         "_crush_atoms.pxi",
         "if data[at] == 0x3D and memchr(data + start, 0x3F, at - start) != NULL:",

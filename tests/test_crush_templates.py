@@ -79,6 +79,21 @@ def test_what_an_eighth_of_each_line_says_is_said_once() -> None:
     assert FILLS in crushed(text).split("\n")[0]
 
 
+def test_a_template_that_saves_little_makes_room_for_a_better_one() -> None:
+    rng = random.Random(1)
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
+
+    def said() -> str:
+        word = rng.choice
+        return f"{word(words)} {word(words)} {rng.randrange(9999)} {word(words)} {rng.randrange(999)} {word(words)}"
+
+    weak = [f"unit {n * 37 % 100} said: {said()} at last" for n in range(24)]
+    strong = [f"unit {n * 37 % 100} said: idle since the reboot of {words[n % 12]} {n * 7} at last" for n in range(40)]
+    lines = crushed("\n".join(weak + strong)).split("\n")
+    assert "unit * said: * at last" in lines
+    assert "unit * said: idle since the reboot of * at last" in lines
+
+
 def test_records_of_several_lines_are_one_row_each() -> None:
     people = [(number, name or "nobody", amount) for number, name, amount in PEOPLE]
     text = (

@@ -484,17 +484,18 @@ def event(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_what_holds_the_id_and_etags_go() -> None:
+def test_what_holds_the_id_goes_and_etags_stay_that_a_later_call_may_be_made_with() -> None:
     found = left_out([event(number) for number in range(40)])
     assert found is not None
-    assert found[0][0] == {"id": "007ec0389cf5f7335384d76e9d", "title_text": "Meeting 0"}
+    assert found[0][0] == {"id": "007ec0389cf5f7335384d76e9d", "title_text": "Meeting 0", "etag": '"73334966"'}
 
 
 @pytest.mark.parametrize(("key", "value"), [("iCalUID", "x{:02}7ec0389cf5f7335384@example.com"), ("uid", "{}")])
 def test_a_string_with_part_of_the_id_or_a_short_one_stays(key: str, value: str) -> None:
-    found = left_out([{**event(number), key: value.format(number)} for number in range(40)])
-    assert found is not None
-    assert found[0][3][key] == value.format(3)
+    events = [{**event(number), key: value.format(number)} for number in range(40)]
+    found = left_out(events)
+    kept = events if found is None else found[0]
+    assert kept[3][key] == value.format(3)
 
 
 def embedding(number: int, length: int) -> list[float]:

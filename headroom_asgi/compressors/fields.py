@@ -187,8 +187,6 @@ class _Judge:
                 return True
             case Kind.MAP:
                 return _is_known(group) and self._is_noise_map(column, group.groups[column.key])
-            case Kind.OTHER if column.key == "etag":
-                return _is_known(group, opaque=True)
             case Kind.OTHER:
                 return self._is_global_id(group, column)
 

@@ -30,7 +30,9 @@ _REASONING: Final = re.compile(rb"thinking|thought|signature|reasoning", re.IGNO
 _THREAD: Final = re.compile(rb"error_code\W{1,16}thread_")
 _FINGERPRINT: Final = re.compile(rb"error_code\W{1,16}thread_fingerprint_")
 # What validators quote of a request, printed in a text (pydantic's `input` and `input_value`), to the end of that text.
-_PRINTED: Final = re.compile(r"""(?:\\*["']input\\*["']: ?|\binput_value=)(?=\\*[\[{"'])(?:[^"\\]|\\.)*""", re.DOTALL)
+_PRINTED: Final = re.compile(
+    r"""(?:(?<!\\)\\*+["']input\\*+["']: ?|\binput_value=)(?=\\*+[\[{"'])(?:[^"\\]++|\\.)*+""", re.DOTALL
+)
 BAD_REQUEST: Final = 400
 # What a call is answered with that we once answered, or would have.
 _LOST: Final = "Error: the result of this call was lost. Call again if you still need it."

@@ -13,6 +13,7 @@ _JOINTS = re.compile(r"__|[./:]|-")
 
 
 _KEPT: Final = 1024  # names of tools whose endings are remembered
+_KEPT_LISTS: Final = 16  # and lists of them, which may be long
 _LONGEST: Final = 128  # characters of a name, as many as any provider takes; of a longer one only its end counts
 
 
@@ -23,12 +24,19 @@ def is_named(tool: str, names: Collection[str]) -> bool:
     """
     if not names or tool == SOME_TOOL:
         return bool(names)
-    return any(name in names for one in tool.split("\n") for name in _names_of(one[-_LONGEST:]))
+    if is_certain(tool):
+        return any(name in names for name in _names_of(tool[-_LONGEST:]))
+    return not _names_of_several(tool).isdisjoint(names)
 
 
 def is_certain(tool: str) -> bool:
     """It is known which tool it is."""
     return tool != SOME_TOOL and "\n" not in tool
+
+
+@lru_cache(maxsize=_KEPT_LISTS)
+def _names_of_several(tools: str) -> frozenset[str]:
+    return frozenset(name for one in tools.split("\n") for name in _names_of(one[-_LONGEST:]))
 
 
 @lru_cache(maxsize=_KEPT)

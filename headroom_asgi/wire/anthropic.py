@@ -254,7 +254,8 @@ def _result_segments(
     call_id = text_at(document, block, "tool_use_id")
     name, arguments = calls.get(call_id, ("", -1))
     results.add(name, arguments)
-    tools = "" if name else one_of(text_at(document, tool, "name") for tool in elements_at(document, 0, "tools"))
+    if not name and not results.tools:
+        results.tools = one_of(text_at(document, tool, "name") for tool in elements_at(document, 0, "tools"))
     texts: list[tuple[int, bool]] = []
     if content >= 0 and document.kind(content) == STRING:
         texts.append((content, False))
@@ -268,7 +269,7 @@ def _result_segments(
             node,
             role="user",
             tool_name=name,
-            tools=tools,
+            tools=results.tools,
             call=call_id,
             arguments=arguments,
             question=question,

@@ -201,7 +201,6 @@ def _segments(document: Document) -> Iterator[Segment]:
     calls: dict[str, tuple[str, int]] = {}  # names and arguments by the ids of calls
     question: tuple[int, ...] = ()
     results = Results()
-    tools = ""  # what results may be of whose calls the provider has
     for item in elements_at(document, 0, "input"):
         kind = type_of(document, item)
         if kind == "message" and text_at(document, item, "role") == "user":
@@ -218,14 +217,14 @@ def _segments(document: Document) -> Iterator[Segment]:
             name, arguments = calls.get(call_id, (known or text_at(document, item, "name"), -1))
             if kind.endswith("_output"):
                 results.add(name, arguments)
-                tools = tools if name or tools else _tools(document)
+                results.tools = results.tools if name or results.tools else _tools(document)
             for text, is_error in _output_texts(document, item, kind):
                 yield Segment(
                     document,
                     text,
                     role="tool",
                     tool_name=name,
-                    tools=tools,
+                    tools=results.tools,
                     call=call_id,
                     arguments=arguments,
                     question=question,

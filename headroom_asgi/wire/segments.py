@@ -22,6 +22,7 @@ class Results:
     """
 
     def __init__(self) -> None:
+        self.tools = ""  # what those may be of whose calls are not in the request, once there is one
         self._count = 0
         self._texts = 0
         self._counts = False
