@@ -1607,15 +1607,15 @@ _LEDGER: Final = (
     Mutant(
         "threads-that-are-left-alone-are-not-looked-through",
         "engine/exchange.py",
-        "                self._leave_alone(payload)\n",
-        "",
+        'outcome = "skipped:pinned_off"\n                self._leave_alone()\n',
+        'outcome = "skipped:pinned_off"\n',
         "test_left_alone.py::test_an_unknown_thread_that_is_to_be_left_alone_is_still_answered",
     ),
     Mutant(
         "threads-that-we-fail-are-not-looked-through",
         "engine/exchange.py",
-        "        self._leave_alone(self.safe)\n",
-        "",
+        "self.safe, None\n        self._leave_alone()\n",
+        "self.safe, None\n",
         "test_left_alone.py::test_where_something_of_ours_fails_our_tool_is_still_answered",
     ),
     Mutant(
@@ -1647,11 +1647,27 @@ _LEDGER: Final = (
         "test_held_calls.py::test_an_interceptor_of_a_tool_does_not_guess",
     ),
     Mutant(
-        "failed-rounds-leave-no-word",
+        "what-is-known-keeps-a-conversation-from-being-mended",
         "engine/exchange.py",
-        "self.conversation is not None and self.conversation.moves:",
-        "self.conversation is None:",
+        "return self.intercepts and self.payload is not None and bool(self.payload.held)\n",
+        "known = self.conversation is not None and self.conversation.held.offered\n"
+        "        return self.intercepts and self.payload is not None and bool(self.payload.held) and not known\n",
         "test_left_alone.py::test_a_conversation_goes_on_where_a_hidden_round_failed_for_good",
+    ),
+    Mutant(
+        "answers-without-our-tool-are-retold",
+        "engine/conversation.py",
+        "shows_us = has_tool or len(outcome.rounds) > 1",
+        "shows_us = True",
+        "test_left_alone.py::test_what_hangs_on_a_conversation_goes_on_through_a_request_without_our_tool",
+    ),
+    Mutant(
+        "own-bodies-go-on-from-behind",
+        "engine/exchange.py",
+        "        if second is Second.OWN:\n            self._leave_alone()\n",
+        "        if second is Second.OWN and self.conversation is not None:\n            self.safe = self.conversation.client\n"
+        "            self._leave_alone()\n",
+        "test_left_alone.py::test_the_own_body_goes_on_from_where_the_conversation_is",
     ),
     Mutant(
         "requests-without-our-tool-are-forgotten",
@@ -1726,8 +1742,8 @@ _LEDGER: Final = (
     Mutant(
         "pinned-threads-forget-what-was-left-out",
         "engine/exchange.py",
-        "            await self.engine.work(known.changes, known.recollect)\n",
-        "",
+        "if known.pinned and not self.bound:\n            return None",
+        "if known.pinned:\n            return payload",
         "test_left_alone.py::test_a_request_that_comes_again_goes_as_it_comes_and_what_was_known_stays_known",
     ),
     Mutant(

@@ -1,6 +1,7 @@
 """The ledger's entries: what goes in comes out byte for byte, keys tell turns apart, sizes are bounded."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,6 +152,17 @@ def test_only_what_earlier_exchanges_wrote_can_be_loaded() -> None:
     originals.load({"there-0": "found"})
     assert [originals.answer(call).is_error for call in calls] == [False, False, True]
     assert originals.missing(calls) == []
+
+
+def test_entries_of_the_form_before_are_read() -> None:
+    entry = Entry("d", goes_on="r", names=("a-0",), offered=True, kept=("k",), turn="t", calls=(("c", "Read"),))
+    data = packed(entry)
+    assert unpacked(data, Chat().wire) == entry
+    before = data.replace(b"[3,", b"[2,", 1).replace(b',[["c","Read"]]', b"")
+    assert before != data
+    assert unpacked(before, Chat().wire) == replace(entry, calls=())
+    with pytest.raises(StoreError, match="another form"):
+        unpacked(data.replace(b"[3,", b"[4,", 1), Chat().wire)
 
 
 def test_a_memory_store_is_shared_only_if_it_is_said_to_be() -> None:

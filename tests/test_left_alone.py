@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from headroom_asgi import PipelineStage
-from headroom_asgi.engine import Exchange
+from headroom_asgi.engine import Exchange, kept_answers
 from headroom_asgi.errors import StoreError
 from headroom_asgi.retrieval import TOOL
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import RecordingExtension
 from headroom_asgi.types import Receive, Scope, Send
+from headroom_asgi.wire import OpenAIResponses
 from tests.driver import (
     PATHS,
     TABLE,
@@ -241,27 +242,28 @@ class Busy:
 
 
 @streamed_or_not
+@pytest.mark.parametrize("answers", [False, True], ids=["a text", "a result"])
 @pytest.mark.parametrize("known", [False, True], ids=["first hidden round", "known"])
-@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
-async def test_a_conversation_goes_on_where_a_hidden_round_failed_for_good(dialect: str, known: bool, stream: bool) -> None:
-    client = Client(dialect, stream=stream)
+async def test_a_conversation_goes_on_where_a_hidden_round_failed_for_good(known: bool, answers: bool, stream: bool) -> None:
+    client = Client("openai-responses", stream=stream)
     gateway = Busy(client)
-    more = {} if dialect == "anthropic" else {"conversation": "conv_1"}
 
     async def say(text: str, *steps: dict[str, Any]) -> Any:
-        client.held = "" if more else client.held
-        return await client.say(text, *steps, **more)
+        client.held = ""
+        return await client.say(text, *steps, conversation="conv_1")
 
     await say("Hello.", BYE)
     if known:
         await say("And?", {"calls": [HIDDEN]}, BYE)
+    steps = [{"calls": [OWN]}] * answers + [{"calls": [HIDDEN]}, BYE]
+    if answers:
+        await say("Look.", *steps)
     gateway.fails = True
-    assert (await say("What is up?", {"calls": [HIDDEN]}, BYE)).status == 500
+    assert (await say("What is up?", *steps)).status == 500
     gateway.fails = False
-    before = len(client.upstream.statuses)
-    for text in ("What is up?", "And now?"):
-        assert (await say(text, BYE)).status == 200
-    assert client.upstream.statuses[before:] == [200, 200]  # nothing is missing
+    received = await say("What is up?", *steps)  # its client tries again
+    assert (received.status, received.outcome) == (200, "results_lost")
+    assert (await say("And now?", BYE)).status == 200
 
 
 @pytest.mark.parametrize("conversation", [False, True], ids=["previous response", "conversation"])
@@ -289,6 +291,9 @@ async def test_what_hangs_on_a_conversation_goes_on_through_a_request_without_ou
             without.setitem(FIELDS, "openai-responses", less)
         received = await say("ok", {"say": "Hm.", "calls": [HIDDEN, OWN]}, BYE, background=how == "background")
     assert received.status == 200
+    assert (
+        await kept_answers(client.store, OpenAIResponses(), "", received.json()["id"]) is None
+    )  # the provider's is the client's
     client.restart()
     before = len(client.upstream.statuses)
     client.calls = []
@@ -308,3 +313,23 @@ async def test_text_of_a_thread_that_may_not_have_our_tool_is_not_held() -> None
         received = await post(app, PATHS["anthropic"], body)
         assert received.body == b"".join(frames)
         assert len([message for message in received.messages if message.get("body")]) > 2  # piece by piece
+
+
+@streamed_or_not
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-responses"])
+async def test_the_own_body_goes_on_from_where_the_conversation_is(dialect: str, stream: bool) -> None:
+    """The client has the id of a round behind which others came, and knows nothing of the results that wait."""
+    client = Client(dialect, stream=stream, bare=dialect == "anthropic")
+    gateway = Picky(client)
+    steps = [{"say": "Hm.", "calls": [HIDDEN]}, {"say": "So.", "calls": [OWN, HIDDEN]}, {"say": "There."}]
+    await client.say("What is up?", BYE)
+    assert (await client.say("Look.", *steps)).status == 200
+
+    def has_marker(body: dict[str, Any]) -> bool:
+        return "<<ccr:" in json.dumps(body)
+
+    gateway.refuses = has_marker
+    received = await client.say(TABLE, *steps)
+    assert (received.status, received.outcome) == (200, "failed_open:refused")
+    gateway.refuses = lambda body: False
+    assert (await client.say("And now?", BYE)).status == 200

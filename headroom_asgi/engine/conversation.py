@@ -217,7 +217,7 @@ class Conversation:
         """There is something to remember."""
         return (self.is_held and self.store.shared) or (self.replays and outcome.hides)
 
-    async def remember(self, outcome: Outcome, turn: Turn, names: Iterable[str], *, offered: bool) -> bool:
+    async def remember(self, outcome: Outcome, turn: Turn, names: Iterable[str], *, offered: bool, has_tool: bool) -> bool:
         """Leave what later requests need, before the client can send one.
 
         Args:
@@ -226,6 +226,7 @@ class Conversation:
             names: of what this exchange left out.
             offered: the model has our tool. Otherwise it has it only if it called it; if it did not, there is nothing to know of
                 what the provider holds.
+            has_tool: and it was in this request.
         """
         key = ""
         if self.replays and outcome.hides and not (self.client.held and self.client.holds):
@@ -233,29 +234,18 @@ class Conversation:
             # A request that was sent twice at once may leave two: what was put back once must not change.
             await self._put(key, entry, if_absent=True)
         if self.is_held and self.store.shared and (offered or outcome.asked):
-            await self._hold(outcome, turn, names, key)
-        return True
-
-    @property
-    def moves(self) -> bool:
-        """What is held under the id that the request goes on from is another thing with each round, however the exchange ends."""
-        return self.store.shared and bool(self.client.held) and self.client.consumes
-
-    async def move(self, last: Round, names: Iterable[str]) -> bool:
-        """Leave where the conversation is before another round: who gets no answer goes on from the same id, and is led there."""
-        known = self._left_out(names)
-        goes_on = self.client.wire.held_by(last.answer)
-        await self._put(held_key(self.client.held), packed(Entry("", (last,), goes_on, known, offered=True)))
+            await self._hold(outcome, turn, names, key, has_tool=has_tool)
         return True
 
     def _left_out(self, names: Iterable[str]) -> tuple[str, ...]:
         """What was left out of the conversation so far."""
         return tuple(dict.fromkeys((*self.held.names, *names)))[-MAX_NAMES:]
 
-    async def _hold(self, outcome: Outcome, turn: Turn, names: Iterable[str], key: str) -> None:
+    async def _hold(self, outcome: Outcome, turn: Turn, names: Iterable[str], key: str, *, has_tool: bool) -> None:
         wire = self.client.wire
         goes_on = wire.held_by(outcome.answers[-1])
-        kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name)
+        shows_us = has_tool or len(outcome.rounds) > 1  # else the provider's own answer is the client's
+        kept = tuple(name for name in dict.fromkeys(map(wire.kept_as, outcome.answers)) if name and shows_us)
         known = self._left_out(names)
         waiting = outcome.rounds[-1:] if outcome.rounds[-1].results else ()
         calls = tuple((call.id, call.name[-_MAX_NAME:]) for call in turn.calls[:MAX_CALLS])

@@ -65,10 +65,10 @@ class Exchange(Staged):
             self.safe = self.payload = payload
             self.bound = bound(payload, self.route.mode, shared=self.engine.store.shared)
             self.safe = self.payload = await self._recall(payload)
-            if self.payload is None:
+            if self.conversation is not None and self.conversation.pinned:
                 self.notes.outcome = "skipped:pinned_off"
-                self._leave_alone(payload)
-            elif (reply := await self._emit(PipelineStage.INPUT_RECEIVED)) is None:
+                self._leave_alone()
+            elif self.payload is not None and (reply := await self._emit(PipelineStage.INPUT_RECEIVED)) is None:
                 self.safe = self.payload = await self._hooked(self.payload)
                 reply = await self._shorten(self.safe)
         except Exception as error:
@@ -79,7 +79,7 @@ class Exchange(Staged):
     def _fail_open(self, error: Exception) -> None:
         """Go on with the body before anything was shortened, or not at all if it could not be decoded."""
         self.payload, self.originals = self.safe, None
-        self._leave_alone(self.safe)
+        self._leave_alone()
         self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
         if self.safe is None and isinstance(error, PayloadError):
             self.notes.outcome = f"skipped:{error.reason}"
@@ -88,10 +88,10 @@ class Exchange(Staged):
         self.notes.prefix_risk = True
         _log.error("exchange_failed", request_id=self.request_id, error=type(error).__name__, where=where(error))
 
-    def _leave_alone(self, payload: Payload | None) -> None:
-        """Nothing of ours is in this request. If it is bound, this payload goes upstream, and answers are looked through."""
+    def _leave_alone(self) -> None:
+        """Nothing is done to this request. If it is bound, it goes on from where the conversation is, and is looked through."""
         if self.bound:
-            self.payload, self.originals = payload, self._redeemable(PipelineReport())
+            self.payload, self.originals = self.safe, self._redeemable(PipelineReport())
             self.notes.obstacle = HELD
             self.notes.report, self.notes.tally = PipelineReport(), Tally(0, 0)
 
@@ -106,8 +106,7 @@ class Exchange(Staged):
         known = await recalled(self.engine, self.route, self.tenant, payload, self._asked)
         self.conversation = known
         self.notes.prefix_risk = self.notes.prefix_risk or (known.doubtful and self.engine.store.shared)
-        if known.pinned:
-            await self.engine.work(known.changes, known.recollect)
+        if known.pinned and not self.bound:
             return None
         restored = payload
         if known.changes:
@@ -257,15 +256,13 @@ class Exchange(Staged):
     def flow(self) -> Generator[bytes, Answer, Outcome]:
         """The retrieval loop of this exchange."""
         assert self.originals is not None
-        self._rounds = []
         return rounds(
             self.wire,
             self.body,
             self.originals,
             max_rounds=self.route.max_rounds,
-            structured=self.holds_text,
+            structured=self.payload is not None and self.payload.structured,
             remembers=self.conversation.answers if self.conversation is not None else frozenset(),
-            done=self._rounds,
         )
 
     async def advance(self, flow: Generator[bytes, Answer, Outcome], answer: Answer) -> bytes | Outcome:
@@ -277,8 +274,6 @@ class Exchange(Staged):
         step, _ = await self.engine.work(searched, _advance, flow, answer)
         if isinstance(step, Outcome):
             self.notes.retrievals, self.notes.misses = step.retrievals, step.misses
-        elif self.conversation is not None and self.conversation.moves:
-            await self._asked("remember_failed", self.conversation.move(self._rounds[-1], self.notes.report.names))
         return step
 
     async def _load(self, answer: Answer) -> None:
@@ -302,8 +297,9 @@ class Exchange(Staged):
             turn = self.wire.turn(self.wire.read(await self.merged(outcome)))
             if known.doubtful:
                 await self._asked("recall_failed", known.ask_again())
-            offered = not self.notes.obstacle or known.held.offered or has_tool(self.payload)
-            work = known.remember(outcome, turn, self.notes.report.names, offered=offered)
+            own = not self.notes.obstacle
+            offered = own or known.held.offered or has_tool(self.payload)
+            work = known.remember(outcome, turn, self.notes.report.names, offered=offered, has_tool=own)
             done = await self._asked("remember_failed", work)
         except Exception as error:  # the answer itself is fine
             _log.warning("remember_failed", request_id=self.request_id, error=type(error).__name__)
@@ -333,8 +329,8 @@ class Exchange(Staged):
         second = second_try(status, error, held=self.conversation is not None and self.conversation.is_held)
         if second is Second.UNSIGNED:
             return second if await self._mend(second, error) else None
-        if second is Second.OWN and self.conversation is not None:
-            self._leave_alone(self.conversation.client)
+        if second is Second.OWN:
+            self._leave_alone()
         return second
 
     async def _mend(self, second: Second, error: bytes) -> bool:

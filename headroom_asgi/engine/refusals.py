@@ -77,9 +77,10 @@ def _without_input(value: dict[str, Any]) -> dict[str, Any]:
 def of_ours(error: bytes, payload: Payload, mode: Mode, held: Entry) -> bool:
     """A refusal where the provider holds the conversation may speak of a call of ours, or of the tools that a thread began with.
 
-    It does not if it names a call that is known to wait for the client.
+    It does not if it names a call that is known to wait for the client, and that the request says nothing of.
     """
-    if any(call_id.encode("utf-8", "surrogatepass") in error for call_id, _ in held.calls if call_id):
+    waiting = [call_id.encode("utf-8", "surrogatepass") for call_id, _ in held.calls if call_id]
+    if any(call_id in error and call_id not in payload.body for call_id in waiting):
         return False
     return mode == "ccr" or held.offered or _FINGERPRINT.search(error) is not None or has_tool(payload)
 

@@ -15,7 +15,7 @@ from headroom_asgi.errors import HeadroomError, PayloadError, ResponseError
 from headroom_asgi.logs import get_logger
 from headroom_asgi.pipeline import PipelineEvent, PipelineStage, copied
 from headroom_asgi.retrieval import Originals
-from headroom_asgi.wire import Endpoint, Payload, Round, WireFormat
+from headroom_asgi.wire import Endpoint, Payload, WireFormat
 
 _log = get_logger(__name__)
 
@@ -78,7 +78,6 @@ class Staged:
     bound: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: Notes = field(default_factory=Notes)
-    _rounds: list[Round] = field(default_factory=list)  # that brought an answer
 
     @property
     def route(self) -> Route:
@@ -123,7 +122,7 @@ class Staged:
 
     @property
     def holds_text(self) -> bool:
-        """Text waits until no round can follow: structured output was asked for, and the model is known to have our tool."""
+        """Text of a stream waits until no round can follow: it is structured output, and the model is known to have our tool."""
         asks = not self.notes.obstacle or (self.conversation is not None and self.conversation.held.offered)
         return asks and self.payload is not None and self.payload.structured
 

@@ -74,7 +74,6 @@ def rounds(
     max_rounds: int,
     structured: bool = False,
     remembers: frozenset[str] = frozenset(),
-    done: list[Round] | None = None,
 ) -> Generator[bytes, Answer, Outcome]:
     """The rounds of one exchange: yields the body of each, receives its whole answer.
 
@@ -89,9 +88,8 @@ def rounds(
         structured: the client asked for structured output: text of a round that another one follows does not show.
         remembers: reasons of an end after which the calls of the last round are answered all the same: a later request will
             have them.
-        done: gets the rounds, each before the body that follows it.
     """
-    done = [] if done is None else done
+    done: list[Round] = []
     kept: list[tuple[Part, ...]] = []
     retrievals = spent = 0
     while True:

@@ -21,6 +21,7 @@ MAX_ENTRY_BYTES: Final = 4 * 1024 * 1024  # originals of 256 KiB, escaped six ti
 MAX_CALLS: Final = 512  # of the client's own whose tools are remembered; some 100 kB
 MAX_NAMES: Final = 4096  # of originals in a conversation that the provider holds; some 150 kB
 _FORM: Final = 3
+_FORMS: Final = frozenset({2, _FORM})  # the calls are new in the third
 # Ids that two conversations will not share have that many characters beside the tool's name, and among them that many different
 # digits and capitals: of ids that count (`functions.search:3`, `call_000000000012`) few are, of random ones nearly all.
 _RANDOM_LENGTH: Final = 16
@@ -128,11 +129,11 @@ def unpacked(data: bytes, wire: WireFormat) -> Entry:
     try:
         document = Document(data)
         form, head, rounds = document.elements(0)
-        digest, goes_on, names, offered, kept, turn, given = json.loads(document.raw(head))
-        calls = tuple((call_id, name) for call_id, name in given)
+        digest, goes_on, names, offered, kept, turn, *given = json.loads(document.raw(head))
+        calls = tuple((call_id, name) for call_id, name in (given[0] if given else ()))
         read = [_round(document, node, wire) for node in document.elements(rounds)]
         said = (digest, goes_on, turn, *names, *kept, *(each for call in calls for each in call))
-        known = int(document.raw(form)) == _FORM and all(isinstance(each, str) for each in said)
+        known = int(document.raw(form)) in _FORMS and all(isinstance(each, str) for each in said)
     except (HeadroomError, ValueError, TypeError) as error:
         raise StoreError("an entry cannot be read") from error
     if not known:

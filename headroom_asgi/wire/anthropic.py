@@ -68,7 +68,6 @@ class AnthropicMessages(WireFormat):
             endpoint=endpoint,
             held=held,
             holds=threaded,
-            consumes=bool(held),
             history_edited=any(given(document, 0, key) >= 0 for key in _EDITS_HISTORY),
         )
 

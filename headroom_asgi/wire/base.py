@@ -62,7 +62,6 @@ class Payload:
         cover: what the body came in, None if it came as it is.
         held: the id under which the provider holds what came before (a response, thread or conversation), "" if it holds nothing.
         holds: the provider keeps this exchange, so that a later request may bring only what is new.
-        consumes: each exchange changes what is under `held`, or takes it (a response is gone on with as often as one likes).
         calls: the tools of calls that the provider has, as far as they are known here: names by ids.
         history_edited: the provider may leave out or sum up earlier messages, so that none of them may be referred to.
     """
@@ -77,7 +76,6 @@ class Payload:
     cover: Cover | None = None
     held: str = ""
     holds: bool = False
-    consumes: bool = False
     history_edited: bool = False
     calls: Mapping[str, str] = field(default_factory=dict)
     _decoded: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)

@@ -67,7 +67,6 @@ class OpenAIResponses(WireFormat):
             endpoint=endpoint,
             held=held,
             holds=bool(conversation) or store < 0 or document.kind(store) != FALSE,
-            consumes=bool(conversation),
             history_edited=bool(held) or edits_history,
         )
 
