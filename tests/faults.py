@@ -1284,18 +1284,18 @@ _OMISSIONS: Final = (
         "test_fields.py::test_records_pages_and_paths_stay",
     ),
     Mutant(
-        "what-holds-part-of-the-id-goes",
-        "compressors/fields.py",
-        "len(name) >= _LONG_ID and name in value",
-        "len(name) >= _LONG_ID",
-        "test_fields.py::test_a_string_with_part_of_the_id_or_a_short_one_stays",
-    ),
-    Mutant(
         "measured-series-are-vectors",
         "compressors/columns.py",
-        "shape.fullmatch(data, start, end) is not None and",
-        "",
-        "test_fields.py::test_measured_series_stay",
+        "if data[start] != 0x5B or column.words.isdisjoint(_VECTOR_KEYS):",
+        "if data[start] != 0x5B:",
+        "test_fields.py::test_vectors_of_models_go",
+    ),
+    Mutant(
+        "vectors-that-are-the-answer-go",
+        "compressors/fields.py",
+        "return _is_in_listed(group) and _is_known(group, opaque=True)",
+        "return _is_known(group, opaque=True)",
+        "test_fields.py::test_a_vector_that_is_the_answer_or_is_asked_for_stays",
     ),
     Mutant(
         "line-breaks-between-tags-get-lost",

@@ -10,26 +10,8 @@ from headroom_asgi._crush import OBJECT, Document
 from headroom_asgi.compressors.opaque import is_opaque
 
 # Names by which records are told apart, and by which other calls ask for them.
-IDS: Final = (
-    *(
-        "id",
-        "_id",
-        "Id",
-        "ID",
-        "key",
-        "number",
-        "iid",
-        "name",
-        "Name",
-        "login",
-        "slug",
-        "title",
-        "path",
-        "full_name",
-        "sha",
-        "email",
-    ),
-)
+_IDS: Final = "id _id Id ID key number iid name Name login slug title path full_name sha email"
+IDS: Final = tuple(_IDS.split())
 
 _MAX_DEPTH: Final = 24  # of records in records; what is deeper stays
 _MAX_COLUMNS: Final = 4096  # more names are no columns, but something like a dictionary
@@ -38,12 +20,10 @@ _MIN_MAP: Final = 8  # members of an object that is a map of records rather than
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 _URL: Final = re.compile(rb'"(?:https?:)?(?:\\?/){2}[^\s"]+"')
 _BLOB: Final = re.compile(rb'"(?:data:[\w.+-]+/[\w.+-]+[;,]|\s*<svg[\s>])')
-# What a model makes of a text: a list of many numbers with many digits, by its name, or of some hundred around zero.
+# What a model makes of a text: a list of many numbers with many digits, under such a name.
 _VECTOR_KEYS: Final = frozenset(["embedding", "embeddings", "vector", "vectors"])
 _MIN_VECTOR: Final = 32
-_MIN_UNNAMED: Final = 256
 _NUMBERS: Final = re.compile(rb"\[[\[\]0-9.eE+,\s-]*+")
-_WITHIN_ONE: Final = re.compile(rb"\[(?:\s*+-?(?:0\.[0-9]++|[0-9.]++e-[0-9]++)\s*+[,\]])++")
 _FINE: Final = re.compile(rb"\.[0-9]{3,}+")
 # What no key is about.
 _COMMON: Final = frozenset(
@@ -167,17 +147,12 @@ def _is_vector(document: Document, column: Column, value: int) -> bool:
     """A list is what a model made of a text or a picture, or several of them are."""
     data = document.data
     start, end = document.span(value)
-    if data[start] != 0x5B:
+    if data[start] != 0x5B or column.words.isdisjoint(_VECTOR_KEYS):
         return False
-    if not column.words.isdisjoint(_VECTOR_KEYS):
-        numbers, shape = data.count(b",", start, end) + 1, _NUMBERS
-        if numbers < _MIN_VECTOR:
-            return False
-    else:
-        numbers, shape = document.count(value), _WITHIN_ONE
-        if numbers < _MIN_UNNAMED or data.find(b"-", start, end) < 0:
-            return False
-    return shape.fullmatch(data, start, end) is not None and len(_FINE.findall(data, start, end)) * 10 >= 9 * numbers
+    numbers = data.count(b",", start, end) + 1
+    if numbers < _MIN_VECTOR or _NUMBERS.fullmatch(data, start, end) is None:
+        return False
+    return len(_FINE.findall(data, start, end)) * 10 >= 9 * numbers
 
 
 def words_of(text: str) -> list[str]:

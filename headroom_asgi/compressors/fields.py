@@ -24,7 +24,6 @@ _KEPT_TEXTS: Final = 64  # whose words are remembered: many outputs follow one q
 _MARKER_TOKENS: Final = 48  # of a marker that names some columns
 _MAX_NAMES: Final = 3  # columns that a marker names, beside those that say what others say
 _MIN_FLAGS: Final = 3  # members of a map of flags
-_LONG_ID: Final = 8  # characters of an id that stands in another string for no other reason
 _LONG_OPAQUE: Final = 100  # characters of an opaque string that nobody could use as a name
 
 _TEMPLATE: Final = re.compile(rb"\{[^{}]*\}|%7B", re.IGNORECASE)
@@ -180,11 +179,11 @@ class _Judge:
                 return self._links and self._is_noise_link(group, column)
             case Kind.OPAQUE:
                 known = _is_known(group) and self._is_noise_token(column)
-                return known or self._has_id(group, column) or self._is_global_id(group, column)
+                return known or self._is_global_id(group, column)
             case Kind.BLOB:
                 return _is_known(group)
-            case Kind.VECTOR:
-                return True
+            case Kind.VECTOR:  # of a record among others; alone it is what was asked for
+                return _is_in_listed(group) and _is_known(group, opaque=True)
             case Kind.MAP:
                 return _is_known(group) and self._is_noise_map(column, group.groups[column.key])
             case Kind.OTHER:
@@ -236,7 +235,7 @@ class _Judge:
 
     def _is_address_of_part(self, group: Group, column: Column) -> bool:
         """The address in an API of what a record names by its id as well: a user, a status, a project."""
-        if column.key not in ("self", "url") or not group.key or not _is_in_listed(group):
+        if column.key not in ("self", "url") or not group.key or group.above is None or not _is_in_listed(group.above):
             return False
         raw = self._document.raw
         if not _API.match(raw(column.values[0])):
@@ -254,19 +253,6 @@ class _Judge:
         """GraphQL's own id of records that can be told apart without it."""
         known = _is_known(group) if column.words >= _NODE_ID_KEY else column.key == "id" and _has_page(group, column)
         return known and all(map(_NODE_ID.fullmatch, map(self._document.raw, column.values)))
-
-    def _has_id(self, group: Group, column: Column) -> bool:
-        """Nothing but the id of the record, or of the one that it is part of, with something around it: an address for mails."""
-        around = group.above if group.key and group.above is not None else group
-        told = next((each for each in map(around.columns.get, ("id", "Id", "_id")) if each is not None), None)
-        if told is None or told is column or len(told.values) != len(column.values):
-            return False
-        raw = self._document.raw
-        ids = [raw(value).strip(b'"') for value in told.values]
-        values = list(map(raw, column.values))
-        return not any(b"/" in value for value in values) and all(
-            len(name) >= _LONG_ID and name in value for name, value in zip(ids, values, strict=True)
-        )
 
     def _is_own_template(self, group: Group, column: Column) -> bool:
         """Addresses with places to fill in, below those of the records: a caller who fills them in knows how they go on."""
@@ -336,8 +322,8 @@ def _is_map_of(group: Group, names: frozenset[str]) -> bool:
 
 
 def _is_in_listed(group: Group) -> bool:
-    """A group is part of the records of a list."""
-    around = group.above
+    """A group is the records of a list, or part of them."""
+    around: Group | None = group
     while around is not None:
         if around.listed and around.records:
             return True
