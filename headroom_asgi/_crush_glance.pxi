@@ -18,6 +18,7 @@ cdef struct Glance:
     uint16_t beginning  # a hash of the indentation and of what stands behind it
     uint8_t bars  # signs that part columns, all of them counted
     bint blank
+    bint rule  # nothing but one sign, as `-----`, which parts what stands around it as a blank line does
     Py_ssize_t indent  # blanks
     Py_ssize_t back  # lines up to the first one of its region: no blank line and none with less indentation stands between
 
@@ -44,6 +45,16 @@ cdef inline Py_ssize_t beginning_size(const uint8_t* data, Py_ssize_t at, Py_ssi
         end += 1
     return end - at
 
+cdef bint is_rule(const uint8_t* data, Py_ssize_t size) noexcept nogil:
+    """Three signs or more, all the same, of those that lines are drawn with."""
+    cdef Py_ssize_t at
+    if size < 3 or memchr(b"-=*_~#+", data[0], 7) == NULL:
+        return False
+    for at in range(1, size):
+        if data[at] != data[0]:
+            return False
+    return True
+
 cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noexcept nogil:
     """Look at the first bytes of a line, and at its last ones."""
     cdef Py_ssize_t at = 0, start, looked = size if size < GLANCE_BYTES else GLANCE_BYTES
@@ -55,6 +66,7 @@ cdef void take_glance(const uint8_t* data, Py_ssize_t size, Glance* glance) noex
     while at < looked and data[at] == 0x20:
         at += 1
     glance.blank = at == size
+    glance.rule = is_rule(data + at, size - at)
     glance.indent = at
     for start in range(beginning_size(data, at, looked)):
         beginning = hash_byte(beginning + <uint32_t>at, data[at + start] if at + start < size else 0)
@@ -130,33 +142,17 @@ cdef inline bint begin_alike(const Glance* one, const Glance* other, int lines) 
             return False
     return True
 
-cdef bint ends_begun(const Glance* glances, int lines) noexcept nogil:
-    """Whether a line behind the blank one in a record begins as one above the record does: what stands there began before."""
-    cdef const Glance* above = glances
-    cdef int line, look
-    for look in range(REGION_LOOKS):
-        if above.start == 0:
-            return False
-        above -= 1
-        line = lines - 1
-        while not glances[line].blank:
-            if glances[line].beginning == above.beginning:
-                return True
-            line -= 1
-    return False
-
 cdef bint begins_record(const Glance* glances, int lines) noexcept nogil:
     """Whether records of so many lines begin here, not in the middle of one: then a row would hold cells of two."""
     cdef const Glance* first = glances - glances.back
-    cdef bint parted = False
     cdef int line, look
+    # What stands behind a blank line or a rule may be the next one's.
     for line in range(1, lines):
-        if glances[line].blank:
-            parted = True
+        if glances[line].blank or glances[line].rule:
+            if line < lines - 1:
+                return False
         elif glances[line].indent < glances.indent:
             return False
-    if parted and not glances[lines - 1].blank and ends_begun(glances, lines):
-        return False
     # As the first record of a region does, whatever else stands in that. Where a line below begins like the first one, which of
     # them that is can only be told if all records down to here are alike.
     for line in range(1, lines):

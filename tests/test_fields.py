@@ -191,6 +191,9 @@ def test_ids_of_graphql_go_beside_the_record_s_own_address_and_stay_without_one(
     found = left_out([comment(number, url=f"https://git.example.com/pull/8#c-{number}") for number in range(10, 40)])
     assert found is not None
     assert list(found[0][0]) == ["body", "url"]
+    pages = [comment(number, url=f"https://git.example.com/pull/8#c-{number}") for number in range(10, 40)]
+    for question in ("Pin comment 3. You need its id.", "Resolve all, with a GraphQL mutation."):
+        assert left_out(pages, question=question) is None
     assert found[2][3]["id"] == "IC_kwDOQNPHMM7WIJ13t"
     assert left_out([comment(number) for number in range(10, 40)]) is None
     plain = [{"id": f"item-{number}-of-the-list", "url": f"https://git.example.com/{number}"} for number in range(10, 40)]

@@ -303,6 +303,19 @@ async def test_what_hangs_on_a_conversation_goes_on_through_a_request_without_ou
     assert (client.reports[-1].retrievals, client.reports[-1].misses) == (1, 0)
 
 
+async def test_text_of_a_request_without_our_tool_is_not_held() -> None:
+    """An extraction at the end of a conversation that had it: tools of Responses are each request's own."""
+    client = Client("openai-responses", stream=False)
+    await began(client)
+    body = {"model": "m", "stream": True, "store": True, "input": "Extract.", "previous_response_id": client.held}
+    schema = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+    steps = [(b"x-demo-control", json.dumps({"script": {"steps": [{"say": '{"answer": "seven and a half"}'}]}}).encode())]
+    received = await post(client.app, "/v1/responses", {**body, "text": schema}, headers=steps)
+    assert received.status == 200
+    texts = [message["body"] for message in received.messages if b"output_text.delta" in message.get("body", b"")]
+    assert len(texts) > 1  # piece by piece
+
+
 async def test_text_of_a_thread_that_may_not_have_our_tool_is_not_held() -> None:
     frames = stream_of("anthropic", text_answer("anthropic", '{"answer": 7}'))
     thread = {"type": "continue", "previous_message_id": "msg_0"}

@@ -9,11 +9,12 @@ import pytest
 
 from example_app import upstream
 from headroom_asgi import HeadroomMiddleware
-from headroom_asgi.retrieval import TOOL
+from headroom_asgi.engine.refusals import of_ours
+from headroom_asgi.retrieval import TOOL, Entry
 from headroom_asgi.store import MemoryStore
 from headroom_asgi.testing import CapturedReports
 from headroom_asgi.types import Message, Receive, Scope, Send
-from headroom_asgi.wire import dialect_for
+from headroom_asgi.wire import OpenAIResponses, dialect_for
 from tests.driver import Received, answer_json, post, streamed_or_not, whole_body
 from tests.real_server import served
 from tests.talks import FIELDS
@@ -275,6 +276,15 @@ async def test_a_result_gets_one_call_that_stands_in(dialect: str, message: str,
     assert (received.status, received.json()["error"]["message"]) == (400, message)
     assert [body.count(b"lost_call") for body in bodies[:2]] == [0, 1]
     assert max(body.count(b"lost_call") for body in bodies) == 1
+
+
+def test_a_call_that_waits_for_the_client_is_told_from_one_whose_id_begins_alike() -> None:
+    body = {"model": "m", "previous_response_id": "r", "input": "Go on."}
+    payload = OpenAIResponses().decode(json.dumps(body).encode())
+    held = Entry(offered=True, calls=(("call_1", "search"),))
+    for call_id, ours in (("call_1", False), ("call_12", True), ("x-call_1", True)):
+        error = f"No tool output found for function call {call_id}.".encode()
+        assert of_ours(error, payload, "ccr", held) is ours
 
 
 async def test_a_refusal_that_goes_on_is_told_as_it_was_first() -> None:

@@ -27,6 +27,7 @@ class ContentKind(Enum):
 
 _BLANKS = " \t\r\n"
 _NUMBERED = re.compile(r"^ *([0-9]+)(\t|→| ?[|:])(.*)", re.MULTILINE)
+_HIT = re.compile(r"(?: {2}|\t|[^\s0-9]).*[A-Za-z]{2}")
 _VIEW_SAMPLE = 2000  # characters looked at; views have their numbers from the first lines on
 _PAIRS = {"{": "}", "[": "]", '"': '"'}
 
@@ -207,7 +208,9 @@ def _numbered_kind(lines: Sequence[tuple[str, str, str]]) -> ContentKind | None:
     if sum(later == number + 1 for number, later in pairwise(numbers)) * 2 >= len(numbers) - 1:
         return ContentKind.VIEW
     rises = numbers == sorted(set(numbers)) and numbers[0] > 0
-    return ContentKind.SEARCH if rises and lines[0][1] == ":" else None
+    # A search prints lines as they are, with what indents them; who writes a list puts one blank.
+    hits = sum(_HIT.match(line) is not None for _, _, line in lines)
+    return ContentKind.SEARCH if rises and lines[0][1] == ":" and hits * 2 > len(lines) else None
 
 
 def _are_cells(counts: Sequence[int]) -> bool:

@@ -38,10 +38,9 @@ def _words(text: str) -> frozenset[str]:
 _PAGES: Final = ("html_url", "web_url", "permalink_url", "permalink", "url", "link", "href", "uri", "self")
 # Links to pictures and feeds that decorate a record, and to smaller forms of what its page shows.
 _DECORATION: Final = _words("avatar avatars gravatar icon icons favicon badge feed feeds rss atom ics ical hook hooks webhook")
-_PREVIEWS: Final = _words("thumbnail thumbnails thumb logo preview image img")
+_PREVIEWS: Final = _words("thumbnail thumbnails thumb logo preview image")
 # Maps of nothing but such links, by what they stand under.
 _DECORATION_MAPS: Final = _words("avatar avatars gravatar icon icons favicon badge")
-_PREVIEW_MAPS: Final = _words("thumbnail thumbnails thumb logo preview")
 # Links and tokens that a later call may be made with.
 _USED: Final = _words(
     """next prev previous first last more cursor continue continuation page download downloads upload file files attachment
@@ -72,6 +71,7 @@ _TOLD: Final = _words(  # by its first or last word
     """error errors fail failed failure failures warning warnings exception exceptions success successful ok valid invalid status
     state result results missing score grade due deadline conflict conflicts stderr stdout exit"""
 )
+_TAKES_IDS: Final = re.compile(r"\bids?\b|graphql|mutat", re.IGNORECASE)
 _ASKS_FOR_LINKS: Final = _words("url urls link links href address addresses")
 
 
@@ -93,7 +93,7 @@ class FieldOmitter:
         if root is None:
             return None
         pair(document, root)
-        judge = _Judge(document, _asked(request))
+        judge = _Judge(document, request)
         columns = [column for group in groups(root) for column in judge.choose(group)]
         if sum(_tokens(document, column) for column in columns) < MIN_LEFT_OUT_TOKENS + _MARKER_TOKENS:
             return None
@@ -105,6 +105,11 @@ class FieldOmitter:
 def _asked(request: Request) -> frozenset[str]:
     """The words of the question and of the call's arguments, plural or not."""
     return _named(request.question[-_MAX_TEXT:]) | _named(request.arguments[:_MAX_TEXT])
+
+
+def _asks_for_ids(request: Request) -> bool:
+    """The call asked for ids by their name, or the question speaks of what takes them."""
+    return any(_TAKES_IDS.search(text) for text in (request.question[-_MAX_TEXT:], request.arguments[:_MAX_TEXT]))
 
 
 def forget_words() -> None:
@@ -123,11 +128,13 @@ class _Judge:
 
     Args:
         document: the document.
-        asked: words of the question and of the call's arguments.
+        request: whose question and arguments name what stays.
     """
 
-    def __init__(self, document: Document, asked: frozenset[str]) -> None:
+    def __init__(self, document: Document, request: Request) -> None:
         self._document = document
+        asked = _asked(request)
+        self._request = request
         self._asked = asked
         self._links = asked.isdisjoint(_ASKS_FOR_LINKS)  # may go
         self._looks = asked.isdisjoint(ASKS_FOR_LOOKS)
@@ -213,8 +220,6 @@ class _Judge:
         page = _page(group)
         if _is_map_of(group, _DECORATION_MAPS):
             return _is_known(group, opaque=True)
-        if _is_map_of(group, _PREVIEW_MAPS) and group.above is not None and _page(group.above) is not None:
-            return True
         if self._is_address_of_part(group, column):
             return True
         if column is page:
@@ -250,8 +255,11 @@ class _Judge:
         return False
 
     def _is_global_id(self, group: Group, column: Column) -> bool:
-        """GraphQL's own id of records that can be told apart without it."""
-        known = _is_known(group) if column.words >= _NODE_ID_KEY else column.key == "id" and _has_page(group, column)
+        """GraphQL's own id of records that have a plain one as well; or an address, if nobody asked for ids."""
+        if column.words >= _NODE_ID_KEY:
+            known = _is_known(group)
+        else:
+            known = column.key == "id" and _has_page(group, column) and not _asks_for_ids(self._request)
         return known and all(map(_NODE_ID.fullmatch, map(self._document.raw, column.values)))
 
     def _is_own_template(self, group: Group, column: Column) -> bool:

@@ -292,6 +292,10 @@ def _without_marks(text: str) -> str:
     return text.replace(_BEGINS, "").replace(_ENDS, "").replace(_BEHIND, "")
 
 
+# What sites call the address that is shared there; who only leads back to it (`return_url`) does something else.
+_SHARED: Final = frozenset(["u", "url", "link", "text", "body", "media", "href", "status", "title"])
+
+
 class _Addresses:
     """Leaves out addresses that a reader has already, or nobody follows: a link's own words, what the same words led to when they
     were a link last, and links that hand the page's own address to another site, where it is shared or remembered.
@@ -317,7 +321,7 @@ class _Addresses:
         whom, _, query = address.partition("?")
         if not self._own or not query or not whom.startswith(("http:", "https:", "mailto:")) or whom.startswith(self._site):
             return False
-        return any(self._own in value.split() for _, value in parse_qsl(query))
+        return any(name.lower() in _SHARED and self._own in value.split() for name, value in parse_qsl(query))
 
 
 # -- the text ----------------------------------------------------------------------------------------------------------

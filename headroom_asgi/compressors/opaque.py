@@ -65,6 +65,7 @@ def _blobs(text: str) -> Iterator[Stretch]:
     """Base64 and the like."""
     data = text.encode("ascii", "replace")  # a byte for each character
     for start, end in opaque_runs(data):
-        # A program begins with zeros.
-        if any(_is_random(data[at : min(end, at + _MAX_LOOK)]) for at in range(start, end, -(-(end - start) // _LOOKS))):
+        looks = [data[at : min(end, at + _MAX_LOOK)] for at in range(start, end, -(-(end - start) // _LOOKS))]
+        random = [_is_random(look) for look in looks if len(set(look)) > 1]  # a program begins with zeros
+        if random and all(random):
             yield Stretch(start, end, "characters of base64 or the like")

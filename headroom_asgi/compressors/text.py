@@ -11,7 +11,8 @@ from headroom_asgi.errors import CompressError
 
 _TEXT: Final = "[text"
 _TAGS_NOTE: Final = "; line breaks between > and < were added"
-_BETWEEN_TAGS: Final = re.compile(r">(?=\n*<)")
+_BETWEEN_TAGS: Final = re.compile(r">(?=\n+<)")
+_TRIAL: Final = 65_536  # characters of a longer text that show whether it pays
 _MIN_TAGS: Final = 16  # that stand behind others; fewer make no records
 _LINES_A_TAG: Final = 4  # XML that has lines of its own is no worse as it is
 
@@ -27,6 +28,8 @@ class TextCompressor:
         adjoining = text.count("><")
         if adjoining < _MIN_TAGS or _LINES_A_TAG * adjoining < text.count("\n"):
             return found
+        if len(text) > 2 * _TRIAL and self.compress(text[:_TRIAL], request) is None:
+            return found
         tagged = _by_tags(text, request)
         best = _tokens(text if found is None else found.text)
         return tagged if tagged is not None and 10 * _tokens(tagged.text) <= 9 * best else found
@@ -34,7 +37,8 @@ class TextCompressor:
 
 def _by_tags(text: str, request: Request) -> Compressed | None:
     """The form of a text with each tag on a line of its own: the elements of XML that is all on one line are records then."""
-    found = crushed(_BETWEEN_TAGS.sub(">\n", text), request, "text")
+    lines = _BETWEEN_TAGS.sub(">\n", text) if ">\n" in text else text
+    found = crushed(lines.replace("><", ">\n<"), request, "text")
     if found is None or found.omissions or not found.text.startswith(_TEXT):
         return None
     form = _TEXT + _TAGS_NOTE + found.text.removeprefix(_TEXT)

@@ -80,7 +80,9 @@ def of_ours(error: bytes, payload: Payload, mode: Mode, held: Entry) -> bool:
     It does not if it names a call that is known to wait for the client, and that the request says nothing of.
     """
     waiting = [call_id.encode("utf-8", "surrogatepass") for call_id, _ in held.calls if call_id]
-    if any(call_id in error and call_id not in payload.body for call_id in waiting):
+    if any(
+        re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(call_id), error) and call_id not in payload.body for call_id in waiting
+    ):
         return False
     return mode == "ccr" or held.offered or _FINGERPRINT.search(error) is not None or has_tool(payload)
 

@@ -123,7 +123,8 @@ class Staged:
     @property
     def holds_text(self) -> bool:
         """Text of a stream waits until no round can follow: it is structured output, and the model is known to have our tool."""
-        asks = not self.notes.obstacle or (self.conversation is not None and self.conversation.held.offered)
+        offered = self.conversation is not None and self.conversation.held.offered
+        asks = not self.notes.obstacle or (offered and self.wire.holds_tools)
         return asks and self.payload is not None and self.payload.structured
 
     @property

@@ -183,6 +183,8 @@ class _Threads(AnthropicMessages):
     knows of, where nothing was seen of those before.
     """
 
+    holds_tools: ClassVar[bool] = True
+
     def merge(self, answers: Sequence[Answer], kept: Sequence[Sequence[Part]], *, notice: str, stopped: bool) -> bytes:
         """As anywhere, with the last round's id."""
         return merge_answers(answers, kept, notice=notice, stopped=stopped, identity=-1)

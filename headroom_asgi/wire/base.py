@@ -194,6 +194,7 @@ class WireFormat(ABC):
     messages: ClassVar[str] = "messages"  # the member of a body that holds the conversation
     stream_types: ClassVar[frozenset[str]] = frozenset({EVENTS})
     echoes: ClassVar[bool] = False  # answers repeat what was asked, our tool as well
+    holds_tools: ClassVar[bool] = False  # where the provider holds the conversation, it holds its tools as well
     kept: ClassVar[re.Pattern[str] | None] = None  # paths about answers that the provider keeps; groups `name` and `rest`
 
     def endpoint(self, path: str, query: str = "") -> Endpoint | None:  # noqa: ARG002 - dialects may look at it
