@@ -8,6 +8,7 @@
 cdef enum:
     WINDOW_LINES = 96
     GLANCE_BYTES = 160
+    KINDS_OF_LINES = 65536  # as Glance.beginning tells them apart
     REGION_LOOKS = 16  # lines at the beginning of a region that tell with which line its records begin
 
 # What tells at a glance whether lines may have something in common.
@@ -19,6 +20,7 @@ cdef struct Glance:
     uint8_t bars  # signs that part columns, all of them counted
     bint blank
     bint rule  # nothing but one sign, as `-----`, which parts what stands around it as a blank line does
+    Py_ssize_t first  # of the lines that begin so: its number
     Py_ssize_t indent  # blanks
     Py_ssize_t back  # lines up to the first one of its region: no blank line and none with less indentation stands between
 
@@ -108,6 +110,9 @@ cdef bint take_glances(const uint8_t* data, Py_ssize_t size, Buffer* glances) no
     cdef Line line = line_at(data, end)
     cdef Glance* glance
     cdef Py_ssize_t number = 0
+    cdef uint32_t* firsts = <uint32_t*>calloc(KINDS_OF_LINES, sizeof(uint32_t))  # by beginning, counted from 1
+    if firsts == NULL:
+        return False
     while buffer_reserve(glances, sizeof(Glance)):
         glance = <Glance*>(glances.data + glances.size)
         glances.size += sizeof(Glance)
@@ -115,9 +120,14 @@ cdef bint take_glances(const uint8_t* data, Py_ssize_t size, Buffer* glances) no
         take_glance(line.data, line.size, glance)
         glance.back = lines_back(glance, number)
         number += 1
+        if not firsts[glance.beginning]:
+            firsts[glance.beginning] = <uint32_t>number
+        glance.first = firsts[glance.beginning]
         if ends_all(line, end):
+            free(firsts)
             return True
         line = line_at(line.data + line.size + 1, end)
+    free(firsts)
     return False
 
 cdef bint look_alike(const Glance* one, const Glance* other, const Glance* third) noexcept nogil:
@@ -145,13 +155,16 @@ cdef inline bint begin_alike(const Glance* one, const Glance* other, int lines) 
 cdef bint begins_record(const Glance* glances, int lines) noexcept nogil:
     """Whether records of so many lines begin here, not in the middle of one: then a row would hold cells of two."""
     cdef const Glance* first = glances - glances.back
+    cdef bint closed = glances.back == 0 and (glances[lines - 1].blank or glances[lines - 1].rule)
     cdef int line, look
-    # What stands behind a blank line or a rule may be the next one's.
+    # What stands behind a blank line or a rule may be the next one's; and what begins as lines further up do that no record began.
     for line in range(1, lines):
         if glances[line].blank or glances[line].rule:
             if line < lines - 1:
                 return False
         elif glances[line].indent < glances.indent:
+            return False
+        elif not closed and glances[line].indent == glances.indent and glances[line].first < glances.first:
             return False
     # As the first record of a region does, whatever else stands in that. Where a line below begins like the first one, which of
     # them that is can only be told if all records down to here are alike.

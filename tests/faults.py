@@ -2466,6 +2466,20 @@ _ADVERSARY: Final = (
         "test_crush_templates.py::test_an_address_is_never_cut_at_what_it_asks_for",
     ),
     Mutant(
+        "records-go-on-behind-a-blank-line",
+        "_crush_glance.pxi",
+        "            if line < lines - 1:\n                return False\n",
+        "            pass\n",
+        "test_crush_records.py::test_no_head_holds_the_end_of_a_record_and_the_beginning_of_the_next",
+    ),
+    Mutant(
+        "records-begin-with-what-stood-further-up-in-one",
+        "_crush_glance.pxi",
+        "glances[line].first < glances.first:",
+        "False:",
+        "test_crush_records.py::test_no_head_holds_the_end_of_a_record_and_the_beginning_of_the_next",
+    ),
+    Mutant(
         "the-only-name-of-a-record-goes",
         "compressors/fields.py",
         'column.key == "id" and _has_page(group, column) and',

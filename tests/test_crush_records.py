@@ -1,7 +1,7 @@
 """A row holds the cells of one record: records begin where those of the text do, whatever stands before the first regular one."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -83,3 +83,40 @@ def test_no_row_holds_values_of_two_records(fields: list[str], shape: str, odd: 
     form = form_of(before + "".join(spelled(number, odd.get(number, 9)) for number in range(count)))
     for row in form.split("\n"):
         assert len(set(re.findall(r"w(\d+)x", row))) <= 1, form
+
+
+def packages() -> Iterator[str]:
+    yield "Architecture: amd64\nVersion: 9.9.9-9\n\n"  # the end of the one before
+    for number, name in enumerate(NAMES):
+        yield f"Package: lib{name[:3]}\nArchitecture: amd64\nVersion: {number}.{number * 3 % 7}-1\n\n"
+
+
+def messages() -> Iterator[str]:
+    for number, name in enumerate(NAMES):
+        pinned = "(pinned by the team)\n" * (number % 6 == 0)
+        yield f"## {name} wants a refund\n{pinned}\nBody of the message: order {1000 + number} did not arrive\n\n"
+
+
+def ruled() -> Iterator[str]:
+    yield "Owner: nobody\n-----\n"
+    for number, name in enumerate(NAMES):
+        yield f"Ticket: {1000 + number}\nTitle: {name} has no invoice\nOwner: {NAMES[number * 3 % 5]}\n-----\n"
+
+
+def volumes() -> Iterator[str]:
+    for number in range(20):
+        yield f"{'abcdefghijklmnopqrstu'[number : number + 2]} setting number {number} of the {NAMES[number]} host\n"
+    yield "Name: first {\nSize: 10 kB\nOwner: root, of all\n"
+    for number, name in enumerate(NAMES):
+        yield f"Name: volume{number} {name}\nSize: {number * 7 + 3} kB\nOwner: {name}, of group {number}\n"
+
+
+@pytest.mark.parametrize("texts", [packages, messages, ruled, volumes])
+def test_no_head_holds_the_end_of_a_record_and_the_beginning_of_the_next(texts: Callable[[], Iterator[str]]) -> None:
+    ends = {packages: "Version", messages: "Body", ruled: "Owner", volumes: "Owner"}[texts]
+    begins = {packages: "Package", messages: "##", ruled: "Ticket", volumes: "Name"}[texts]
+    heads = [line for line in form_of("".join(texts())).split("\n") if "\\n" in line and "*" in line]
+    for head in heads:
+        parts = [part.removeprefix(" ") for part in head.split("\\n")]
+        order = [mark for part in parts for mark in (begins, ends) if part.startswith(mark)]
+        assert order != [ends, begins], head

@@ -499,7 +499,14 @@ def embedding(number: int, length: int) -> list[float]:
 
 @pytest.mark.parametrize(
     ("key", "length", "goes"),
-    [("embedding", 64, True), ("vector", 32, True), ("embedding", 16, False), ("values", 64, False), ("returns", 300, False)],
+    [
+        ("embedding", 64, True),
+        ("embeddings", 32, True),
+        ("velocity_vector", 64, False),
+        ("embedding", 16, False),
+        ("values", 64, False),
+        ("returns", 300, False),
+    ],
 )
 def test_vectors_of_models_go(key: str, length: int, goes: bool) -> None:
     chunks = [{"id": f"chunk {number}", "score": 0.5, key: embedding(number, length)} for number in range(8)]

@@ -101,7 +101,8 @@ def test_links_that_hand_on_the_page_s_own_address_lose_theirs(tag: str) -> None
         "Share": "https://share.example.org/post?u=https%3A%2F%2Fshop.example.com%2Fboots&amp;t=Boots",
         "Mail": "mailto:?subject=Boots&amp;body=Look: https://shop.example.com/boots",
         "Sign in": "https://shop.example.com/login?next=https://shop.example.com/boots",
-        "Map": "https://maps.example.org/?q=https://shop.example.com/boots/stores",
+        "Map": "https://maps.example.org/?url=https://shop.example.com/boots/stores",
+        "Pay": "https://pay.example.org/order?return_url=https://shop.example.com/boots",
         "Other": "https://other.example.org/boots",
     }
     text = read(" ".join(f'<p><a href="{address}">{words}</a></p>' for words, address in links.items()), tag.format(own))
@@ -111,6 +112,7 @@ def test_links_that_hand_on_the_page_s_own_address_lose_theirs(tag: str) -> None
         "Mail",
         f"Sign in ({links['Sign in']})",
         f"Map ({links['Map']})",
+        f"Pay ({links['Pay']})",
         f"Other ({links['Other']})",
     ]
 

@@ -21,7 +21,7 @@ _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
 _URL: Final = re.compile(rb'"(?:https?:)?(?:\\?/){2}[^\s"]+"')
 _BLOB: Final = re.compile(rb'"(?:data:[\w.+-]+/[\w.+-]+[;,]|\s*<svg[\s>])')
 # What a model makes of a text: a list of many numbers with many digits, under such a name.
-_VECTOR_KEYS: Final = frozenset(["embedding", "embeddings", "vector", "vectors"])
+_VECTOR_KEYS: Final = frozenset(["embedding", "embeddings"])
 _MIN_VECTOR: Final = 32
 _NUMBERS: Final = re.compile(rb"\[[\[\]0-9.eE+,\s-]*+")
 _FINE: Final = re.compile(rb"\.[0-9]{3,}+")

@@ -240,7 +240,7 @@ class _Judge:
 
     def _is_address_of_part(self, group: Group, column: Column) -> bool:
         """The address in an API of what a record names by its id as well: a user, a status, a project."""
-        if column.key not in ("self", "url") or not group.key or group.above is None or not _is_in_listed(group.above):
+        if column.key != "self" or not group.key or group.above is None or not _is_in_listed(group.above):
             return False
         raw = self._document.raw
         if not _API.match(raw(column.values[0])):

@@ -293,6 +293,7 @@ def _without_marks(text: str) -> str:
 
 
 # What sites call the address that is shared there; who only leads back to it (`return_url`) does something else.
+_MAX_QUERY: Final = 2000  # characters
 _SHARED: Final = frozenset(["u", "url", "link", "text", "body", "media", "href", "status", "title"])
 
 
@@ -319,7 +320,13 @@ class _Addresses:
 
     def _shares(self, address: str) -> bool:
         whom, _, query = address.partition("?")
-        if not self._own or not query or not whom.startswith(("http:", "https:", "mailto:")) or whom.startswith(self._site):
+        if (
+            not self._own
+            or not query
+            or len(query) > _MAX_QUERY
+            or not whom.startswith(("http:", "https:", "mailto:"))
+            or whom.startswith(self._site)
+        ):
             return False
         return any(name.lower() in _SHARED and self._own in value.split() for name, value in parse_qsl(query))
 
