@@ -17,6 +17,7 @@ _CHUNK: Final = re.compile(rb"[A-Za-z0-9]{16,}+")
 _RUN: Final = re.compile(rb"[a-z]++|[A-Z]++|[0-9]++")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MAX_LOOK: Final = 512  # characters that decide about a string
+_SHORT_LOOK: Final = 128  # and that bear it out further on
 _LOOKS: Final = 4  # at a run, its beginning and behind it
 
 
@@ -65,7 +66,17 @@ def _blobs(text: str) -> Iterator[Stretch]:
     """Base64 and the like."""
     data = text.encode("ascii", "replace")  # a byte for each character
     for start, end in opaque_runs(data):
-        looks = [data[at : min(end, at + _MAX_LOOK)] for at in range(start, end, -(-(end - start) // _LOOKS))]
-        random = [_is_random(look) for look in looks if len(set(look)) > 1]  # a program begins with zeros
-        if random and all(random):
+        if _is_blob(data, start, end):
             yield Stretch(start, end, "characters of base64 or the like")
+
+
+def _is_blob(data: bytes, start: int, end: int) -> bool:
+    """A run is random wherever one looks at it, but where one character stands again and again: a program begins with zeros."""
+    found = False
+    for at in range(start, end, max(_MAX_LOOK, -(-(end - start) // _LOOKS))):
+        look = data[at : min(end, at + (_SHORT_LOOK if found else _MAX_LOOK))]
+        if look.count(look[:1]) < len(look):
+            if not _is_random(look):
+                return False
+            found = True
+    return found
